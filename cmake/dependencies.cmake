@@ -1,0 +1,42 @@
+# Everything that is not ours, as two interface targets.
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+find_package(ZLIB REQUIRED)
+pkg_check_modules(libraries REQUIRED IMPORTED_TARGET jansson sqlite3 libzstd libxxhash)
+
+add_library(fathom_dependencies INTERFACE)
+target_link_libraries(fathom_dependencies INTERFACE PkgConfig::libraries ZLIB::ZLIB Threads::Threads m ${CMAKE_DL_LIBS})
+
+# The engine: a system libllama of a version that the tests ran on, else the one that set-up built.
+set(FATHOM_ENGINE_VERSIONS 0.5.0)
+if(NOT FATHOM_ENGINE_DIR)
+    pkg_check_modules(system_llama QUIET IMPORTED_TARGET llama)
+    if(system_llama_FOUND AND NOT system_llama_VERSION IN_LIST FATHOM_ENGINE_VERSIONS)
+        message(STATUS "system libllama ${system_llama_VERSION} is not one of ${FATHOM_ENGINE_VERSIONS}: not used")
+        set(system_llama_FOUND FALSE)
+    endif()
+endif()
+if(system_llama_FOUND)
+    target_link_libraries(fathom_dependencies INTERFACE PkgConfig::system_llama ggml ggml-base)
+elseif(EXISTS ${FATHOM_ENGINE_DIR}/include/llama.h)
+    target_include_directories(fathom_dependencies SYSTEM INTERFACE ${FATHOM_ENGINE_DIR}/include)
+    # One static archive may need any other: the linker looks until nothing is missing.
+    file(GLOB engine_archives ${FATHOM_ENGINE_DIR}/lib/*.a)
+    target_link_libraries(fathom_dependencies INTERFACE -Wl,--start-group ${engine_archives} -Wl,--end-group stdc++)
+    target_compile_definitions(fathom_dependencies INTERFACE FATHOM_HAVE_JINJA FATHOM_HAVE_GGML_INTERNAL)
+else()
+    message(FATAL_ERROR "no engine: run scripts/setup-engine.sh and pass its last line as -DFATHOM_ENGINE_DIR=…, or simply `make`")
+endif()
+
+# oneDNN, where it is installed, multiplies matrices; without it ggml does.
+find_path(DNNL_INCLUDE_DIR oneapi/dnnl/dnnl.h)
+find_library(DNNL_LIBRARY dnnl)
+if(DNNL_INCLUDE_DIR AND DNNL_LIBRARY)
+    target_include_directories(fathom_dependencies SYSTEM INTERFACE ${DNNL_INCLUDE_DIR})
+    target_link_libraries(fathom_dependencies INTERFACE ${DNNL_LIBRARY})
+    target_compile_definitions(fathom_dependencies INTERFACE FATHOM_HAVE_DNNL)
+endif()
+
+pkg_check_modules(cmocka REQUIRED IMPORTED_TARGET cmocka)
+add_library(fathom_test_dependencies INTERFACE)
+target_link_libraries(fathom_test_dependencies INTERFACE PkgConfig::cmocka)

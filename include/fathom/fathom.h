@@ -1,0 +1,20 @@
+/* libfathom: a language model's inside, visible and steerable.
+ *
+ *   error.h       statuses and messages           progress.h    long work: progress and stopping
+ *   model.h       GGUF models, tokens, chat       hook.h        hook points by TransformerLens name
+ *   session.h     running, taps, edits, sampling  corpus.h      documents out of files
+ *   harvest.h     a corpus as activations         dictionary.h  sparse features
+ */
+#ifndef FATHOM_H
+#define FATHOM_H
+
+#include <fathom/corpus.h>
+#include <fathom/dictionary.h>
+#include <fathom/error.h>
+#include <fathom/harvest.h>
+#include <fathom/hook.h>
+#include <fathom/model.h>
+#include <fathom/progress.h>
+#include <fathom/session.h>
+
+#endif

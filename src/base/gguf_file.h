@@ -1,0 +1,55 @@
+/* GGUF read with every key and type checked before it is asked for (ggml aborts on misuse), and written. */
+#ifndef FATHOM_BASE_GGUF_FILE_H
+#define FATHOM_BASE_GGUF_FILE_H
+
+#include <ggml.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct fathom__gguf fathom__gguf;
+
+struct fathom__gguf_tensor {
+    const char *name;
+    enum ggml_type type;
+    int64_t shape[4]; /* ggml's order: shape[0] is the innermost */
+    const void *data; /* in the mapped file, aligned as GGUF says */
+    size_t bytes;
+};
+
+/* Maps the file and checks header, counts, types, offsets and sizes against the file's length by Fathom's own parser before ggml's
+ * sees it. Errors: IO, FORMAT (names the file and the key or tensor). */
+int fathom__gguf_open(fathom__gguf **out, const char *path);
+void fathom__gguf_close(fathom__gguf *file);
+const char *fathom__gguf_path(const fathom__gguf *file);
+
+size_t fathom__gguf_tensor_count(const fathom__gguf *file);
+const struct fathom__gguf_tensor *fathom__gguf_tensor_at(const fathom__gguf *file, size_t index);
+const struct fathom__gguf_tensor *fathom__gguf_tensor_find(const fathom__gguf *file, const char *name); /* NULL: none */
+/* Rows [first, first + n) of a matrix as f32 [n, shape[0]] into out; UNSUPPORTED for types that ggml cannot dequantise. */
+int fathom__gguf_rows_f32(float *out, const struct fathom__gguf_tensor *tensor, int64_t first, int64_t n);
+
+bool fathom__gguf_has(const fathom__gguf *file, const char *key);
+size_t fathom__gguf_key_count(const fathom__gguf *file);
+const char *fathom__gguf_key_at(const fathom__gguf *file, size_t index);
+/* Typed keys: with required false a missing key leaves *out untouched. Any integer type is accepted for integers when the value fits. */
+int fathom__gguf_string(const char **out, const fathom__gguf *file, const char *key, bool required);
+int fathom__gguf_integer(int64_t *out, const fathom__gguf *file, const char *key, int64_t least, int64_t most, bool required);
+int fathom__gguf_number(double *out, const fathom__gguf *file, const char *key, bool required);
+int fathom__gguf_bool(bool *out, const fathom__gguf *file, const char *key, bool required);
+int fathom__gguf_array_length(size_t *out, const fathom__gguf *file, const char *key, bool required);
+
+/* Writing: keys and tensors are collected, then written at once to a temporary name and renamed. Tensor data is borrowed until then. */
+typedef struct fathom__gguf_writer fathom__gguf_writer;
+int fathom__gguf_writer_open(fathom__gguf_writer **out);
+void fathom__gguf_writer_close(fathom__gguf_writer *writer);
+int fathom__gguf_put_string(fathom__gguf_writer *writer, const char *key, const char *value);
+int fathom__gguf_put_integer(fathom__gguf_writer *writer, const char *key, uint32_t value);
+int fathom__gguf_put_number(fathom__gguf_writer *writer, const char *key, float value);
+int fathom__gguf_put_bool(fathom__gguf_writer *writer, const char *key, bool value);
+/* Copies every key of a file. */
+int fathom__gguf_put_all(fathom__gguf_writer *writer, const fathom__gguf *from);
+int fathom__gguf_put_tensor(fathom__gguf_writer *writer, const char *name, enum ggml_type type, const int64_t *shape, size_t n_dimensions, const void *data);
+int fathom__gguf_writer_commit(fathom__gguf_writer *writer, const char *path);
+
+#endif

@@ -1,0 +1,13 @@
+/* XXH3-128 as 32 hex digits, streamed; SHA-256 of a file for downloads. */
+#ifndef FATHOM_BASE_HASH_H
+#define FATHOM_BASE_HASH_H
+
+#include <stddef.h>
+
+typedef struct fathom__hash fathom__hash;
+int fathom__hash_open(fathom__hash **out);
+void fathom__hash_add(fathom__hash *hash, const void *bytes, size_t length);
+void fathom__hash_text(char out[33], fathom__hash *hash); /* of what was added so far */
+void fathom__hash_close(fathom__hash *hash);
+
+#endif
