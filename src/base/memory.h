@@ -2,6 +2,7 @@
 #ifndef FATHOM_BASE_MEMORY_H
 #define FATHOM_BASE_MEMORY_H
 
+#include <fathom/model.h> /* fathom_free */
 #include <stddef.h>
 
 /* count * size zeroed bytes in *out (non-NULL also when count is 0). MEMORY on overflow or exhaustion. */
