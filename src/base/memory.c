@@ -21,7 +21,7 @@ static int checked_size(size_t *bytes, size_t count, size_t size) {
 }
 
 int fathom__alloc(void *out, size_t count, size_t size) {
-    size_t bytes;
+    size_t bytes = 0;
     int status = checked_size(&bytes, count, size);
     if (status) return status;
     void *pointer = calloc(1, bytes ? bytes : 1);
@@ -31,7 +31,7 @@ int fathom__alloc(void *out, size_t count, size_t size) {
 }
 
 int fathom__alloc_aligned(void *out, size_t count, size_t size) {
-    size_t bytes;
+    size_t bytes = 0;
     int status = checked_size(&bytes, count, size);
     if (status) return status;
     /* posix_memalign's pointers go back by free, like all others. */
@@ -48,7 +48,7 @@ int fathom__grow(void *array, size_t *capacity, size_t needed, size_t size) {
     size_t grown = *capacity > SIZE_MAX / 2 ? needed : *capacity * 2;
     if (grown < FIRST_CAPACITY) grown = FIRST_CAPACITY;
     if (grown < needed) grown = needed;
-    size_t bytes;
+    size_t bytes = 0;
     int status = checked_size(&bytes, grown, size);
     if (status) return status;
     void *pointer = realloc(present, bytes);
