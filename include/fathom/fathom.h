@@ -4,10 +4,12 @@
  *   model.h       GGUF models, tokens, chat       hook.h        hook points by TransformerLens name
  *   session.h     running, taps, edits, sampling  corpus.h      documents out of files
  *   harvest.h     a corpus as activations         dictionary.h  sparse features
+ *   catalogue.h   what the features mean
  */
 #ifndef FATHOM_H
 #define FATHOM_H
 
+#include <fathom/catalogue.h>
 #include <fathom/corpus.h>
 #include <fathom/dictionary.h>
 #include <fathom/error.h>

@@ -1,0 +1,208 @@
+/* Catalogues: what the features of a dictionary mean, in one SQLite file a model.
+ *
+ * A catalogue holds, for every feature of every dictionary indexed on a model: how often and how strongly it fires, where it fires
+ * most (top examples) and across its range (quantile examples) with the activation of every token around, a histogram,
+ * the output tokens it raises and lowers, its nearest features, and labels with their origin and score. `fathom_index` builds one by
+ * a single pass over a corpus; everything else reads it.
+ *
+ *   fathom_locate      which dictionary and catalogue belong to a model when nobody says
+ *   fathom_catalogue_open … fathom_catalogue_feature      label, maximum, density of a feature: what other rooms need
+ *   fathom_catalogue_details                              all there is on one feature
+ *   fathom_catalogue_search_…                             features by words, by text, by output token
+ *   fathom_catalogue_label                                labels by people
+ *
+ * An opened catalogue is bound to one dictionary. What fathom_catalogue_feature gives is held in memory and may be read from several threads at
+ * once; every other function belongs to one thread at a time.
+ */
+#ifndef FATHOM_CATALOGUE_H
+#define FATHOM_CATALOGUE_H
+
+#include <fathom/corpus.h>
+#include <fathom/dictionary.h>
+#include <fathom/error.h>
+#include <fathom/model.h>
+#include <fathom/progress.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct fathom_catalogue fathom_catalogue;
+
+/* Finding ------------------------------------------------------------------------------------------------ */
+
+/* Where things lie: in the user's own folder $XDG_DATA_HOME/fathom/MODEL-IDENTITY/ as "dictionary.gguf" and "catalogue.sqlite", then in
+ * every folder of the shipped "share" (named by the environment's FATHOM_SHARE, else the source tree's and the installed one) under the same two names. A
+ * dictionary found so is taken only when it was trained on this model or on the one that this model was derived from. */
+
+/* The dictionary of a model: `given` when that is not NULL (a path that is opened as it stands), else the first one found in the order above.
+ * *out is new (fathom_free). Errors: NOT_FOUND (says where was looked and how to train or name one). */
+FATHOM_API int fathom_locate_dictionary(char **out, const fathom_model *model, const char *given);
+
+/* The catalogue that has this dictionary's features: `given` when that is not NULL, else "catalogue.sqlite" beside the dictionary's file, else the
+ * user's own, else a shipped one. Errors: NOT_FOUND (says how to build one). */
+FATHOM_API int fathom_locate_catalogue(char **out, const fathom_dictionary *dictionary, const char *given);
+
+/* Where `fathom index` writes when nobody says: the user's own catalogue of the dictionary's model. The folder is made. *out is new. */
+FATHOM_API int fathom_catalogue_default_path(char **out, const fathom_dictionary *dictionary);
+
+/* Opening and the few figures that every stage needs ------------------------------------------------------ */
+
+/* Opens a catalogue for reading and loads the short record of every feature of `dictionary`, which is told by the bytes of its file
+ * and need not stay open. Errors: IO, FORMAT (not SQLite, not a catalogue, damaged: names the file), UNSUPPORTED (written by a newer
+ * version), NOT_FOUND (the file has nothing on this dictionary; lists those it has), MISMATCH (it belongs to another model), LIMIT (locked by another process). */
+FATHOM_API int fathom_catalogue_open(fathom_catalogue **out, const char *path, const fathom_dictionary *dictionary);
+FATHOM_API void fathom_catalogue_close(fathom_catalogue *catalogue); /* NULL is allowed */
+
+struct fathom_catalogue_info {
+    const char *path;
+    const char *model_name, *model_identity;
+    const char *dictionary_name, *hook; /* hook: full name */
+    const char *corpus;                 /* what it was indexed on, one line */
+    uint64_t n_tokens;                  /* covered tokens seen */
+    uint64_t n_documents;
+    uint32_t n_features;
+    uint32_t n_alive;                   /* features that fired at least once */
+    uint32_t n_labelled;
+    bool has_text;                      /* false: built with no_text */
+};
+/* Borrowed, valid as long as the catalogue. Never NULL. */
+FATHOM_API const struct fathom_catalogue_info *fathom_catalogue_describe(const fathom_catalogue *catalogue);
+
+struct fathom_feature {
+    uint32_t number;
+    const char *label;        /* NULL: no label holds */
+    const char *label_origin; /* "offline", "user", …; NULL without a label */
+    float label_score;        /* balanced accuracy of the label on held-out text with near misses, 0.5 is chance; NaN when it was not measured */
+    float max_activation;     /* over the corpus, in the dictionary's own (scaled) units; 0 for one that never fired */
+    float mean_active;        /* mean over the tokens where it is active */
+    double density;           /* share of covered tokens where it is active */
+    uint64_t count;           /* those tokens */
+};
+/* Borrowed, valid as long as the catalogue (labels set since it was opened do not show). NULL for a number that the dictionary has not. */
+FATHOM_API const struct fathom_feature *fathom_catalogue_feature(const fathom_catalogue *catalogue, uint32_t feature);
+
+/* All there is on one feature ------------------------------------------------------------------------------ */
+
+#define FATHOM_EXAMPLE_BEFORE 16 /* tokens of context kept on each side of an example's peak */
+#define FATHOM_EXAMPLE_AFTER 16
+#define FATHOM_HISTOGRAM_BINS 50
+#define FATHOM_BANDS 4 /* quantile bands of activation above zero: equal quarters of (0, max] */
+
+struct fathom_example {
+    int band;                 /* 0: one of the strongest (one a document); 1 … FATHOM_BANDS: drawn at random from that quarter, lowest first */
+    float value;              /* activation at the peak */
+    uint64_t document;        /* number in the corpus */
+    int32_t position;         /* of the peak in its sequence */
+    size_t n;                 /* tokens of the window; 0 in a catalogue without text */
+    size_t peak;              /* index of the peak in the window */
+    const int32_t *tokens;    /* [n] */
+    const float *activations; /* [n], to 1/255 of the window's largest */
+};
+
+struct fathom_effect {
+    int32_t token;
+    float value; /* W_U (gain ⊙ d / |d|), centred over the vocabulary: how a unit step along the decoder direction moves the token's logit before the final norm's division */
+};
+
+struct fathom_neighbour {
+    uint32_t feature;
+    float cosine; /* of the decoder directions */
+};
+
+struct fathom_label {
+    const char *text;
+    const char *origin;      /* "offline", "user", … */
+    const char *rule;        /* JSON that says when the label predicts the feature to be active, or NULL */
+    float score;             /* balanced accuracy on held-out text with near misses; NaN: not measured, and so the rest */
+    float f1, precision, recall; /* over all held-out tokens, at the true prevalence */
+    float prevalence;        /* share of held-out tokens where the feature is active */
+    float single_token;      /* balanced accuracy of the best single-token rule on the same tokens */
+    float shuffled;          /* mean balanced accuracy of other features' labels on the same tokens */
+    uint32_t n_active, n_inactive; /* held-out tokens it was measured on */
+};
+
+struct fathom_feature_details {
+    struct fathom_feature feature; /* label and origin as below: the first of labels */
+    size_t n_examples, n_raised, n_lowered, n_neighbours, n_labels;
+    const struct fathom_example *examples;      /* band 0 first, strongest first */
+    const struct fathom_effect *raised;         /* strongest first */
+    const struct fathom_effect *lowered;        /* strongest (most negative) first */
+    const struct fathom_neighbour *neighbours;  /* nearest first */
+    const struct fathom_label *labels;          /* people's first, then by score */
+    uint64_t histogram[FATHOM_HISTOGRAM_BINS];  /* of activations above zero: equal parts of (0, histogram_top] */
+    float histogram_top;
+};
+/* *out is new: free it with fathom_feature_details_free. Errors: NOT_FOUND (number), FORMAT, IO, MEMORY. */
+FATHOM_API int fathom_catalogue_details(struct fathom_feature_details **out, fathom_catalogue *catalogue, uint32_t feature);
+FATHOM_API void fathom_feature_details_free(struct fathom_feature_details *details);
+
+/* Search ----------------------------------------------------------------------------------------------------- */
+
+struct fathom_hit {
+    uint32_t feature;
+    double score; /* larger is nearer; comparable within one search only */
+};
+
+/* Each writes at most `capacity` hits, best first, and their number to *n. */
+
+/* By words of labels and of the strongest tokens (full-text search; every word must occur, its ending is free). Errors: ARGUMENT (no word in `words`). */
+FATHOM_API int fathom_catalogue_search_words(struct fathom_hit *hits, size_t *n, size_t capacity, fathom_catalogue *catalogue, const char *words);
+
+/* By an example: which features is this text about? `features` are its encoded rows (fathom_dictionary_encode). A feature's score is the sum over rows of
+ * its activation in units of its mean, times ln(1 / density): strong and rare before weak and everywhere. */
+FATHOM_API int fathom_catalogue_search_text(struct fathom_hit *hits, size_t *n, size_t capacity, const fathom_catalogue *catalogue, const struct fathom_sparse *features);
+
+/* By output token: features that raise it (or lower it) most, among those that have it in their stored effects. */
+FATHOM_API int fathom_catalogue_search_token(struct fathom_hit *hits, size_t *n, size_t capacity, fathom_catalogue *catalogue, int32_t token, bool lowered);
+
+/* Labels by people ------------------------------------------------------------------------------------------- */
+
+/* Sets (or with text NULL removes) the label of a feature that has this origin, such as "user". Opens the file for writing; other
+ * open catalogues keep what they read. Errors: as open; ARGUMENT (empty, over 200 bytes, a line break, invalid UTF-8); NOT_FOUND (number); IO (read-only file). */
+FATHOM_API int fathom_catalogue_label(const char *path, const fathom_dictionary *dictionary, uint32_t feature, const char *text, const char *origin);
+
+/* Building ----------------------------------------------------------------------------------------------------- */
+
+struct fathom_index_options {
+    uint64_t max_tokens;      /* 0: the whole corpus, at most FATHOM_INDEX_TOKENS */
+    uint32_t context;         /* tokens of a sequence; 0: 256 */
+    uint32_t n_threads;       /* 0: all cores */
+    uint32_t n_top;           /* strongest examples kept a feature; 0: 20 */
+    uint32_t n_band;          /* examples kept a band; 0: 5 */
+    uint64_t seed;            /* of the examples drawn at random */
+    const char *wordnet;      /* folder of WordNet's index.noun and data.noun; NULL: /usr/share/wordnet. Without it there are no class labels, which is no error */
+    const char *corpus_name;  /* how the corpus is described; NULL: the sources' file names */
+    bool no_text;             /* stores neither token ids nor text, nor labels that quote the corpus: numbers only */
+    bool no_labels;
+    bool restart;             /* start again even where a checkpoint of the same run lies */
+    bool keep_checkpoint;     /* leave the finished pass beside the catalogue: the next index over the same corpus starts at the labels */
+    fathom_progress_fn progress;
+    void *payload;
+};
+#define FATHOM_INDEX_OPTIONS_INIT {0}
+#define FATHOM_INDEX_TOKENS (UINT64_C(1) << 28)
+
+struct fathom_index_result {
+    uint64_t n_tokens, n_documents; /* covered tokens; documents */
+    uint64_t n_resumed;             /* tokens that an earlier, interrupted run had done */
+    uint32_t n_alive, n_labelled;
+    uint32_t n_candidates;          /* features that had enough held-out evidence to be labelled */
+    double seconds, tokens_per_second; /* of the pass over the corpus */
+};
+
+/* Indexes a dictionary on a corpus into the catalogue at `path` (made when missing; what it has on this dictionary is replaced, on others kept; a person's
+ * labels are kept). Every fifth document is held out: labels are found on the others and scored on it. The file changes in one transaction at
+ * the end; the pass saves itself to PATH.index-checkpoint every few minutes and when stopped, and goes on from there. Memory: about 3 KiB a
+ * feature, 4 bytes a token and at most 256 MiB of held-out activations.
+ * Errors: those of harvest, dictionary and open; IO (disk full: the catalogue stays as it was); STOPPED. result may be NULL. */
+FATHOM_API int fathom_index(struct fathom_index_result *result, const char *path, const fathom_dictionary *dictionary, const fathom_model *model, const struct fathom_corpus_source *sources, size_t n_sources,
+                            const struct fathom_index_options *options);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
