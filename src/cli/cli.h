@@ -70,7 +70,7 @@ const char *cli_text(const struct cli_arguments *arguments, const char *name, co
 /* False (after printing a usage error) when the value lies outside [least, most]. */
 bool cli_integer(int64_t *out, const struct cli_arguments *arguments, const char *name, int64_t least, int64_t most, int64_t fallback);
 bool cli_number(double *out, const struct cli_arguments *arguments, const char *name, double least, double most, double fallback);
-/* All values of an option that repeats, in order; *n 0 when there are none. Borrowed. */
+/* All values of an option that repeats, in order; *n 0 when there are none. Valid until the next cli_all: copy the pointers when two lists are needed. */
 const char *const *cli_all(size_t *n, const struct cli_arguments *arguments, const char *name);
 const char *const *cli_operands(size_t *n, const struct cli_arguments *arguments);
 

@@ -1,0 +1,150 @@
+#include "cli.h"
+#include "parse.h"
+#include <errno.h>
+#include <math.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static volatile sig_atomic_t interrupted;
+static bool quiet;
+
+static void on_signal(int number) {
+    if (interrupted) {
+        _exit(128 + number); /* asked twice: the user does not want to wait for the clean stop */
+    }
+    interrupted = 1;
+}
+
+void cli_output_start(bool be_quiet) {
+    struct sigaction action = {.sa_handler = on_signal};
+    quiet = be_quiet;
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+bool cli_interrupted(void) {
+    return interrupted != 0;
+}
+
+bool cli_json(const struct cli_arguments *arguments) {
+    return cli_has(arguments, "json");
+}
+
+bool cli_colour(void) {
+    static int known = -1;
+    if (known < 0) {
+        const char *none = getenv("NO_COLOR");
+        const char *terminal = getenv("TERM");
+        known = isatty(STDOUT_FILENO) && (none == NULL || *none == '\0') && terminal != NULL &&
+                strcmp(terminal, "dumb") != 0;
+    }
+    return known == 1;
+}
+
+int cli_print_json(json_t *value) {
+    int failed = value == NULL || json_dumpf(value, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) != 0;
+    failed = putchar('\n') == EOF || failed;
+    failed = fflush(stdout) != 0 || failed;
+    if (failed) {
+        fprintf(stderr, "fathom: standard output: cannot write the result: %s\n", strerror(errno));
+    }
+    json_decref(value);
+    return failed ? CLI_FAILURE : CLI_OK;
+}
+
+/* Six steps of one hue in the terminal's 256 colours, from faint to full, and a foreground that stays readable. */
+static const int level_colours[] = {0, 223, 222, 215, 208, 202};
+
+void cli_print_level(FILE *stream, const char *bytes, size_t length, double level) {
+    const int steps = (int)(sizeof level_colours / sizeof level_colours[0]) - 1;
+    int step = level > 0 ? (int)ceil(fmin(level, 1.0) * steps) : 0;
+    bool colour = step > 0 && cli_colour();
+    if (colour) {
+        fprintf(stream, "\033[48;5;%d;38;5;16m", level_colours[step]);
+    }
+    for (size_t i = 0; i < length; i++) {
+        unsigned char c = (unsigned char)bytes[i];
+        if (c == '\n') {
+            fputs(colour ? "↵\033[0m\n" : "\n", stream);
+            if (colour && i + 1 < length) {
+                fprintf(stream, "\033[48;5;%d;38;5;16m", level_colours[step]);
+            }
+        } else if ((c < 0x20 && c != '\t') || c == 0x7f) {
+            fprintf(stream, "\\x%02x", c);
+        } else {
+            fputc(c, stream);
+        }
+    }
+    if (colour) {
+        fputs("\033[0m", stream);
+    }
+}
+
+void cli_print_bold(FILE *stream, const char *text) {
+    fprintf(stream, cli_colour() ? "\033[1m%s\033[0m" : "%s", text);
+}
+
+void cli_print_dim(FILE *stream, const char *text) {
+    fprintf(stream, cli_colour() ? "\033[2m%s\033[0m" : "%s", text);
+}
+
+static double seconds_now(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+static void format_time(char *out, size_t size, double seconds) {
+    long whole = seconds < 0 ? 0 : lround(fmin(seconds, 3.6e6));
+    if (whole >= 3600) {
+        snprintf(out, size, "%ld h %02ld min", whole / 3600, whole / 60 % 60);
+    } else if (whole >= 60) {
+        snprintf(out, size, "%ld min %02ld s", whole / 60, whole % 60);
+    } else {
+        snprintf(out, size, "%ld s", whole);
+    }
+}
+
+int cli_progress(const struct fathom_progress *progress, void *payload) {
+    static const double terminal_interval = 0.2, log_interval = 10.0;
+    static double last;
+    double now = seconds_now();
+    bool terminal = isatty(STDERR_FILENO);
+    bool finished = progress->total > 0 && progress->done >= progress->total;
+    (void)payload;
+    if (!quiet && (finished || now - last >= (terminal ? terminal_interval : log_interval))) {
+        char left[32];
+        last = now;
+        fprintf(stderr, "%s%s", terminal ? "\r\033[K" : "", progress->stage);
+        if (progress->total > 0) {
+            fprintf(stderr, " %5.1f %%", 100.0 * (double)progress->done / (double)progress->total);
+        }
+        fprintf(stderr, "  %llu %s", (unsigned long long)progress->done, progress->unit);
+        if (progress->units_per_second > 0) {
+            fprintf(stderr, "  %.0f %s/s", progress->units_per_second, progress->unit);
+        }
+        if (progress->seconds_left >= 0 && !finished) {
+            format_time(left, sizeof left, progress->seconds_left);
+            fprintf(stderr, "  %s left", left);
+        }
+        if (progress->note != NULL) {
+            fprintf(stderr, "  %s", progress->note);
+        }
+        if (!terminal || finished) {
+            fputc('\n', stderr);
+        }
+        fflush(stderr);
+    }
+    return cli_interrupted() ? FATHOM_ERROR_STOPPED : 0;
+}
+
+fathom_model *cli_open_model(int *status, const struct cli_arguments *arguments) {
+    fathom_model *model = NULL;
+    int code = fathom_model_open(&model, cli_text(arguments, "model", "smollm2"), NULL);
+    *status = code == FATHOM_OK ? CLI_OK : cli_fail(arguments, code);
+    return code == FATHOM_OK ? model : NULL;
+}

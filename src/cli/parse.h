@@ -1,0 +1,19 @@
+/* Parsing of a command's arguments by its table. */
+#ifndef FATHOM_CLI_PARSE_H
+#define FATHOM_CLI_PARSE_H
+
+#include "cli.h"
+
+/* Parses argv (after the command's name). On CLI_OK *out is new (cli_arguments_free). `*help` is set when --help was
+ * among them; then nothing was checked. Prints usage errors. */
+int cli_parse(struct cli_arguments **out, bool *help, const struct cli_command *command, int argc, char *const *argv);
+void cli_arguments_free(struct cli_arguments *arguments);
+const struct cli_command *cli_arguments_command(const struct cli_arguments *arguments);
+
+/* The longest command of the table that argv begins with; *used gets the number of words. NULL: none. */
+const struct cli_command *cli_find(int *used, int argc, char *const *argv);
+
+/* Options that every command has: --help, --quiet. Ended by a NULL name. */
+extern const struct cli_option cli_common_options[];
+
+#endif
