@@ -1,4 +1,5 @@
-/* JSON by jansson, with errors that name the file and the key. Limits: 64 MiB, depth as jansson's own. */
+/* JSON by jansson, with errors that name the file and the key. Limits: 64 MiB, depth as jansson's own.
+ * A document is an object or an array; a key that occurs twice is an error. Numbers are written with 15 significant digits. */
 #ifndef FATHOM_BASE_JSON_H
 #define FATHOM_BASE_JSON_H
 

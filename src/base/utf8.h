@@ -2,6 +2,7 @@
 #ifndef FATHOM_BASE_UTF8_H
 #define FATHOM_BASE_UTF8_H
 
+#include <base/buffer.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -11,5 +12,7 @@ bool fathom__utf8_valid(size_t *offset, const char *bytes, size_t length);
 size_t fathom__utf8_whole(const char *bytes, size_t length);
 /* New copy with every invalid byte as U+FFFD. */
 int fathom__utf8_clean(char **out, const char *bytes, size_t length);
+/* The same appended to a buffer, whose length then tells where text that may hold zeros ends. */
+int fathom__utf8_append_clean(struct fathom__buffer *buffer, const char *bytes, size_t length);
 
 #endif
