@@ -3,6 +3,7 @@
 #define FATHOM_BASE_GGUF_FILE_H
 
 #include <ggml.h>
+#include <gguf.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -39,6 +40,21 @@ int fathom__gguf_number(double *out, const fathom__gguf *file, const char *key, 
 int fathom__gguf_bool(bool *out, const fathom__gguf *file, const char *key, bool required);
 int fathom__gguf_array_length(size_t *out, const fathom__gguf *file, const char *key, bool required);
 
+/* Arrays (gguf_array.c). A missing key leaves *out untouched where it is not required; a key that is no array is a FORMAT error. */
+struct fathom__gguf_array {
+    enum gguf_type type;
+    size_t n;
+    const void *data; /* n elements; NULL for strings */
+    const struct gguf_context *keys;
+    int64_t id;
+};
+int fathom__gguf_array(struct fathom__gguf_array *out, const fathom__gguf *file, const char *key, bool required);
+const char *fathom__gguf_array_string(const struct fathom__gguf_array *array, size_t index); /* of an array of strings */
+/* The type of a key; GGUF_TYPE_COUNT when there is no such key. */
+enum gguf_type fathom__gguf_key_type(const fathom__gguf *file, const char *key);
+/* ggml's own view of the keys. */
+const struct gguf_context *fathom__gguf_keys(const fathom__gguf *file);
+
 /* Writing: keys and tensors are collected, then written at once to a temporary name and renamed. Tensor data is borrowed until then. */
 typedef struct fathom__gguf_writer fathom__gguf_writer;
 int fathom__gguf_writer_open(fathom__gguf_writer **out);
@@ -47,6 +63,10 @@ int fathom__gguf_put_string(fathom__gguf_writer *writer, const char *key, const 
 int fathom__gguf_put_integer(fathom__gguf_writer *writer, const char *key, uint32_t value);
 int fathom__gguf_put_number(fathom__gguf_writer *writer, const char *key, float value);
 int fathom__gguf_put_bool(fathom__gguf_writer *writer, const char *key, bool value);
+int fathom__gguf_put_array(fathom__gguf_writer *writer, const char *key, enum gguf_type type, const void *data, size_t n);
+int fathom__gguf_put_strings(fathom__gguf_writer *writer, const char *key, const char *const *strings, size_t n);
+void fathom__gguf_remove(fathom__gguf_writer *writer, const char *key); /* a key that was put; harmless when there is none */
+struct gguf_context *fathom__gguf_writer_keys(fathom__gguf_writer *writer);
 /* Copies every key of a file. */
 int fathom__gguf_put_all(fathom__gguf_writer *writer, const fathom__gguf *from);
 int fathom__gguf_put_tensor(fathom__gguf_writer *writer, const char *name, enum ggml_type type, const int64_t *shape, size_t n_dimensions, const void *data);
