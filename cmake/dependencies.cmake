@@ -37,6 +37,11 @@ if(DNNL_INCLUDE_DIR AND DNNL_LIBRARY)
     target_compile_definitions(fathom_dependencies INTERFACE FATHOM_HAVE_DNNL)
 endif()
 
+find_path(LINEAR_INCLUDE_DIR linear.h REQUIRED)
+find_library(LINEAR_LIBRARY linear REQUIRED)
+target_include_directories(fathom_dependencies SYSTEM INTERFACE ${LINEAR_INCLUDE_DIR})
+target_link_libraries(fathom_dependencies INTERFACE ${LINEAR_LIBRARY})
+
 pkg_check_modules(cmocka REQUIRED IMPORTED_TARGET cmocka)
 add_library(fathom_test_dependencies INTERFACE)
 target_link_libraries(fathom_test_dependencies INTERFACE PkgConfig::cmocka)

@@ -18,6 +18,7 @@ libzstd-dev|compressed corpora
 zlib1g-dev|compressed corpora
 libxxhash-dev|hashes of models and corpora
 libdnnl-dev|fast matrix products (oneDNN)
+liblinear-dev|probes (logistic regression)
 libcmocka-dev|unit tests
 wordnet-base|word classes for labels
 '

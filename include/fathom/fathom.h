@@ -4,13 +4,15 @@
  *   model.h       GGUF models, tokens, chat       hook.h        hook points by TransformerLens name
  *   session.h     running, taps, edits, sampling  corpus.h      documents out of files
  *   harvest.h     a corpus as activations         dictionary.h  sparse features
- *   catalogue.h   what the features mean
+ *   catalogue.h   what the features mean          detect.h      monitors and probes
+ *   steer.h       steering and its search
  */
 #ifndef FATHOM_H
 #define FATHOM_H
 
 #include <fathom/catalogue.h>
 #include <fathom/corpus.h>
+#include <fathom/detect.h>
 #include <fathom/dictionary.h>
 #include <fathom/error.h>
 #include <fathom/harvest.h>
@@ -18,5 +20,6 @@
 #include <fathom/model.h>
 #include <fathom/progress.h>
 #include <fathom/session.h>
+#include <fathom/steer.h>
 
 #endif
