@@ -25,7 +25,7 @@ int fathom__guard_adapter_load(struct llama_adapter_lora **out, struct llama_mod
 int fathom__guard_tokenize(int32_t *n, const struct llama_vocab *vocab, const char *text, int32_t length, llama_token *tokens, int32_t capacity,
                            bool add_special, bool parse_special);
 
-/* Renders a Jinja chat template. bos and eos are the tokens' written forms ("" where there are none). `name` stands in messages. New text in *out. */
+/* Renders a Jinja chat template. bos and eos are the tokens' written forms, or NULL where there are none. `name` stands in messages. New text in *out. */
 int fathom__guard_render_chat(char **out, const char *name, const char *chat_template, const char *bos, const char *eos,
                               const struct fathom_chat_message *messages, size_t n_messages, bool add_generation_prompt);
 
