@@ -66,23 +66,25 @@ const struct fathom__gguf_tensor *fathom__gguf_tensor_find(const fathom__gguf *f
 int fathom__gguf_rows_f32(float *out, const struct fathom__gguf_tensor *tensor, int64_t first, int64_t n) {
     int64_t rows = tensor->shape[1] * tensor->shape[2] * tensor->shape[3], width = tensor->shape[0];
     if (first < 0 || n < 0 || first > rows || n > rows - first)
-        return fathom__fail(FATHOM_ERROR_ARGUMENT, "tensor %s: rows %" PRId64 " to %" PRId64 " asked for, it has %" PRId64,
-                            tensor->name, first, first + n - 1, rows);
+        return fathom__fail(FATHOM_ERROR_ARGUMENT,
+                            "tensor %s: rows %" PRId64 " to %" PRId64 " asked for, it has %" PRId64, tensor->name,
+                            first, first + n - 1, rows);
     if (n == 0 || width == 0) return FATHOM_OK;
-    const unsigned char *bytes = (const unsigned char *)tensor->data + (size_t)first * ggml_row_size(tensor->type, width);
+    const unsigned char *bytes =
+        (const unsigned char *)tensor->data + (size_t)first * ggml_row_size(tensor->type, width);
     if (tensor->type == GGML_TYPE_F32) {
         memcpy(out, bytes, (size_t)n * (size_t)width * sizeof *out);
         return FATHOM_OK;
     }
     ggml_to_float_t to_float = ggml_get_type_traits(tensor->type)->to_float;
     if (!to_float)
-        return fathom__fail(FATHOM_ERROR_UNSUPPORTED, "tensor %s: values of type %s cannot be turned into floats", tensor->name,
-                            ggml_type_name(tensor->type));
+        return fathom__fail(FATHOM_ERROR_UNSUPPORTED, "tensor %s: values of type %s cannot be turned into floats",
+                            tensor->name, ggml_type_name(tensor->type));
     to_float(bytes, out, n * width);
     return FATHOM_OK;
 }
 
-static const struct fathom__gguf_entry *find_entry(const fathom__gguf *file, const char *key) {
+const struct fathom__gguf_entry *fathom__gguf_entry_find(const fathom__gguf *file, const char *key) {
     size_t low = 0, high = file->n_entries;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
@@ -98,7 +100,7 @@ static const struct fathom__gguf_entry *find_entry(const fathom__gguf *file, con
 }
 
 bool fathom__gguf_has(const fathom__gguf *file, const char *key) {
-    return find_entry(file, key) != NULL;
+    return fathom__gguf_entry_find(file, key) != NULL;
 }
 
 size_t fathom__gguf_key_count(const fathom__gguf *file) {
@@ -110,14 +112,16 @@ const char *fathom__gguf_key_at(const fathom__gguf *file, size_t index) {
 }
 
 static const char *type_name(enum fathom__gguf_type type) {
-    static const char *const names[FATHOM__GGUF_TYPES] = {"uint8", "int8",   "uint16", "int16",  "uint32", "int32",  "float32",
-                                                          "bool",  "string", "array",  "uint64", "int64",  "float64"};
+    static const char *const names[FATHOM__GGUF_TYPES] = {"uint8",  "int8",    "uint16", "int16",  "uint32",
+                                                          "int32",  "float32", "bool",   "string", "array",
+                                                          "uint64", "int64",   "float64"};
     return names[type];
 }
 
 /* *entry is NULL when the key is missing and need not be there. */
-static int get(const struct fathom__gguf_entry **entry, const fathom__gguf *file, const char *key, bool required, const char *expected) {
-    *entry = find_entry(file, key);
+static int get(const struct fathom__gguf_entry **entry, const fathom__gguf *file, const char *key, bool required,
+               const char *expected) {
+    *entry = fathom__gguf_entry_find(file, key);
     if (!*entry && required)
         return fathom__fail(FATHOM_ERROR_FORMAT, "%s: the key %s (%s) is missing", file->path, key, expected);
     return FATHOM_OK;
@@ -163,7 +167,8 @@ static bool read_integer(bool *negative, uint64_t *magnitude, const struct fatho
     return true;
 }
 
-int fathom__gguf_integer(int64_t *out, const fathom__gguf *file, const char *key, int64_t least, int64_t most, bool required) {
+int fathom__gguf_integer(int64_t *out, const fathom__gguf *file, const char *key, int64_t least, int64_t most,
+                         bool required) {
     const struct fathom__gguf_entry *entry;
     bool negative = false;
     uint64_t magnitude = 0;
@@ -173,8 +178,8 @@ int fathom__gguf_integer(int64_t *out, const fathom__gguf *file, const char *key
     bool fits = negative || magnitude <= INT64_MAX;
     int64_t value = negative ? (int64_t)-magnitude : (int64_t)magnitude;
     if (!fits || value < least || value > most)
-        return fathom__fail(FATHOM_ERROR_FORMAT, "%s: %s is %s%" PRIu64 ", %" PRId64 " to %" PRId64 " was expected", file->path, key,
-                            negative ? "-" : "", magnitude, least, most);
+        return fathom__fail(FATHOM_ERROR_FORMAT, "%s: %s is %s%" PRIu64 ", %" PRId64 " to %" PRId64 " was expected",
+                            file->path, key, negative ? "-" : "", magnitude, least, most);
     *out = value;
     return FATHOM_OK;
 }

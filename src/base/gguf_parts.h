@@ -55,13 +55,19 @@ struct fathom__gguf {
 /* Size of a scalar of this type in the file; 0 for strings and arrays. */
 size_t fathom__gguf_type_size(enum fathom__gguf_type type);
 
+/* NULL: no such key. */
+const struct fathom__gguf_entry *fathom__gguf_entry_find(const fathom__gguf *file, const char *key);
+
 /* Whether a value of general.alignment is one that this reader and the engine take. */
 bool fathom__gguf_alignment_valid(enum fathom__gguf_type type, const void *bytes);
 
-/* Fills entries, tensors and their orders from the mapping; on an error what was filled is left for fathom__gguf_close. */
+/* Fills entries, tensors and their orders from the mapping; on an error what was filled is left for fathom__gguf_close.
+ */
 int fathom__gguf_parse(fathom__gguf *file);
 
-/* Checks a tensor's type and shape and gives its bytes. `where` and `name` stand in messages, `status` is what errors return. */
-int fathom__gguf_tensor_bytes(size_t *bytes, int status, const char *where, const char *name, int32_t type, const int64_t shape[4]);
+/* Checks a tensor's type and shape and gives its bytes. `where` and `name` stand in messages, `status` is what errors
+ * return. */
+int fathom__gguf_tensor_bytes(size_t *bytes, int status, const char *where, const char *name, int32_t type,
+                              const int64_t shape[4]);
 
 #endif

@@ -39,13 +39,15 @@ void fathom__gguf_writer_close(fathom__gguf_writer *writer) {
 }
 
 /* Puts a type and the value's bytes under a key; a value that is there already is replaced. */
-static int put(fathom__gguf_writer *writer, const char *key, enum fathom__gguf_type type, const void *bytes, size_t length) {
+static int put(fathom__gguf_writer *writer, const char *key, enum fathom__gguf_type type, const void *bytes,
+               size_t length) {
     size_t key_length = strlen(key);
     struct fathom__buffer value = FATHOM__BUFFER_INIT(SIZE_MAX / 2);
     const uint32_t type_number = (uint32_t)type;
     char *name = NULL;
     if (key_length == 0 || key_length > FATHOM__GGUF_KEY_LIMIT)
-        return fathom__fail(FATHOM_ERROR_ARGUMENT, "a GGUF key has %zu bytes, 1 to %d were expected", key_length, FATHOM__GGUF_KEY_LIMIT);
+        return fathom__fail(FATHOM_ERROR_ARGUMENT, "a GGUF key has %zu bytes, 1 to %d were expected", key_length,
+                            FATHOM__GGUF_KEY_LIMIT);
     if (strcmp(key, FATHOM__GGUF_ALIGNMENT_KEY) == 0 && !fathom__gguf_alignment_valid(type, bytes))
         return fathom__fail(FATHOM_ERROR_ARGUMENT, "%s must be a uint32 and a power of two of at least 8", key);
     struct key_value *present = NULL;
@@ -93,6 +95,46 @@ int fathom__gguf_put_bool(fathom__gguf_writer *writer, const char *key, bool val
     return put(writer, key, FATHOM__GGUF_BOOL, &byte, sizeof byte);
 }
 
+static int put_array(fathom__gguf_writer *writer, const char *key, enum gguf_type type, const void *data, size_t length, uint64_t n) {
+    struct fathom__buffer bytes = FATHOM__BUFFER_INIT(SIZE_MAX / 2);
+    const uint32_t element = (uint32_t)type;
+    int status = fathom__buffer_append(&bytes, &element, sizeof element);
+    if (!status) status = fathom__buffer_append(&bytes, &n, sizeof n);
+    if (!status) status = fathom__buffer_append(&bytes, data, length);
+    if (!status) status = put(writer, key, FATHOM__GGUF_ARRAY, bytes.bytes, bytes.length);
+    fathom__buffer_free(&bytes);
+    return status;
+}
+
+int fathom__gguf_put_array(fathom__gguf_writer *writer, const char *key, enum gguf_type type, const void *data, size_t n) {
+    const size_t size = fathom__gguf_type_size((enum fathom__gguf_type)type);
+    if (size == 0) return fathom__fail(FATHOM_ERROR_ARGUMENT, "%s: an array of numbers or bools was expected", key);
+    return put_array(writer, key, type, data, n * size, n);
+}
+
+int fathom__gguf_put_strings(fathom__gguf_writer *writer, const char *key, const char *const *strings, size_t n) {
+    struct fathom__buffer bytes = FATHOM__BUFFER_INIT(SIZE_MAX / 2);
+    int status = FATHOM_OK;
+    for (size_t i = 0; i < n && !status; i++) {
+        const uint64_t length = strlen(strings[i]);
+        status = fathom__buffer_append(&bytes, &length, sizeof length);
+        if (!status) status = fathom__buffer_append(&bytes, strings[i], (size_t)length);
+    }
+    if (!status) status = put_array(writer, key, GGUF_TYPE_STRING, n > 0 ? bytes.bytes : "", bytes.length, n);
+    fathom__buffer_free(&bytes);
+    return status;
+}
+
+void fathom__gguf_remove(fathom__gguf_writer *writer, const char *key) {
+    for (size_t i = 0; i < writer->n_keys; i++) {
+        if (strcmp(writer->keys[i].key, key) != 0) continue;
+        fathom_free(writer->keys[i].key);
+        fathom_free(writer->keys[i].bytes);
+        writer->keys[i] = writer->keys[--writer->n_keys];
+        return;
+    }
+}
+
 int fathom__gguf_put_all(fathom__gguf_writer *writer, const fathom__gguf *from) {
     int status = FATHOM_OK;
     for (size_t i = 0; i < from->n_entries && !status; i++) {
@@ -102,23 +144,28 @@ int fathom__gguf_put_all(fathom__gguf_writer *writer, const fathom__gguf *from) 
     return status;
 }
 
-int fathom__gguf_put_tensor(fathom__gguf_writer *writer, const char *name, enum ggml_type type, const int64_t *shape, size_t n_dimensions,
-                            const void *data) {
+int fathom__gguf_put_tensor(fathom__gguf_writer *writer, const char *name, enum ggml_type type, const int64_t *shape,
+                            size_t n_dimensions, const void *data) {
     struct fathom__gguf_tensor tensor = {.type = type, .shape = {1, 1, 1, 1}, .data = data};
     size_t length = strlen(name);
     if (length == 0 || length >= GGML_MAX_NAME)
-        return fathom__fail(FATHOM_ERROR_ARGUMENT, "a GGUF tensor's name has %zu bytes, 1 to %d were expected", length, GGML_MAX_NAME - 1);
+        return fathom__fail(FATHOM_ERROR_ARGUMENT, "a GGUF tensor's name has %zu bytes, 1 to %d were expected", length,
+                            GGML_MAX_NAME - 1);
     if (n_dimensions < 1 || n_dimensions > FATHOM__GGUF_DIMENSIONS)
-        return fathom__fail(FATHOM_ERROR_ARGUMENT, "tensor %s has %zu dimensions, 1 to %d were expected", name, n_dimensions,
-                            FATHOM__GGUF_DIMENSIONS);
+        return fathom__fail(FATHOM_ERROR_ARGUMENT, "tensor %s has %zu dimensions, 1 to %d were expected", name,
+                            n_dimensions, FATHOM__GGUF_DIMENSIONS);
     for (size_t i = 0; i < writer->n_tensors; i++)
         if (strcmp(writer->tensors[i].name, name) == 0)
             return fathom__fail(FATHOM_ERROR_ARGUMENT, "two tensors to write are named %s", name);
     memcpy(tensor.shape, shape, n_dimensions * sizeof *shape);
-    int status = fathom__gguf_tensor_bytes(&tensor.bytes, FATHOM_ERROR_ARGUMENT, "GGUF to write", name, (int32_t)type, tensor.shape);
-    if (!status) status = fathom__grow(&writer->tensors, &writer->tensor_capacity, writer->n_tensors + 1, sizeof *writer->tensors);
+    int status = fathom__gguf_tensor_bytes(&tensor.bytes, FATHOM_ERROR_ARGUMENT, "GGUF to write", name, (int32_t)type,
+                                           tensor.shape);
     if (!status)
-        status = fathom__grow(&writer->n_dimensions, &writer->dimension_capacity, writer->n_tensors + 1, sizeof *writer->n_dimensions);
+        status =
+            fathom__grow(&writer->tensors, &writer->tensor_capacity, writer->n_tensors + 1, sizeof *writer->tensors);
+    if (!status)
+        status = fathom__grow(&writer->n_dimensions, &writer->dimension_capacity, writer->n_tensors + 1,
+                              sizeof *writer->n_dimensions);
     char *copy = NULL;
     if (!status) status = fathom__copy_string(&copy, name);
     if (status) return status;
@@ -158,7 +205,8 @@ static int build_head(struct fathom__buffer *head, const fathom__gguf_writer *wr
         const int32_t type = tensor->type;
         status = put_name(head, tensor->name);
         if (!status) status = fathom__buffer_append(head, &writer->n_dimensions[i], sizeof *writer->n_dimensions);
-        if (!status) status = fathom__buffer_append(head, tensor->shape, writer->n_dimensions[i] * sizeof *tensor->shape);
+        if (!status)
+            status = fathom__buffer_append(head, tensor->shape, writer->n_dimensions[i] * sizeof *tensor->shape);
         if (!status) status = fathom__buffer_append(head, &type, sizeof type);
         if (!status) status = fathom__buffer_append(head, &offset, sizeof offset);
         offset += tensor->bytes + padding(tensor->bytes, alignment);
