@@ -9,7 +9,8 @@ struct fathom__buffer {
     size_t length, capacity, limit;
 };
 
-#define FATHOM__BUFFER_INIT(limit_) {NULL, 0, 0, (limit_)}
+#define FATHOM__BUFFER_INIT(limit_)                                                                                    \
+    { NULL, 0, 0, (limit_) }
 
 int fathom__buffer_append(struct fathom__buffer *buffer, const void *bytes, size_t length); /* LIMIT, MEMORY */
 int fathom__buffer_text(struct fathom__buffer *buffer, const char *text);

@@ -7,7 +7,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
-int fathom__file_read(char **out, size_t *length, const char *path, size_t limit); /* zero-terminated; LIMIT over `limit` bytes */
+/* The whole file, zero-terminated; LIMIT over `limit` bytes. */
+int fathom__file_read(char **out, size_t *length, const char *path, size_t limit);
 
 struct fathom__mapping {
     const unsigned char *bytes;
@@ -16,8 +17,8 @@ struct fathom__mapping {
 int fathom__file_map(struct fathom__mapping *out, const char *path); /* read-only; an empty file maps to length 0 */
 void fathom__file_unmap(struct fathom__mapping *mapping);
 
-/* Writing in two steps: everything goes to a temporary file beside `path`; commit flushes, syncs and renames it, discard removes it.
- * Errors (a full disk above all) come out of commit at the latest. */
+/* Writing in two steps: everything goes to a temporary file beside `path`; commit flushes, syncs and renames it,
+ * discard removes it. Errors (a full disk above all) come out of commit at the latest. */
 struct fathom__writer {
     FILE *stream;
     char *path, *temporary;
@@ -30,7 +31,8 @@ int fathom__file_write(const char *path, const void *bytes, size_t length);
 
 bool fathom__file_exists(const char *path);
 int fathom__make_folders(const char *path); /* like mkdir -p */
-/* $XDG_CACHE_HOME/fathom (or ~/.cache/fathom) and $XDG_DATA_HOME/fathom, with "/name" appended when name is not NULL; the folder above is made. New. */
+/* $XDG_CACHE_HOME/fathom (or ~/.cache/fathom) and $XDG_DATA_HOME/fathom, with "/name" appended when name is not NULL;
+ * the folder above is made. New. */
 int fathom__cache_path(char **out, const char *name);
 int fathom__data_path(char **out, const char *name);
 /* base + "/" + name, new. */

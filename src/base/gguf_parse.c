@@ -59,9 +59,11 @@ static int take_name(char **out, struct cursor *cursor, const char *what, size_t
     const char *bytes;
     size_t length;
     if (!take_string(&bytes, &length, cursor))
-        return fathom__fail(FATHOM_ERROR_FORMAT, "%s: the file ends inside the name of %s %zu", cursor->file->path, what, index);
+        return fathom__fail(FATHOM_ERROR_FORMAT, "%s: the file ends inside the name of %s %zu", cursor->file->path,
+                            what, index);
     if (length == 0 || length > limit || memchr(bytes, 0, length))
-        return fathom__fail(FATHOM_ERROR_FORMAT, "%s: the name of %s %zu has %zu bytes, 1 to %zu without zeros were expected",
+        return fathom__fail(FATHOM_ERROR_FORMAT,
+                            "%s: the name of %s %zu has %zu bytes, 1 to %zu without zeros were expected",
                             cursor->file->path, what, index, length, limit);
     return fathom__copy_bytes(out, bytes, length);
 }
@@ -72,14 +74,16 @@ static int take_array(struct fathom__gguf_entry *entry, struct cursor *cursor) {
     if (!take(&element, cursor, sizeof element) || !take(&count, cursor, sizeof count))
         return truncated(cursor, "the key", entry->key);
     if (element >= FATHOM__GGUF_TYPES || element == FATHOM__GGUF_ARRAY)
-        return fathom__fail(FATHOM_ERROR_FORMAT, "%s: %s is an array of type %" PRIu32 ", a scalar or string type was expected",
+        return fathom__fail(FATHOM_ERROR_FORMAT,
+                            "%s: %s is an array of type %" PRIu32 ", a scalar or string type was expected",
                             cursor->file->path, entry->key, element);
     entry->element = (enum fathom__gguf_type)element;
     size_t size = fathom__gguf_type_size(entry->element);
     /* A string takes at least its length; the check keeps hostile counts from any further arithmetic. */
     if (count > cursor->left / (size ? size : sizeof(uint64_t)))
-        return fathom__fail(FATHOM_ERROR_FORMAT, "%s: %s has %" PRIu64 " elements, more than the rest of the file holds",
-                            cursor->file->path, entry->key, count);
+        return fathom__fail(FATHOM_ERROR_FORMAT,
+                            "%s: %s has %" PRIu64 " elements, more than the rest of the file holds", cursor->file->path,
+                            entry->key, count);
     entry->count = (size_t)count;
     if (size) {
         cursor->next += entry->count * size;
@@ -98,8 +102,8 @@ static int take_value(struct fathom__gguf_entry *entry, struct cursor *cursor) {
     uint32_t type;
     if (!take(&type, cursor, sizeof type)) return truncated(cursor, "the key", entry->key);
     if (type >= FATHOM__GGUF_TYPES)
-        return fathom__fail(FATHOM_ERROR_FORMAT, "%s: %s has type %" PRIu32 ", 0 to %d was expected", cursor->file->path,
-                            entry->key, type, FATHOM__GGUF_TYPES - 1);
+        return fathom__fail(FATHOM_ERROR_FORMAT, "%s: %s has type %" PRIu32 ", 0 to %d was expected",
+                            cursor->file->path, entry->key, type, FATHOM__GGUF_TYPES - 1);
     entry->type = (enum fathom__gguf_type)type;
     entry->bytes = cursor->next;
     int status = FATHOM_OK;
@@ -133,20 +137,26 @@ static int parse_entries(fathom__gguf *file, struct cursor *cursor, uint64_t cou
     return FATHOM_OK;
 }
 
-int fathom__gguf_tensor_bytes(size_t *bytes, int status, const char *where, const char *name, int32_t type, const int64_t shape[4]) {
-    if (type < 0 || type >= GGML_TYPE_COUNT || ggml_blck_size((enum ggml_type)type) <= 0 || ggml_type_size((enum ggml_type)type) == 0)
-        return fathom__fail(status, "%s: tensor %s has type %" PRId32 ", which the engine does not know", where, name, type);
+int fathom__gguf_tensor_bytes(size_t *bytes, int status, const char *where, const char *name, int32_t type,
+                              const int64_t shape[4]) {
+    if (type < 0 || type >= GGML_TYPE_COUNT || ggml_blck_size((enum ggml_type)type) <= 0 ||
+        ggml_type_size((enum ggml_type)type) == 0)
+        return fathom__fail(status, "%s: tensor %s has type %" PRId32 ", which the engine does not know", where, name,
+                            type);
     uint64_t elements = 1;
     for (int i = 0; i < FATHOM__GGUF_DIMENSIONS; i++) {
         if (shape[i] < 0)
-            return fathom__fail(status, "%s: tensor %s has a dimension of %" PRId64 ", at least 0 was expected", where, name, shape[i]);
+            return fathom__fail(status, "%s: tensor %s has a dimension of %" PRId64 ", at least 0 was expected", where,
+                                name, shape[i]);
         if (shape[i] > 0 && elements > (uint64_t)(INT64_MAX / shape[i]))
             return fathom__fail(status, "%s: tensor %s has a shape of more than 2^63 elements", where, name);
         elements *= (uint64_t)shape[i];
     }
     uint64_t block = (uint64_t)ggml_blck_size((enum ggml_type)type), size = ggml_type_size((enum ggml_type)type);
     if ((uint64_t)shape[0] % block)
-        return fathom__fail(status, "%s: tensor %s has rows of %" PRId64 " elements, a multiple of %" PRIu64 " was expected for type %s",
+        return fathom__fail(status,
+                            "%s: tensor %s has rows of %" PRId64 " elements, a multiple of %" PRIu64
+                            " was expected for type %s",
                             where, name, shape[0], block, ggml_type_name((enum ggml_type)type));
     if (elements / block > (uint64_t)PTRDIFF_MAX / size)
         return fathom__fail(status, "%s: tensor %s has a shape of more than 2^63 bytes", where, name);
@@ -158,7 +168,8 @@ int fathom__gguf_tensor_bytes(size_t *bytes, int status, const char *where, cons
 static int parse_tensor(struct fathom__gguf_tensor *tensor, uint64_t *offset, struct cursor *cursor) {
     uint32_t n_dimensions;
     int32_t type;
-    if (!take(&n_dimensions, cursor, sizeof n_dimensions)) return truncated(cursor, "the record of tensor", tensor->name);
+    if (!take(&n_dimensions, cursor, sizeof n_dimensions))
+        return truncated(cursor, "the record of tensor", tensor->name);
     if (n_dimensions > FATHOM__GGUF_DIMENSIONS)
         return fathom__fail(FATHOM_ERROR_FORMAT, "%s: tensor %s has %" PRIu32 " dimensions, at most %d were expected",
                             cursor->file->path, tensor->name, n_dimensions, FATHOM__GGUF_DIMENSIONS);
@@ -169,7 +180,8 @@ static int parse_tensor(struct fathom__gguf_tensor *tensor, uint64_t *offset, st
     }
     if (!take(&type, cursor, sizeof type) || !take(offset, cursor, sizeof *offset))
         return truncated(cursor, "the record of tensor", tensor->name);
-    int status = fathom__gguf_tensor_bytes(&tensor->bytes, FATHOM_ERROR_FORMAT, cursor->file->path, tensor->name, type, tensor->shape);
+    int status = fathom__gguf_tensor_bytes(&tensor->bytes, FATHOM_ERROR_FORMAT, cursor->file->path, tensor->name, type,
+                                           tensor->shape);
     if (!status) tensor->type = (enum ggml_type)type;
     return status;
 }
@@ -207,7 +219,8 @@ static int read_alignment(size_t *out, const fathom__gguf *file) {
         const struct fathom__gguf_entry *entry = &file->entries[i];
         if (strcmp(entry->key, FATHOM__GGUF_ALIGNMENT_KEY) != 0) continue;
         if (!fathom__gguf_alignment_valid(entry->type, entry->bytes))
-            return fathom__fail(FATHOM_ERROR_FORMAT, "%s: %s must be a uint32 and a power of two of at least 8", file->path, entry->key);
+            return fathom__fail(FATHOM_ERROR_FORMAT, "%s: %s must be a uint32 and a power of two of at least 8",
+                                file->path, entry->key);
         memcpy(&alignment, entry->bytes, sizeof alignment);
     }
     *out = alignment;
@@ -227,13 +240,15 @@ static int place_tensors(fathom__gguf *file, const struct cursor *cursor, const 
     for (size_t i = 0; i < file->n_tensors; i++) {
         struct fathom__gguf_tensor *tensor = &file->tensors[i];
         if (offsets[i] != expected)
-            return fathom__fail(FATHOM_ERROR_FORMAT, "%s: tensor %s lies at offset %" PRIu64 ", %zu was expected", file->path,
-                                tensor->name, offsets[i], expected);
+            return fathom__fail(FATHOM_ERROR_FORMAT, "%s: tensor %s lies at offset %" PRIu64 ", %zu was expected",
+                                file->path, tensor->name, offsets[i], expected);
         if (expected > room || tensor->bytes > room - expected)
-            return fathom__fail(FATHOM_ERROR_FORMAT, "%s: the data of tensor %s (%zu bytes at offset %zu) go beyond the end of the file",
+            return fathom__fail(FATHOM_ERROR_FORMAT,
+                                "%s: the data of tensor %s (%zu bytes at offset %zu) go beyond the end of the file",
                                 file->path, tensor->name, tensor->bytes, expected);
         tensor->data = data + expected;
-        /* Both terms are within the file's length, so that only the padding can pass its end, which the next tensor meets. */
+        /* Both terms are within the file's length, so that only the padding can pass its end, which the next tensor
+         * meets. */
         expected += tensor->bytes;
         expected += (alignment - expected % alignment) % alignment;
     }
@@ -288,11 +303,13 @@ int fathom__gguf_parse(fathom__gguf *file) {
         !take(&n_entries, &cursor, sizeof n_entries))
         return truncated(&cursor, "its header", "");
     if (version != FATHOM__GGUF_VERSION && version != FATHOM__GGUF_VERSION - 1)
-        return fathom__fail(FATHOM_ERROR_FORMAT, "%s: GGUF version %" PRIu32 ", 2 or 3 was expected", file->path, version);
+        return fathom__fail(FATHOM_ERROR_FORMAT, "%s: GGUF version %" PRIu32 ", 2 or 3 was expected", file->path,
+                            version);
     /* Every entry and every record takes at least its name's length, so that larger counts cannot be true. */
     if (n_entries > cursor.left / sizeof(uint64_t) || n_tensors > cursor.left / sizeof(uint64_t))
-        return fathom__fail(FATHOM_ERROR_FORMAT, "%s: %" PRIu64 " keys and %" PRIu64 " tensors are more than the file holds",
-                            file->path, n_entries, n_tensors);
+        return fathom__fail(FATHOM_ERROR_FORMAT,
+                            "%s: %" PRIu64 " keys and %" PRIu64 " tensors are more than the file holds", file->path,
+                            n_entries, n_tensors);
     int status = parse_entries(file, &cursor, n_entries);
     if (!status) status = parse_tensors(file, &cursor, n_tensors, &offsets);
     if (!status) status = sort_all(file);

@@ -15,7 +15,8 @@ int fathom__json_parse(json_t **out, const char *text, size_t length, const char
     if (length > DOCUMENT_LIMIT)
         return fathom__fail(FATHOM_ERROR_LIMIT, "%s: JSON of more than %d bytes", name, DOCUMENT_LIMIT);
     json_t *value = json_loadb(text, length, JSON_REJECT_DUPLICATES, &error);
-    if (!value) return fathom__fail(FATHOM_ERROR_FORMAT, "%s: line %d: not valid JSON: %s", name, error.line, error.text);
+    if (!value)
+        return fathom__fail(FATHOM_ERROR_FORMAT, "%s: line %d: not valid JSON: %s", name, error.line, error.text);
     *out = value;
     return FATHOM_OK;
 }
@@ -95,7 +96,8 @@ static int member(const json_t **value, const json_t *object, const char *key, b
 }
 
 static int mistyped(const json_t *value, const char *key, const char *expected, const char *where) {
-    return fathom__fail(FATHOM_ERROR_FORMAT, "%s: \"%s\" is %s, %s was expected", where, key, type_name(value), expected);
+    return fathom__fail(FATHOM_ERROR_FORMAT, "%s: \"%s\" is %s, %s was expected", where, key, type_name(value),
+                        expected);
 }
 
 int fathom__json_get_string(const char **out, const json_t *object, const char *key, bool required, const char *where) {
@@ -116,8 +118,8 @@ int fathom__json_get_integer(int64_t *out, const json_t *object, const char *key
     json_int_t integer = json_integer_value(value);
     if (integer < least || integer > most)
         return fathom__fail(FATHOM_ERROR_FORMAT,
-                            "%s: \"%s\" is %" JSON_INTEGER_FORMAT ", %" PRId64 " to %" PRId64 " was expected", where, key,
-                            integer, least, most);
+                            "%s: \"%s\" is %" JSON_INTEGER_FORMAT ", %" PRId64 " to %" PRId64 " was expected", where,
+                            key, integer, least, most);
     *out = integer;
     return FATHOM_OK;
 }

@@ -1,5 +1,6 @@
 /* JSON by jansson, with errors that name the file and the key. Limits: 64 MiB, depth as jansson's own.
- * A document is an object or an array; a key that occurs twice is an error. Numbers are written with 15 significant digits. */
+ * A document is an object or an array; a key that occurs twice is an error. Numbers are written with 15 significant
+ * digits. */
 #ifndef FATHOM_BASE_JSON_H
 #define FATHOM_BASE_JSON_H
 
@@ -16,7 +17,8 @@ json_t *fathom__json_string(const char *bytes, size_t length);
 
 /* Typed members; `where` names the document in messages. With required false a missing key leaves *out untouched. */
 int fathom__json_get_string(const char **out, const json_t *object, const char *key, bool required, const char *where);
-int fathom__json_get_integer(int64_t *out, const json_t *object, const char *key, int64_t least, int64_t most, bool required, const char *where);
+int fathom__json_get_integer(int64_t *out, const json_t *object, const char *key, int64_t least, int64_t most,
+                             bool required, const char *where);
 int fathom__json_get_number(double *out, const json_t *object, const char *key, bool required, const char *where);
 int fathom__json_get_bool(bool *out, const json_t *object, const char *key, bool required, const char *where);
 

@@ -35,7 +35,8 @@ static int bad(const fathom__safetensors *file, const char *name, const char *ex
     return fathom__fail(FATHOM_ERROR_FORMAT, "%s: tensor %s: %s", file->path, name, expected);
 }
 
-static int read_dtype(enum fathom__dtype *out, const fathom__safetensors *file, const char *name, const json_t *record) {
+static int read_dtype(enum fathom__dtype *out, const fathom__safetensors *file, const char *name,
+                      const json_t *record) {
     const char *dtype = json_string_value(json_object_get(record, "dtype"));
     if (!dtype) return bad(file, name, "the key \"dtype\" (a string) is missing");
     for (int i = 0; i < DTYPES; i++) {
@@ -44,7 +45,8 @@ static int read_dtype(enum fathom__dtype *out, const fathom__safetensors *file, 
         return FATHOM_OK;
     }
     return fathom__fail(FATHOM_ERROR_UNSUPPORTED,
-                        "%s: tensor %s: dtype %s; F32, F16, BF16, F64, I32, I64 and U8 are read", file->path, name, dtype);
+                        "%s: tensor %s: dtype %s; F32, F16, BF16, F64, I32, I64 and U8 are read", file->path, name,
+                        dtype);
 }
 
 static bool read_size(size_t *out, const json_t *value) {
@@ -57,12 +59,15 @@ static int read_shape(struct fathom__tensor *tensor, const fathom__safetensors *
     const json_t *shape = json_object_get(record, "shape");
     if (!json_is_array(shape)) return bad(file, tensor->name, "the key \"shape\" (an array) is missing");
     tensor->n_dimensions = json_array_size(shape);
-    if (tensor->n_dimensions > FATHOM__TENSOR_DIMENSIONS) return bad(file, tensor->name, "at most 8 dimensions were expected");
+    if (tensor->n_dimensions > FATHOM__TENSOR_DIMENSIONS)
+        return bad(file, tensor->name, "at most 8 dimensions were expected");
     tensor->bytes = dtypes[tensor->dtype].size;
     for (size_t i = 0; i < tensor->n_dimensions; i++) {
         size_t *size = &tensor->shape[i];
-        if (!read_size(size, json_array_get(shape, i))) return bad(file, tensor->name, "sizes of at least 0 were expected in \"shape\"");
-        if (*size > 0 && tensor->bytes > PTRDIFF_MAX / *size) return bad(file, tensor->name, "its shape takes more than 2^63 bytes");
+        if (!read_size(size, json_array_get(shape, i)))
+            return bad(file, tensor->name, "sizes of at least 0 were expected in \"shape\"");
+        if (*size > 0 && tensor->bytes > PTRDIFF_MAX / *size)
+            return bad(file, tensor->name, "its shape takes more than 2^63 bytes");
         tensor->bytes *= *size;
     }
     return FATHOM_OK;
@@ -74,20 +79,22 @@ static int read_tensor(struct fathom__tensor *tensor, const fathom__safetensors 
     if (!status) status = read_shape(tensor, file, record);
     if (status) return status;
     const json_t *offsets = json_object_get(record, "data_offsets");
-    if (json_array_size(offsets) != 2 || !read_size(&first, json_array_get(offsets, 0)) || !read_size(&last, json_array_get(offsets, 1)))
+    if (json_array_size(offsets) != 2 || !read_size(&first, json_array_get(offsets, 0)) ||
+        !read_size(&last, json_array_get(offsets, 1)))
         return bad(file, tensor->name, "two integers of at least 0 were expected in \"data_offsets\"");
     if (first > last || last > file->data_length)
-        return fathom__fail(FATHOM_ERROR_FORMAT, "%s: tensor %s: data_offsets %zu to %zu, within 0 to %zu was expected", file->path,
-                            tensor->name, first, last, file->data_length);
+        return fathom__fail(FATHOM_ERROR_FORMAT, "%s: tensor %s: data_offsets %zu to %zu, within 0 to %zu was expected",
+                            file->path, tensor->name, first, last, file->data_length);
     if (last - first != tensor->bytes)
-        return fathom__fail(FATHOM_ERROR_FORMAT, "%s: tensor %s: %zu bytes of data, its shape takes %zu", file->path, tensor->name,
-                            last - first, tensor->bytes);
+        return fathom__fail(FATHOM_ERROR_FORMAT, "%s: tensor %s: %zu bytes of data, its shape takes %zu", file->path,
+                            tensor->name, last - first, tensor->bytes);
     tensor->data = file->data + first;
     return FATHOM_OK;
 }
 
 static int compare_places(const void *a, const void *b) {
-    const struct fathom__tensor *x = *(const struct fathom__tensor *const *)a, *y = *(const struct fathom__tensor *const *)b;
+    const struct fathom__tensor *x = *(const struct fathom__tensor *const *)a,
+                                *y = *(const struct fathom__tensor *const *)b;
     const unsigned char *p = x->data, *q = y->data;
     if (p != q) return p < q ? -1 : 1;
     return (x->bytes > y->bytes) - (x->bytes < y->bytes);
@@ -120,31 +127,37 @@ static int check_metadata(const fathom__safetensors *file) {
     if (!metadata) return FATHOM_OK;
     if (!json_is_object(metadata))
         return fathom__fail(FATHOM_ERROR_FORMAT, "%s: \"" METADATA_KEY "\" must be an object of strings", file->path);
-    json_object_foreach(metadata, key, value) if (!json_is_string(value)) return fathom__fail(
-        FATHOM_ERROR_FORMAT, "%s: \"" METADATA_KEY "\": \"%s\" must be a string", file->path, key);
+    json_object_foreach (metadata, key, value) {
+        if (!json_is_string(value))
+            return fathom__fail(FATHOM_ERROR_FORMAT, "%s: \"" METADATA_KEY "\": \"%s\" must be a string", file->path,
+                                key);
+    }
     return FATHOM_OK;
 }
 
 static int parse(fathom__safetensors *file) {
     uint64_t length = 0;
     if (file->mapping.length < sizeof length)
-        return fathom__fail(FATHOM_ERROR_FORMAT, "%s: not a safetensors file: it has %zu bytes, at least 8 were expected", file->path,
+        return fathom__fail(FATHOM_ERROR_FORMAT,
+                            "%s: not a safetensors file: it has %zu bytes, at least 8 were expected", file->path,
                             file->mapping.length);
     memcpy(&length, file->mapping.bytes, sizeof length);
     size_t rest = file->mapping.length - sizeof length;
     if (length > rest || length > HEADER_LIMIT)
-        return fathom__fail(FATHOM_ERROR_FORMAT, "%s: not a safetensors file: a header of %llu bytes in a file of %zu", file->path,
-                            (unsigned long long)length, file->mapping.length);
-    int status = fathom__json_parse(&file->header, (const char *)file->mapping.bytes + sizeof length, (size_t)length, file->path);
+        return fathom__fail(FATHOM_ERROR_FORMAT, "%s: not a safetensors file: a header of %llu bytes in a file of %zu",
+                            file->path, (unsigned long long)length, file->mapping.length);
+    int status = fathom__json_parse(&file->header, (const char *)file->mapping.bytes + sizeof length, (size_t)length,
+                                    file->path);
     if (status) return status;
-    if (!json_is_object(file->header)) return fathom__fail(FATHOM_ERROR_FORMAT, "%s: its header must be a JSON object", file->path);
+    if (!json_is_object(file->header))
+        return fathom__fail(FATHOM_ERROR_FORMAT, "%s: its header must be a JSON object", file->path);
     file->data = file->mapping.bytes + sizeof length + length;
     file->data_length = rest - (size_t)length;
     status = fathom__alloc(&file->tensors, json_object_size(file->header), sizeof *file->tensors);
     if (status) return status;
     const char *name;
     json_t *record;
-    json_object_foreach(file->header, name, record) {
+    json_object_foreach (file->header, name, record) {
         if (strcmp(name, METADATA_KEY) == 0) continue;
         struct fathom__tensor *tensor = &file->tensors[file->n];
         tensor->name = name;
@@ -197,14 +210,15 @@ const char *fathom__safetensors_metadata(const fathom__safetensors *file, const 
     return json_string_value(json_object_get(json_object_get(file->header, METADATA_KEY), key));
 }
 
-static int check_shape(const fathom__safetensors *file, const struct fathom__tensor *tensor, const size_t *shape, size_t n_dimensions) {
+static int check_shape(const fathom__safetensors *file, const struct fathom__tensor *tensor, const size_t *shape,
+                       size_t n_dimensions) {
     if (tensor->n_dimensions != n_dimensions)
-        return fathom__fail(FATHOM_ERROR_FORMAT, "%s: tensor %s has %zu dimensions, %zu were expected", file->path, tensor->name,
-                            tensor->n_dimensions, n_dimensions);
+        return fathom__fail(FATHOM_ERROR_FORMAT, "%s: tensor %s has %zu dimensions, %zu were expected", file->path,
+                            tensor->name, tensor->n_dimensions, n_dimensions);
     for (size_t i = 0; i < n_dimensions; i++)
         if (shape[i] != SIZE_MAX && shape[i] != tensor->shape[i])
-            return fathom__fail(FATHOM_ERROR_FORMAT, "%s: tensor %s has %zu in dimension %zu, %zu was expected", file->path,
-                                tensor->name, tensor->shape[i], i, shape[i]);
+            return fathom__fail(FATHOM_ERROR_FORMAT, "%s: tensor %s has %zu in dimension %zu, %zu was expected",
+                                file->path, tensor->name, tensor->shape[i], i, shape[i]);
     return FATHOM_OK;
 }
 
@@ -228,12 +242,13 @@ static void convert(float *out, const struct fathom__tensor *tensor, size_t n) {
     }
 }
 
-int fathom__safetensors_f32(float **out, const fathom__safetensors *file, const char *name, const size_t *shape, size_t n_dimensions) {
+int fathom__safetensors_f32(float **out, const fathom__safetensors *file, const char *name, const size_t *shape,
+                            size_t n_dimensions) {
     const struct fathom__tensor *tensor = fathom__safetensors_find(file, name);
     if (!tensor) return fathom__fail(FATHOM_ERROR_FORMAT, "%s: tensor %s is missing", file->path, name);
     if (tensor->dtype > FATHOM__F64)
-        return fathom__fail(FATHOM_ERROR_FORMAT, "%s: tensor %s has dtype %s, a float type was expected", file->path, name,
-                            dtypes[tensor->dtype].name);
+        return fathom__fail(FATHOM_ERROR_FORMAT, "%s: tensor %s has dtype %s, a float type was expected", file->path,
+                            name, dtypes[tensor->dtype].name);
     int status = check_shape(file, tensor, shape, n_dimensions);
     if (status) return status;
     float *values = NULL;
@@ -252,8 +267,8 @@ static int build_header(char **out, const struct fathom__tensor *tensors, size_t
     bool built = header != NULL;
     if (metadata && built) {
         json_t *pairs = json_object();
-        for (; metadata[0] && metadata[1]; metadata += 2)
-            built = json_object_set_new(pairs, metadata[0], fathom__json_string(metadata[1], strlen(metadata[1]))) == 0 && built;
+        for (const char *const *pair = metadata; pair[0] && pair[1]; pair += 2)
+            built = json_object_set_new(pairs, pair[0], fathom__json_string(pair[1], strlen(pair[1]))) == 0 && built;
         built = json_object_set_new(header, METADATA_KEY, pairs) == 0 && built;
     }
     size_t offset = 0;
@@ -262,13 +277,15 @@ static int build_header(char **out, const struct fathom__tensor *tensors, size_t
         json_t *shape = json_array();
         for (size_t j = 0; j < tensor->n_dimensions; j++)
             json_array_append_new(shape, json_integer((json_int_t)tensor->shape[j]));
-        json_t *record = json_pack("{s:s, s:o, s:[I,I]}", "dtype", dtypes[tensor->dtype].name, "shape", shape, "data_offsets",
-                                   (json_int_t)offset, (json_int_t)(offset + tensor->bytes));
+        json_t *record = json_pack("{s:s, s:o, s:[I,I]}", "dtype", dtypes[tensor->dtype].name, "shape", shape,
+                                   "data_offsets", (json_int_t)offset, (json_int_t)(offset + tensor->bytes));
         built = json_object_set_new(header, tensor->name, record) == 0;
         offset += tensor->bytes;
     }
     if (!built)
         status = fathom__fail(FATHOM_ERROR_MEMORY, "the header could not be made");
+    else if (json_object_size(header) != n + (metadata != NULL))
+        status = fathom__fail(FATHOM_ERROR_ARGUMENT, "two tensors have the same name");
     else
         status = fathom__json_text(out, header, false);
     json_decref(header);
@@ -278,19 +295,21 @@ static int build_header(char **out, const struct fathom__tensor *tensors, size_t
 static int check_tensor(const struct fathom__tensor *tensor) {
     size_t bytes = dtypes[tensor->dtype].size;
     if (tensor->n_dimensions > FATHOM__TENSOR_DIMENSIONS)
-        return fathom__fail(FATHOM_ERROR_ARGUMENT, "tensor %s has %zu dimensions, at most %d were expected", tensor->name,
-                            tensor->n_dimensions, FATHOM__TENSOR_DIMENSIONS);
+        return fathom__fail(FATHOM_ERROR_ARGUMENT, "tensor %s has %zu dimensions, at most %d were expected",
+                            tensor->name, tensor->n_dimensions, FATHOM__TENSOR_DIMENSIONS);
     for (size_t i = 0; i < tensor->n_dimensions; i++) {
         if (tensor->shape[i] > 0 && bytes > PTRDIFF_MAX / tensor->shape[i])
             return fathom__fail(FATHOM_ERROR_ARGUMENT, "tensor %s has a shape of more than 2^63 bytes", tensor->name);
         bytes *= tensor->shape[i];
     }
     if (bytes != tensor->bytes)
-        return fathom__fail(FATHOM_ERROR_ARGUMENT, "tensor %s has %zu bytes, its shape takes %zu", tensor->name, tensor->bytes, bytes);
+        return fathom__fail(FATHOM_ERROR_ARGUMENT, "tensor %s has %zu bytes, its shape takes %zu", tensor->name,
+                            tensor->bytes, bytes);
     return FATHOM_OK;
 }
 
-int fathom__safetensors_write(const char *path, const struct fathom__tensor *tensors, size_t n, const char *const *metadata) {
+int fathom__safetensors_write(const char *path, const struct fathom__tensor *tensors, size_t n,
+                              const char *const *metadata) {
     char *header = NULL;
     struct fathom__writer writer;
     int status = FATHOM_OK;

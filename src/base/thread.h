@@ -7,7 +7,7 @@
 
 typedef struct fathom__team fathom__team;
 
-uint32_t fathom__cores(void); /* usable by this process, at least 1 */
+uint32_t fathom__cores(void);                                  /* usable by this process, at least 1 */
 int fathom__team_open(fathom__team **out, uint32_t n_threads); /* the caller counts as one of them; 0: all cores */
 void fathom__team_close(fathom__team *team);
 uint32_t fathom__team_size(const fathom__team *team);

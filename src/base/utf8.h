@@ -6,9 +6,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* True when all bytes are valid UTF-8 (no surrogates, no overlong forms); else *offset of the first bad byte. offset may be NULL. */
+/* True when all bytes are valid UTF-8 (no surrogates, no overlong forms); else *offset of the first bad byte. offset
+ * may be NULL. */
 bool fathom__utf8_valid(size_t *offset, const char *bytes, size_t length);
-/* Length of the longest prefix that does not end inside a character, and holds only whole, valid or plainly invalid bytes: what may be shown now. */
+/* Length of the longest prefix that does not end inside a character, and holds only whole, valid or plainly invalid
+ * bytes: what may be shown now. */
 size_t fathom__utf8_whole(const char *bytes, size_t length);
 /* New copy with every invalid byte as U+FFFD. */
 int fathom__utf8_clean(char **out, const char *bytes, size_t length);

@@ -60,7 +60,8 @@ int fathom__writer_write(struct fathom__writer *writer, const void *bytes, size_
     return FATHOM_OK;
 }
 
-/* The rename is safe against power loss only when the folder is synced too; filesystems that cannot do so are not an error. */
+/* The rename is safe against power loss only when the folder is synced too; filesystems that cannot do so are not an
+ * error. */
 static void sync_folder(const char *path) {
     char *folder;
     if (fathom__copy_string(&folder, path)) return;
@@ -76,7 +77,8 @@ static void sync_folder(const char *path) {
 
 int fathom__writer_commit(struct fathom__writer *writer) {
     int status = FATHOM_OK;
-    /* The stream remembers a write that failed earlier and was not looked at; why it failed shows on the next try, if at all. */
+    /* The stream remembers a write that failed earlier and was not looked at; why it failed shows on the next try, if
+     * at all. */
     bool failed = ferror(writer->stream);
     errno = failed ? EIO : 0;
     if (fflush(writer->stream) || fsync(fileno(writer->stream)) || failed)
