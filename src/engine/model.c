@@ -1,0 +1,171 @@
+/* Opening, describing and closing a model. */
+#include "base/error.h"
+#include "base/memory.h"
+#include "engine/guard.h"
+#include "engine/log.h"
+#include "engine/model_internal.h"
+#include "engine/model_parts.h"
+#include <ctype.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* How the engine tells the caller's progress function that loading goes on, and what the function said. */
+struct loading {
+    fathom_progress_fn fn;
+    void *payload;
+    uint64_t bytes;
+    int returned;
+};
+
+static bool report_loading(float done, void *payload) {
+    struct loading *loading = payload;
+    const struct fathom_progress progress = {
+        .stage = "load",
+        .done = (uint64_t)((double)done * (double)loading->bytes),
+        .total = loading->bytes,
+        .unit = "bytes",
+        .seconds_left = -1,
+    };
+    loading->returned = loading->fn(&progress, loading->payload);
+    return loading->returned == 0;
+}
+
+static int load(fathom_model *model, const struct fathom_model_options *options) {
+    struct llama_model_params params = llama_model_default_params();
+    struct loading loading = {options->progress, options->payload, model->info.file_bytes, 0};
+    const char **paths = NULL;
+    params.n_gpu_layers = options->gpu_layers;
+    params.load_mode = options->no_mmap ? LLAMA_LOAD_MODE_NONE : LLAMA_LOAD_MODE_AUTO;
+    if (options->progress != NULL) {
+        params.progress_callback = report_loading;
+        params.progress_callback_user_data = &loading;
+    }
+    int status = fathom__alloc(&paths, model->files.n, sizeof *paths);
+    if (status != FATHOM_OK) return status;
+    for (size_t i = 0; i < model->files.n; i++) paths[i] = model->files.paths[i];
+    status = fathom__guard_model_load(&model->engine, paths, model->files.n, params);
+    fathom_free(paths);
+    if (status != FATHOM_OK && loading.returned != 0) {
+        status = fathom__callback_status(loading.returned);
+        return fathom__fail(status, "%s: loading was stopped", model->path);
+    }
+    /* The engine read a file that passed our checks: what it still objects to is the file's form. */
+    if (status == FATHOM_ERROR_ENGINE) status = FATHOM_ERROR_FORMAT;
+    return status;
+}
+
+/* Without folder and ".gguf", and without the part's number of a split file. */
+static int name_of_file(char **out, const char *path) {
+    static const char ending[] = ".gguf", part[] = "-00001-of-00000";
+    const char *slash = strrchr(path, '/');
+    const char *name = slash == NULL ? path : slash + 1;
+    size_t length = strlen(name);
+    if (length > sizeof ending - 1 && strcmp(name + length - (sizeof ending - 1), ending) == 0) length -= sizeof ending - 1;
+    if (length > sizeof part - 1 && strncmp(name + length - (sizeof part - 1), part, strlen("-00001-of-")) == 0) length -= sizeof part - 1;
+    return fathom__copy_bytes(out, name, length);
+}
+
+/* The type that most weight bytes have, the parameters and the bytes of all files. */
+static int measure_files(fathom_model *model) {
+    uint64_t bytes[GGML_TYPE_COUNT] = {0};
+    size_t most = 0;
+    for (size_t f = 0; f < model->files.n; f++) {
+        struct stat file;
+        if (stat(model->files.paths[f], &file) != 0) return fathom__fail_errno(model->files.paths[f], "read");
+        model->info.file_bytes += (uint64_t)file.st_size;
+        for (size_t i = 0; i < fathom__gguf_tensor_count(model->files.files[f]); i++) {
+            const struct fathom__gguf_tensor *tensor = fathom__gguf_tensor_at(model->files.files[f], i);
+            bytes[tensor->type] += tensor->bytes;
+            model->info.n_parameters += (uint64_t)(tensor->shape[0] * tensor->shape[1] * tensor->shape[2] * tensor->shape[3]);
+        }
+    }
+    for (size_t i = 0; i < GGML_TYPE_COUNT; i++) {
+        if (bytes[i] > bytes[most]) most = i;
+    }
+    const int status = fathom__copy_string(&model->quantisation, ggml_type_name((enum ggml_type)most));
+    if (status != FATHOM_OK) return status;
+    for (char *c = model->quantisation; *c != '\0'; c++) *c = (char)toupper((unsigned char)*c);
+    return FATHOM_OK;
+}
+
+static int describe(fathom_model *model) {
+    struct fathom_model_info *info = &model->info;
+    const struct fathom__model_shape *shape = &model->shape;
+    const fathom__gguf *first = model->files.files[0];
+    const char *name = NULL;
+    int status = fathom__gguf_string(&name, first, "general.name", false);
+    if (status == FATHOM_OK) status = fathom__gguf_string(&info->chat_template, first, "tokenizer.chat_template", false);
+    if (status == FATHOM_OK) {
+        status = name != NULL && name[0] != '\0' ? fathom__copy_string(&model->name, name) : name_of_file(&model->name, model->path);
+    }
+    if (status == FATHOM_OK) status = fathom__format(&model->engine_name, "llama.cpp %s", llama_version());
+    if (status != FATHOM_OK) return status;
+    info->path = model->path;
+    info->name = model->name;
+    info->architecture = shape->architecture_name;
+    info->quantisation = model->quantisation;
+    info->engine = model->engine_name;
+    info->n_layers = shape->n_layers;
+    info->d_model = shape->d_model;
+    info->d_mlp = shape->d_mlp;
+    info->n_heads = shape->n_heads;
+    info->n_heads_kv = shape->n_heads_kv;
+    info->d_head = shape->d_head_k;
+    info->context_trained = shape->context_trained;
+    info->n_vocab = (uint32_t)llama_vocab_n_tokens(model->vocab);
+    info->bos = llama_vocab_bos(model->vocab);
+    info->eos = llama_vocab_eos(model->vocab);
+    info->eot = llama_vocab_eot(model->vocab);
+    info->adds_bos = llama_vocab_get_add_bos(model->vocab);
+    return FATHOM_OK;
+}
+
+static int open_path(fathom_model *model, const struct fathom_model_options *options) {
+    int status = fathom__model_files_open(&model->files, model->path);
+    if (status == FATHOM_OK) status = fathom__model_read_shape(&model->shape, &model->files);
+    if (status == FATHOM_OK) status = measure_files(model);
+    if (status != FATHOM_OK) return status;
+    status = load(model, options);
+    if (status != FATHOM_OK) return status;
+    model->vocab = llama_model_get_vocab(model->engine);
+    status = describe(model);
+    if (status == FATHOM_OK) status = fathom__model_read_tokens(model);
+    return status;
+}
+
+int fathom_model_open(fathom_model **out, const char *path, const struct fathom_model_options *options) {
+    static const struct fathom_model_options defaults = FATHOM_MODEL_OPTIONS_INIT;
+    fathom_model *model = NULL;
+    int status = fathom__alloc(&model, 1, sizeof *model);
+    if (status != FATHOM_OK) return status;
+    fathom__engine_start();
+    status = fathom__copy_string(&model->path, path);
+    if (status == FATHOM_OK) status = open_path(model, options == NULL ? &defaults : options);
+    if (status != FATHOM_OK) {
+        fathom_model_close(model);
+        return status;
+    }
+    *out = model;
+    return FATHOM_OK;
+}
+
+void fathom_model_close(fathom_model *model) {
+    if (model == NULL) return;
+    for (size_t i = 0; i < model->n_adapters; i++) llama_adapter_lora_free(model->adapters[i]);
+    if (model->engine != NULL) llama_model_free(model->engine);
+    fathom__model_files_close(&model->files);
+    fathom_free(model->adapters);
+    fathom_free(model->adapter_scales);
+    fathom_free(model->token_text);
+    fathom_free(model->token_offsets);
+    fathom_free(model->token_flags);
+    fathom_free(model->path);
+    fathom_free(model->name);
+    fathom_free(model->quantisation);
+    fathom_free(model->engine_name);
+    fathom_free(model);
+}
+
+const struct fathom_model_info *fathom_model_describe(const fathom_model *model) {
+    return &model->info;
+}
