@@ -44,7 +44,9 @@ def make_model(name, folder):
 
 def load(folder):
     config = AutoConfig.from_pretrained(folder)
-    return AutoModelForCausalLM.from_pretrained(folder, config=config, dtype=torch.float32, attn_implementation="eager").eval()
+    return AutoModelForCausalLM.from_pretrained(
+        folder, config=config, dtype=torch.float32, attn_implementation="eager"
+    ).eval()
 
 
 def numbers(name, folder):
@@ -62,6 +64,11 @@ def numbers(name, folder):
     for point, tensor in asides.items():
         if "blocks." not in point or "blocks.0." in point:
             out[point] = tensor.numpy().reshape(tensor.shape[0], -1)
+    if name == "llama":
+        for point in ("q", "k", "rot_q", "rot_k"):
+            full = points.full_name(point, 0)
+            rows = out[full].reshape(len(tokens), -1)
+            out[f"mistaken/{full}/engine_order"] = to_gguf.rotation_order(rows.T, out[full].shape[1]).T
     first, last = ".0.", f".{reader.n_layers - 1}."
     for point in seen:
         if point.startswith("blocks.") and not (first in point or last in point):

@@ -12,20 +12,39 @@ MASKED = -1e30  # transformers masks with the smallest float, Fathom with minus 
 
 # Where each architecture keeps its parts: paths in the model, {} being the layer.
 LLAMA_LIKE = dict(
-    embed="model.embed_tokens", layer="model.layers.{}", attn_norm="model.layers.{}.input_layernorm", out="model.layers.{}.self_attn.o_proj",
-    mlp_norm="model.layers.{}.post_attention_layernorm", mlp="model.layers.{}.mlp", pre="model.layers.{}.mlp.gate_proj", up="model.layers.{}.mlp.up_proj",
-    down="model.layers.{}.mlp.down_proj", final="model.norm", head="lm_head", q="model.layers.{}.self_attn.q_proj", k="model.layers.{}.self_attn.k_proj",
+    embed="model.embed_tokens",
+    layer="model.layers.{}",
+    attn_norm="model.layers.{}.input_layernorm",
+    out="model.layers.{}.self_attn.o_proj",
+    mlp_norm="model.layers.{}.post_attention_layernorm",
+    mlp="model.layers.{}.mlp",
+    pre="model.layers.{}.mlp.gate_proj",
+    up="model.layers.{}.mlp.up_proj",
+    down="model.layers.{}.mlp.down_proj",
+    final="model.norm",
+    head="lm_head",
+    q="model.layers.{}.self_attn.q_proj",
+    k="model.layers.{}.self_attn.k_proj",
     act="model.layers.{}.mlp.act_fn",
 )
 QK_NORM = dict(q_norm="model.layers.{}.self_attn.q_norm", k_norm="model.layers.{}.self_attn.k_norm")
 GEMMA_LIKE = dict(
-    LLAMA_LIKE, mlp_norm="model.layers.{}.pre_feedforward_layernorm", attn_post="model.layers.{}.post_attention_layernorm",
+    LLAMA_LIKE,
+    mlp_norm="model.layers.{}.pre_feedforward_layernorm",
+    attn_post="model.layers.{}.post_attention_layernorm",
     mlp_post="model.layers.{}.post_feedforward_layernorm",
 )
 NEOX = dict(
-    embed="gpt_neox.embed_in", layer="gpt_neox.layers.{}", attn_norm="gpt_neox.layers.{}.input_layernorm", out="gpt_neox.layers.{}.attention.dense",
-    mlp_norm="gpt_neox.layers.{}.post_attention_layernorm", mlp="gpt_neox.layers.{}.mlp", pre="gpt_neox.layers.{}.mlp.dense_h_to_4h",
-    down="gpt_neox.layers.{}.mlp.dense_4h_to_h", final="gpt_neox.final_layer_norm", head="embed_out",
+    embed="gpt_neox.embed_in",
+    layer="gpt_neox.layers.{}",
+    attn_norm="gpt_neox.layers.{}.input_layernorm",
+    out="gpt_neox.layers.{}.attention.dense",
+    mlp_norm="gpt_neox.layers.{}.post_attention_layernorm",
+    mlp="gpt_neox.layers.{}.mlp",
+    pre="gpt_neox.layers.{}.mlp.dense_h_to_4h",
+    down="gpt_neox.layers.{}.mlp.dense_4h_to_h",
+    final="gpt_neox.final_layer_norm",
+    head="embed_out",
 )
 PATHS = {
     "llama": LLAMA_LIKE,
@@ -34,19 +53,45 @@ PATHS = {
     "gemma2": GEMMA_LIKE,
     "gemma3": dict(GEMMA_LIKE, **QK_NORM),
     "gpt2": dict(
-        embed="transformer.wte", layer="transformer.h.{}", attn_norm="transformer.h.{}.ln_1", out="transformer.h.{}.attn.c_proj",
-        mlp_norm="transformer.h.{}.ln_2", mlp="transformer.h.{}.mlp", pre="transformer.h.{}.mlp.c_fc", down="transformer.h.{}.mlp.c_proj",
-        final="transformer.ln_f", head="lm_head",
+        embed="transformer.wte",
+        layer="transformer.h.{}",
+        attn_norm="transformer.h.{}.ln_1",
+        out="transformer.h.{}.attn.c_proj",
+        mlp_norm="transformer.h.{}.ln_2",
+        mlp="transformer.h.{}.mlp",
+        pre="transformer.h.{}.mlp.c_fc",
+        down="transformer.h.{}.mlp.c_proj",
+        final="transformer.ln_f",
+        head="lm_head",
     ),
     "gptneox": NEOX,
-    "phi3": {k: v for k, v in dict(LLAMA_LIKE, pre="model.layers.{}.mlp.gate_up_proj", act="model.layers.{}.mlp.activation_fn").items() if k not in ("up", "q", "k")},
+    "phi3": {
+        k: v
+        for k, v in dict(
+            LLAMA_LIKE, pre="model.layers.{}.mlp.gate_up_proj", act="model.layers.{}.mlp.activation_fn"
+        ).items()
+        if k not in ("up", "q", "k")
+    },
 }
 
 PER_LAYER = {
-    "resid_pre": "hook_resid_pre", "resid_mid": "hook_resid_mid", "resid_post": "hook_resid_post", "attn_in": "attn.hook_in", "q": "attn.hook_q",
-    "k": "attn.hook_k", "v": "attn.hook_v", "rot_q": "attn.hook_rot_q", "rot_k": "attn.hook_rot_k", "attn_scores": "attn.hook_attn_scores",
-    "pattern": "attn.hook_pattern", "z": "attn.hook_z", "attn_out": "hook_attn_out", "mlp_in": "mlp.hook_in", "mlp_pre": "mlp.hook_pre",
-    "mlp_post": "mlp.hook_post", "mlp_out": "hook_mlp_out",
+    "resid_pre": "hook_resid_pre",
+    "resid_mid": "hook_resid_mid",
+    "resid_post": "hook_resid_post",
+    "attn_in": "attn.hook_in",
+    "q": "attn.hook_q",
+    "k": "attn.hook_k",
+    "v": "attn.hook_v",
+    "rot_q": "attn.hook_rot_q",
+    "rot_k": "attn.hook_rot_k",
+    "attn_scores": "attn.hook_attn_scores",
+    "pattern": "attn.hook_pattern",
+    "z": "attn.hook_z",
+    "attn_out": "hook_attn_out",
+    "mlp_in": "mlp.hook_in",
+    "mlp_pre": "mlp.hook_pre",
+    "mlp_post": "mlp.hook_post",
+    "mlp_out": "hook_mlp_out",
 }
 ONCE = {"embed": "hook_embed", "final_norm": "ln_final.hook_out", "logits": "logits"}
 
@@ -125,12 +170,20 @@ class Points:
 
     def keep_output(self, handles, name, point, layer, what):
         if self.part(name, layer) is not None:
-            handles.append(self.part(name, layer).register_forward_hook(lambda _m, _i, output: self.aside(point, layer, what, output)))
+            handles.append(
+                self.part(name, layer).register_forward_hook(
+                    lambda _m, _i, output: self.aside(point, layer, what, output)
+                )
+            )
 
     def keep_before_bias(self, handles, name, point, layer):
         module = self.part(name, layer)
         if module is not None and getattr(module, "bias", None) is not None:
-            handles.append(module.register_forward_hook(lambda m, _i, output: self.aside(point, layer, "before_bias", output - m.bias)))
+            handles.append(
+                module.register_forward_hook(
+                    lambda m, _i, output: self.aside(point, layer, "before_bias", output - m.bias)
+                )
+            )
 
     def keep_around_norm(self, handles, name, point, layer):
         def hook(module, inputs, output):
@@ -150,6 +203,12 @@ class Points:
 
     def attach(self):
         handles = []
+        if hasattr(self.part("embed"), "embed_scale"):
+            handles.append(
+                self.part("embed").register_forward_hook(
+                    lambda m, _i, output: self.aside("embed", None, "before_scale", output / m.embed_scale)
+                )
+            )
         self.on_output(handles, "embed", "embed", None)
         for layer in range(self.n_layers):
             self.on_input(handles, "layer", "resid_pre", layer)
@@ -168,7 +227,9 @@ class Points:
             self.keep_before_bias(handles, "out", "attn_out", layer)
             if self.part("attn_post", layer) is not None:
                 self.keep_output(handles, "out", "attn_out", layer, "before_post_norm")
-            self.on_output(handles, "attn_post" if self.part("attn_post", layer) is not None else "out", "attn_out", layer)
+            self.on_output(
+                handles, "attn_post" if self.part("attn_post", layer) is not None else "out", "attn_out", layer
+            )
             gated_in_one = self.part("up", layer) is None and self.part("act", layer) is not None
             self.keep_before_bias(handles, "pre", "mlp_pre", layer)
             self.on_output(handles, "pre", "mlp_pre", layer, split=2 if gated_in_one else None)

@@ -9,39 +9,93 @@ import architectures
 
 # transformers' parameter names to the engine's; {} is the layer.
 LLAMA_LIKE = {
-    "model.embed_tokens.weight": "token_embd.weight", "model.norm.weight": "output_norm.weight", "lm_head.weight": "output.weight",
-    "model.layers.{}.input_layernorm.weight": "blk.{}.attn_norm.weight", "model.layers.{}.post_attention_layernorm.weight": "blk.{}.ffn_norm.weight",
-    "model.layers.{}.self_attn.q_proj.weight": "blk.{}.attn_q.weight", "model.layers.{}.self_attn.k_proj.weight": "blk.{}.attn_k.weight",
-    "model.layers.{}.self_attn.v_proj.weight": "blk.{}.attn_v.weight", "model.layers.{}.self_attn.o_proj.weight": "blk.{}.attn_output.weight",
-    "model.layers.{}.self_attn.q_proj.bias": "blk.{}.attn_q.bias", "model.layers.{}.self_attn.k_proj.bias": "blk.{}.attn_k.bias",
-    "model.layers.{}.self_attn.v_proj.bias": "blk.{}.attn_v.bias", "model.layers.{}.self_attn.q_norm.weight": "blk.{}.attn_q_norm.weight",
-    "model.layers.{}.self_attn.k_norm.weight": "blk.{}.attn_k_norm.weight", "model.layers.{}.self_attn.qkv_proj.weight": "blk.{}.attn_qkv.weight",
-    "model.layers.{}.mlp.gate_proj.weight": "blk.{}.ffn_gate.weight", "model.layers.{}.mlp.up_proj.weight": "blk.{}.ffn_up.weight",
-    "model.layers.{}.mlp.gate_up_proj.weight": "blk.{}.ffn_up.weight", "model.layers.{}.mlp.down_proj.weight": "blk.{}.ffn_down.weight",
+    "model.embed_tokens.weight": "token_embd.weight",
+    "model.norm.weight": "output_norm.weight",
+    "lm_head.weight": "output.weight",
+    "model.layers.{}.input_layernorm.weight": "blk.{}.attn_norm.weight",
+    "model.layers.{}.post_attention_layernorm.weight": "blk.{}.ffn_norm.weight",
+    "model.layers.{}.self_attn.q_proj.weight": "blk.{}.attn_q.weight",
+    "model.layers.{}.self_attn.k_proj.weight": "blk.{}.attn_k.weight",
+    "model.layers.{}.self_attn.v_proj.weight": "blk.{}.attn_v.weight",
+    "model.layers.{}.self_attn.o_proj.weight": "blk.{}.attn_output.weight",
+    "model.layers.{}.self_attn.q_proj.bias": "blk.{}.attn_q.bias",
+    "model.layers.{}.self_attn.k_proj.bias": "blk.{}.attn_k.bias",
+    "model.layers.{}.self_attn.v_proj.bias": "blk.{}.attn_v.bias",
+    "model.layers.{}.self_attn.q_norm.weight": "blk.{}.attn_q_norm.weight",
+    "model.layers.{}.self_attn.k_norm.weight": "blk.{}.attn_k_norm.weight",
+    "model.layers.{}.self_attn.qkv_proj.weight": "blk.{}.attn_qkv.weight",
+    "model.layers.{}.mlp.gate_proj.weight": "blk.{}.ffn_gate.weight",
+    "model.layers.{}.mlp.up_proj.weight": "blk.{}.ffn_up.weight",
+    "model.layers.{}.mlp.gate_up_proj.weight": "blk.{}.ffn_up.weight",
+    "model.layers.{}.mlp.down_proj.weight": "blk.{}.ffn_down.weight",
 }
-GEMMA_LIKE = dict(LLAMA_LIKE, **{
-    "model.layers.{}.post_attention_layernorm.weight": "blk.{}.post_attention_norm.weight",
-    "model.layers.{}.pre_feedforward_layernorm.weight": "blk.{}.ffn_norm.weight", "model.layers.{}.post_feedforward_layernorm.weight": "blk.{}.post_ffw_norm.weight",
-})
+GEMMA_LIKE = dict(
+    LLAMA_LIKE,
+    **{
+        "model.layers.{}.post_attention_layernorm.weight": "blk.{}.post_attention_norm.weight",
+        "model.layers.{}.pre_feedforward_layernorm.weight": "blk.{}.ffn_norm.weight",
+        "model.layers.{}.post_feedforward_layernorm.weight": "blk.{}.post_ffw_norm.weight",
+    },
+)
 GPT2 = {"transformer.wte.weight": "token_embd.weight", "transformer.wpe.weight": "position_embd.weight"}
-NEOX = {"gpt_neox.embed_in.weight": "token_embd.weight", "lm_head.weight": "output.weight", "embed_out.weight": "output.weight"}
+NEOX = {
+    "gpt_neox.embed_in.weight": "token_embd.weight",
+    "lm_head.weight": "output.weight",
+    "embed_out.weight": "output.weight",
+}
 for kind in ("weight", "bias"):
     GPT2 |= {
-        f"transformer.ln_f.{kind}": f"output_norm.{kind}", f"transformer.h.{{}}.ln_1.{kind}": f"blk.{{}}.attn_norm.{kind}",
-        f"transformer.h.{{}}.ln_2.{kind}": f"blk.{{}}.ffn_norm.{kind}", f"transformer.h.{{}}.attn.c_attn.{kind}": f"blk.{{}}.attn_qkv.{kind}",
-        f"transformer.h.{{}}.attn.c_proj.{kind}": f"blk.{{}}.attn_output.{kind}", f"transformer.h.{{}}.mlp.c_fc.{kind}": f"blk.{{}}.ffn_up.{kind}",
+        f"transformer.ln_f.{kind}": f"output_norm.{kind}",
+        f"transformer.h.{{}}.ln_1.{kind}": f"blk.{{}}.attn_norm.{kind}",
+        f"transformer.h.{{}}.ln_2.{kind}": f"blk.{{}}.ffn_norm.{kind}",
+        f"transformer.h.{{}}.attn.c_attn.{kind}": f"blk.{{}}.attn_qkv.{kind}",
+        f"transformer.h.{{}}.attn.c_proj.{kind}": f"blk.{{}}.attn_output.{kind}",
+        f"transformer.h.{{}}.mlp.c_fc.{kind}": f"blk.{{}}.ffn_up.{kind}",
         f"transformer.h.{{}}.mlp.c_proj.{kind}": f"blk.{{}}.ffn_down.{kind}",
     }
     NEOX |= {
-        f"gpt_neox.final_layer_norm.{kind}": f"output_norm.{kind}", f"gpt_neox.layers.{{}}.input_layernorm.{kind}": f"blk.{{}}.attn_norm.{kind}",
+        f"gpt_neox.final_layer_norm.{kind}": f"output_norm.{kind}",
+        f"gpt_neox.layers.{{}}.input_layernorm.{kind}": f"blk.{{}}.attn_norm.{kind}",
         f"gpt_neox.layers.{{}}.post_attention_layernorm.{kind}": f"blk.{{}}.ffn_norm.{kind}",
-        f"gpt_neox.layers.{{}}.attention.query_key_value.{kind}": f"blk.{{}}.attn_qkv.{kind}", f"gpt_neox.layers.{{}}.attention.dense.{kind}": f"blk.{{}}.attn_output.{kind}",
-        f"gpt_neox.layers.{{}}.mlp.dense_h_to_4h.{kind}": f"blk.{{}}.ffn_up.{kind}", f"gpt_neox.layers.{{}}.mlp.dense_4h_to_h.{kind}": f"blk.{{}}.ffn_down.{kind}",
+        f"gpt_neox.layers.{{}}.attention.query_key_value.{kind}": f"blk.{{}}.attn_qkv.{kind}",
+        f"gpt_neox.layers.{{}}.attention.dense.{kind}": f"blk.{{}}.attn_output.{kind}",
+        f"gpt_neox.layers.{{}}.mlp.dense_h_to_4h.{kind}": f"blk.{{}}.ffn_up.{kind}",
+        f"gpt_neox.layers.{{}}.mlp.dense_4h_to_h.{kind}": f"blk.{{}}.ffn_down.{kind}",
     }
-NAMES = {"llama": LLAMA_LIKE, "qwen2": LLAMA_LIKE, "qwen3": LLAMA_LIKE, "phi3": LLAMA_LIKE, "gemma2": GEMMA_LIKE, "gemma3": GEMMA_LIKE, "gpt2": GPT2, "gptneox": NEOX}
+NAMES = {
+    "llama": LLAMA_LIKE,
+    "qwen2": LLAMA_LIKE,
+    "qwen3": LLAMA_LIKE,
+    "phi3": LLAMA_LIKE,
+    "gemma2": GEMMA_LIKE,
+    "gemma3": GEMMA_LIKE,
+    "gpt2": GPT2,
+    "gptneox": NEOX,
+}
 
 SENTENCEPIECE = {"llama", "gemma2", "gemma3", "phi3"}
-LETTERS = ["\u2581", "e", "t", "a", "o", "i", "n", "s", "h", "r", "d", "l", "u", "\u2581t", "he", "in", "er", "\u2581a", "\u2581the", "re"]
+LETTERS = [
+    "\u2581",
+    "e",
+    "t",
+    "a",
+    "o",
+    "i",
+    "n",
+    "s",
+    "h",
+    "r",
+    "d",
+    "l",
+    "u",
+    "\u2581t",
+    "he",
+    "in",
+    "er",
+    "\u2581a",
+    "\u2581the",
+    "re",
+]
 
 
 def rotation_order(array, heads):
@@ -105,7 +159,11 @@ def add_shape(writer, architecture, config):
 
 def add_sentencepiece(writer, name, size):
     tokens = ["<unk>", "<s>", "</s>"] + [f"<0x{byte:02X}>" for byte in range(256)] + LETTERS
-    kinds = [gguf.TokenType.UNKNOWN, gguf.TokenType.CONTROL, gguf.TokenType.CONTROL] + [gguf.TokenType.BYTE] * 256 + [gguf.TokenType.NORMAL] * len(LETTERS)
+    kinds = (
+        [gguf.TokenType.UNKNOWN, gguf.TokenType.CONTROL, gguf.TokenType.CONTROL]
+        + [gguf.TokenType.BYTE] * 256
+        + [gguf.TokenType.NORMAL] * len(LETTERS)
+    )
     if "phi3" in name:  # the engine looks it up in models whose name says so
         tokens.append("<|endoftext|>")
         kinds.append(gguf.TokenType.CONTROL)
@@ -132,7 +190,16 @@ def byte_letters():
 
 def add_byte_pairs(writer, architecture, size):
     space = byte_letters()[ord(" ")]
-    merges = [(space, "t"), ("h", "e"), ("i", "n"), ("r", "e"), (space, "a"), ("e", "r"), (f"{space}t", "he"), ("o", "n")]
+    merges = [
+        (space, "t"),
+        ("h", "e"),
+        ("i", "n"),
+        ("r", "e"),
+        (space, "a"),
+        ("e", "r"),
+        (f"{space}t", "he"),
+        ("o", "n"),
+    ]
     tokens = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"] + byte_letters() + ["".join(pair) for pair in merges]
     kinds = [gguf.TokenType.CONTROL] * 3 + [gguf.TokenType.NORMAL] * (len(tokens) - 3)
     tokens += [f"[PAD{i}]" for i in range(size - len(tokens))]
@@ -165,7 +232,10 @@ def write(path, model, name):
         layer = re.search(r"\.(\d+)\.", parameter_name)
         key = parameter_name.replace(layer.group(0), ".{}.") if layer else parameter_name
         array = parameter.float().numpy()
-        writer.add_tensor(NAMES[architecture][key].format(layer.group(1) if layer else ""), stored(array, parameter_name, architecture, config))
+        writer.add_tensor(
+            NAMES[architecture][key].format(layer.group(1) if layer else ""),
+            stored(array, parameter_name, architecture, config),
+        )
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
