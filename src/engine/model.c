@@ -130,6 +130,7 @@ static int open_path(fathom_model *model, const struct fathom_model_options *opt
     model->vocab = llama_model_get_vocab(model->engine);
     status = describe(model);
     if (status == FATHOM_OK) status = fathom__model_read_tokens(model);
+    if (status == FATHOM_OK) status = fathom__model_identify(model);
     return status;
 }
 
@@ -156,6 +157,7 @@ void fathom_model_close(fathom_model *model) {
     fathom__model_files_close(&model->files);
     fathom_free(model->adapters);
     fathom_free(model->adapter_scales);
+    fathom_free(model->adapter_identities);
     fathom_free(model->token_text);
     fathom_free(model->token_offsets);
     fathom_free(model->token_flags);

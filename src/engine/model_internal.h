@@ -45,6 +45,7 @@ struct fathom_model {
     const struct llama_vocab *vocab;
     struct llama_adapter_lora **adapters; /* put into every context by llama_set_adapters_lora */
     float *adapter_scales;
+    char (*adapter_identities)[FATHOM_IDENTITY_SIZE];
     size_t n_adapters;
     struct fathom__model_files files;     /* mapped while the model is open */
     char *token_text;                     /* bytes of all tokens, one after another */

@@ -23,11 +23,14 @@ int fathom__model_load_adapters(fathom_model *model, const struct fathom_adapter
 /* Fills in token_text, token_offsets and token_flags (model_tokens.c). */
 int fathom__model_read_tokens(fathom_model *model);
 
-/* Fills in info.identity and info.source_identity (model_identity.c). */
-int fathom__model_identify(fathom_model *model, const struct fathom_adapter *adapters, size_t n_adapters);
+/* Fills in info.identity and info.source_identity, adapters included (model_identity.c). Errors: NUMERIC (weights that are not finite), FORMAT, IO. */
+int fathom__model_identify(fathom_model *model);
 
 /* Identity of files alone, from the cache when they did not change since; weights that are not finite give NUMERIC. */
 int fathom__model_files_identity(char out[FATHOM_IDENTITY_SIZE], const struct fathom__model_files *files);
+
+/* Whether no weight is NaN or infinite (model_finite.c); types whose scales cannot be told count as finite. */
+bool fathom__model_tensor_finite(const struct fathom__gguf_tensor *tensor);
 
 /* Keys that derived files carry. */
 #define FATHOM__KEY_SOURCE_IDENTITY "fathom.source.identity"
