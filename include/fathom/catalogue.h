@@ -184,7 +184,7 @@ struct fathom_index_options {
     void *payload;
 };
 #define FATHOM_INDEX_OPTIONS_INIT {0}
-#define FATHOM_INDEX_TOKENS (UINT64_C(1) << 28)
+#define FATHOM_INDEX_TOKENS (UINT64_C(1) << 26)
 
 struct fathom_index_result {
     uint64_t n_tokens, n_documents; /* covered tokens; documents */
