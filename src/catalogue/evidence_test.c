@@ -88,8 +88,6 @@ static void strongest_examples_are_one_a_document(void **state) {
     assert_int_equal(evidence->features[1].n_top, 5);
     /* Strengths are 1 + number, two numbers a document; 91 is a multiple of 7 and has none. */
     const float wanted[] = {100, 98, 96, 94, 91};
-     * so on. */
-    const float wanted[] = {100, 98, 96, 94, 91};
     for (int i = 0; i < 5; i++) {
         assert_true(top[i].value == wanted[i]);
         assert_int_equal(top[i].row % LENGTH, 10);
