@@ -83,7 +83,9 @@ static int product_compute(struct fathom__worker *worker, struct ggml_tensor *no
     int status = fathom__accelerator_packed(&packed, worker->accelerator, weight);
     if (status == FATHOM_OK) status = fathom__scratch_hold(&left, &worker->rows, (size_t)(shape.m * shape.k) * sizeof *left);
     if (status != FATHOM_OK) return status;
-    fathom__to_bf16(left, rows->data, (size_t)(shape.m * shape.k));
+    if (worker->rounded != rows) fathom__to_bf16(left, rows->data, (size_t)(shape.m * shape.k));
+    worker->rounded = rows;
+    worker->rounded_data = rows->data;
     return fathom__product_run(worker->products, &shape, left, fathom__packed_bytes(packed), node->data);
 }
 
@@ -97,7 +99,8 @@ static const char *backend_name(ggml_backend_t backend) {
 static void worker_close(struct fathom__worker *worker) {
     fathom__products_close(worker->products);
     struct fathom__scratch *const scratches[] = {&worker->rows,   &worker->keys,    &worker->values, &worker->queries,
-                                                 &worker->scores, &worker->weights, &worker->sums,   &worker->mask};
+                                                 &worker->scores, &worker->weights, &worker->sums,   &worker->mask,
+                                                 &worker->ranges};
     for (size_t i = 0; i < sizeof scratches / sizeof *scratches; i++) fathom_free(scratches[i]->bytes);
     for (size_t i = 0; i < FATHOM__ROTATIONS; i++) fathom_free(worker->rotations[i].table);
     fathom_free(worker);
@@ -119,6 +122,7 @@ static bool fusable_norm(const struct ggml_cgraph *graph, int at) {
 
 static enum ggml_status backend_compute(ggml_backend_t backend, struct ggml_cgraph *graph) {
     struct fathom__worker *worker = backend->context;
+    worker->rounded = worker->ranged_mask = NULL;
     for (int i = 0; i < graph->n_nodes; i++) {
         struct ggml_tensor *node = graph->nodes[i];
         int status = FATHOM_OK;
@@ -133,6 +137,7 @@ static enum ggml_status backend_compute(ggml_backend_t backend, struct ggml_cgra
         } else {
             status = fathom__rows_compute(worker, node);
         }
+        if (graph->nodes[i]->data == worker->rounded_data) worker->rounded = NULL;
         if (status != FATHOM_OK) return status == FATHOM_ERROR_MEMORY ? GGML_STATUS_ALLOC_FAILED : GGML_STATUS_FAILED;
     }
     return GGML_STATUS_SUCCESS;
@@ -313,6 +318,10 @@ void fathom__accelerator_use(fathom__accelerator *accelerator) {
     }
 }
 
+bool fathom__accelerator_in_use(void) {
+    return in_use != NULL;
+}
+
 #else
 
 #include "base/error.h"
@@ -333,6 +342,10 @@ void fathom__accelerator_close(fathom__accelerator *accelerator) {
 
 void fathom__accelerator_use(fathom__accelerator *accelerator) {
     (void)accelerator;
+}
+
+bool fathom__accelerator_in_use(void) {
+    return false;
 }
 
 #endif

@@ -34,5 +34,6 @@ void fathom__accelerator_close(fathom__accelerator *accelerator);
 /* Contexts that the calling thread opens and decodes from now on compute with it; NULL: none. A context that was opened
  * with an accelerator must be decoded with the same one, on one thread at a time. */
 void fathom__accelerator_use(fathom__accelerator *accelerator);
+bool fathom__accelerator_in_use(void); /* by the calling thread */
 
 #endif

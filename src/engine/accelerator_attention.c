@@ -13,7 +13,13 @@
 #define QUERY_BLOCK 64
 /* Ranges of keys start and end at multiples of this, so that few shapes of product occur. */
 #define KEY_BLOCK 64
+#define LONGEST_HEAD 1024
 #define F16_MINUS_INFINITY 0xfc00u
+
+/* Keys [from, to). */
+struct range {
+    int64_t from, to;
+};
 
 struct attention {
     struct fathom__worker *worker;
@@ -27,6 +33,7 @@ struct attention {
     fathom__bf16 *weights;       /* the same after softmax, not yet divided by the sums */
     float *sums;                 /* [group, rows, d_value]: weighted values */
     float *mask_rows;            /* [rows, range] */
+    struct range *ranges;
 };
 
 bool fathom__attention_supports(const struct ggml_tensor *node) {
@@ -36,21 +43,20 @@ bool fathom__attention_supports(const struct ggml_tensor *node) {
     return mask && !node->src[4] && alibi == 0.0f && q->type == GGML_TYPE_F32 && k->type == GGML_TYPE_F16 && v->type == GGML_TYPE_F16 &&
            mask->type == GGML_TYPE_F16 && q->nb[0] == sizeof(float) && k->nb[0] == sizeof(ggml_fp16_t) && v->nb[0] == sizeof(ggml_fp16_t) &&
            mask->nb[0] == sizeof(ggml_fp16_t) && mask->ne[2] == 1 && q->ne[0] % FATHOM__LANES == 0 && v->ne[0] % FATHOM__LANES == 0 &&
+           q->ne[0] <= LONGEST_HEAD && v->ne[0] <= LONGEST_HEAD &&
            k->ne[1] % KEY_BLOCK == 0 && q->ne[2] % k->ne[2] == 0 && k->ne[2] == v->ne[2] && q->ne[3] == k->ne[3] && ggml_is_contiguous(node);
 }
 
 /* One head's rows of keys or values, from the cache's f16. */
 static void read_cache(fathom__bf16 *out, const struct ggml_tensor *cache, int64_t stream, int64_t first, int64_t last) {
-    float row[FATHOM__LANES];
+    float row[LONGEST_HEAD];
     const int64_t d = cache->ne[0], n = cache->ne[1];
     for (int64_t head = 0; head < cache->ne[2]; head++) {
         for (int64_t i = first; i < last; i++) {
             const char *from = (const char *)cache->data + (size_t)i * cache->nb[1] + (size_t)head * cache->nb[2] + (size_t)stream * cache->nb[3];
             fathom__bf16 *to = out + (head * n + i) * d;
-            for (int64_t j = 0; j < d; j += FATHOM__LANES) {
-                ggml_cpu_fp16_to_fp32((const ggml_fp16_t *)(const void *)from + j, row, FATHOM__LANES);
-                fathom__v_store_bf16(to + j, fathom__v_load(row));
-            }
+            ggml_cpu_fp16_to_fp32((const ggml_fp16_t *)(const void *)from, row, d);
+            fathom__to_bf16(to, row, (size_t)d);
         }
     }
 }
@@ -60,8 +66,8 @@ static const ggml_fp16_t *mask_row(const struct attention *a, int64_t stream, in
     return (const ggml_fp16_t *)(const void *)((const char *)a->mask->data + (size_t)query * a->mask->nb[1] + (size_t)s * a->mask->nb[3]);
 }
 
-/* The keys [*from, *to) that any of the queries sees. */
-static void live_range(int64_t *from, int64_t *to, const struct attention *a, int64_t stream, int64_t first, int64_t last) {
+/* The keys that any of the queries [first, last) sees. */
+static struct range live_range(const struct attention *a, int64_t stream, int64_t first, int64_t last) {
     int64_t low = a->n_keys, high = 0;
     for (int64_t query = first; query < last; query++) {
         const ggml_fp16_t *row = mask_row(a, stream, query);
@@ -72,8 +78,20 @@ static void live_range(int64_t *from, int64_t *to, const struct attention *a, in
         while (i > high && row[i - 1] == F16_MINUS_INFINITY) i--;
         high = i > high ? i : high;
     }
-    *from = low / KEY_BLOCK * KEY_BLOCK;
-    *to = (high + KEY_BLOCK - 1) / KEY_BLOCK * KEY_BLOCK;
+    return (struct range){low / KEY_BLOCK * KEY_BLOCK, (high + KEY_BLOCK - 1) / KEY_BLOCK * KEY_BLOCK};
+}
+
+/* Ranges of all blocks, kept from layer to layer: [streams, blocks]. */
+static int find_ranges(struct attention *a) {
+    const int64_t blocks = (a->n_queries + QUERY_BLOCK - 1) / QUERY_BLOCK, streams = a->q->ne[3];
+    const int status = fathom__scratch_hold(&a->ranges, &a->worker->ranges, (size_t)(blocks * streams) * sizeof *a->ranges);
+    if (status != FATHOM_OK || a->worker->ranged_mask == a->mask) return status;
+    for (int64_t i = 0; i < blocks * streams; i++) {
+        const int64_t first = i % blocks * QUERY_BLOCK, last = first + QUERY_BLOCK;
+        a->ranges[i] = live_range(a, i / blocks, first, last < a->n_queries ? last : a->n_queries);
+    }
+    a->worker->ranged_mask = a->mask;
+    return FATHOM_OK;
 }
 
 static void read_queries(struct attention *a, int64_t stream, int64_t head_kv, int64_t first, int64_t rows) {
@@ -134,10 +152,9 @@ static int attend_head(struct attention *a, float *divisors, int64_t stream, int
     return status;
 }
 
-static int attend_block(struct attention *a, float *divisors, int64_t stream, int64_t first, int64_t rows) {
-    int64_t from, to;
+static int attend_block(struct attention *a, float *divisors, int64_t stream, int64_t first, int64_t rows, struct range live) {
+    const int64_t from = live.from, to = live.to;
     int status = FATHOM_OK;
-    live_range(&from, &to, a, stream, first, first + rows);
     if (from >= to) {
         for (int64_t r = 0; r < rows; r++)
             memset((float *)a->out->data + (stream * a->n_queries + first + r) * a->n_heads * a->d_value, 0,
@@ -163,6 +180,15 @@ static int hold_memory(struct attention *a, float **divisors) {
     return status;
 }
 
+static struct range union_of(const struct range *ranges, int64_t n) {
+    struct range all = ranges[0];
+    for (int64_t i = 1; i < n; i++) {
+        all.from = ranges[i].from < all.from ? ranges[i].from : all.from;
+        all.to = ranges[i].to > all.to ? ranges[i].to : all.to;
+    }
+    return all;
+}
+
 int fathom__attention_compute(struct fathom__worker *worker, struct ggml_tensor *node) {
     struct attention a = {.worker = worker, .q = node->src[0], .k = node->src[1], .v = node->src[2], .mask = node->src[3], .out = node};
     float *divisors;
@@ -176,14 +202,15 @@ int fathom__attention_compute(struct fathom__worker *worker, struct ggml_tensor 
     memcpy(&a.scale, &node->op_params[0], sizeof a.scale);
     memcpy(&a.softcap, &node->op_params[2], sizeof a.softcap);
     int status = hold_memory(&a, &divisors);
+    if (status == FATHOM_OK) status = find_ranges(&a);
+    const struct range *live = a.ranges;
     for (int64_t stream = 0; stream < a.q->ne[3] && status == FATHOM_OK; stream++) {
-        int64_t from, to;
-        live_range(&from, &to, &a, stream, 0, a.n_queries);
-        read_cache(a.keys, a.k, stream, from, to);
-        read_cache(a.values, a.v, stream, from, to);
+        const struct range all = union_of(live, (a.n_queries + QUERY_BLOCK - 1) / QUERY_BLOCK);
+        read_cache(a.keys, a.k, stream, all.from, all.to);
+        read_cache(a.values, a.v, stream, all.from, all.to);
         for (int64_t first = 0; first < a.n_queries && status == FATHOM_OK; first += QUERY_BLOCK) {
             const int64_t left = a.n_queries - first;
-            status = attend_block(&a, divisors, stream, first, left < QUERY_BLOCK ? left : QUERY_BLOCK);
+            status = attend_block(&a, divisors, stream, first, left < QUERY_BLOCK ? left : QUERY_BLOCK, *live++);
         }
     }
     return status;

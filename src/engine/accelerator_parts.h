@@ -20,18 +20,21 @@ struct fathom__scratch {
 };
 int fathom__scratch_hold(void *out, struct fathom__scratch *scratch, size_t size);
 
-/* Cosines and sines of a rotation for positions 0, 1, … */
+/* A rotation's table for positions 0, 1, …: [n_positions, 2, n_rotated] factors of a channel and of its partner. */
 struct fathom__rotation {
-    float base, scale, magnitude, *table; /* [n_positions, n_rotated] of cosine, sine by turns */
+    float base, scale, magnitude, *table;
     const float *factors;
-    int32_t n_rotated, n_positions, capacity;
+    int32_t n_rotated, mode, n_positions, capacity;
 };
 #define FATHOM__ROTATIONS 4 /* models with sliding windows rotate with two bases */
 
 struct fathom__worker {
     fathom__accelerator *accelerator;
     struct fathom__products *products;
-    struct fathom__scratch rows, keys, values, queries, scores, weights, sums, mask;
+    struct fathom__scratch rows, keys, values, queries, scores, weights, sums, mask, ranges;
+    const void *rounded;       /* the tensor whose bf16 form is in `rows`: q, k and v, and gate and up, share one input */
+    const void *rounded_data;
+    const void *ranged_mask;   /* the mask whose live ranges are in `ranges` */
     struct fathom__rotation rotations[FATHOM__ROTATIONS];
     size_t next_rotation;
 };

@@ -14,6 +14,8 @@
 /* Rotation parameters of a node, as ggml packs them. */
 enum { ROPE_DIMENSIONS = 1, ROPE_MODE = 2, ROPE_BASE = 5, ROPE_SCALE = 6, ROPE_EXTENSION = 7, ROPE_MAGNITUDE = 8, ROPE_OFFSET = 15 };
 
+#define FIRST_POSITIONS 256
+
 void fathom__to_bf16(fathom__bf16 *out, const float *in, size_t n) {
     size_t i = 0;
     for (; i + FATHOM__LANES <= n; i += FATHOM__LANES) fathom__v_store_bf16(out + i, fathom__v_load(in + i));
@@ -109,32 +111,40 @@ static void gelu_row(float *out, const float *gate, const float *up, int64_t n) 
 
 /* Rotation ------------------------------------------------------------------------------------------------- */
 
-/* The table's rows for positions up to `last`; angles are built by repeated multiplication, as the engine's own are. */
-static int rotation_extend(struct fathom__rotation *rotation, int32_t last) {
+/* One position's factors. Angles are built by repeated multiplication, as the engine's own are. */
+static void rotation_row(float *own, float *partner, const struct fathom__rotation *rotation, int32_t position) {
     const int32_t n = rotation->n_rotated;
+    const float step = powf(rotation->base, -2.0f / (float)n);
+    float theta = (float)position;
+    for (int32_t i = 0; i < n / 2; i++) {
+        const float angle = rotation->scale * (rotation->factors ? theta / rotation->factors[i] : theta);
+        const bool halves = rotation->mode == GGML_ROPE_TYPE_NEOX;
+        const int32_t first = halves ? i : 2 * i, second = halves ? i + n / 2 : 2 * i + 1;
+        own[first] = own[second] = cosf(angle) * rotation->magnitude;
+        partner[second] = sinf(angle) * rotation->magnitude;
+        partner[first] = -partner[second];
+        theta *= step;
+    }
+}
+
+static int rotation_extend(struct fathom__rotation *rotation, int32_t last) {
+    const size_t width = 2 * (size_t)rotation->n_rotated;
     if (last < rotation->n_positions) return FATHOM_OK;
-    int32_t capacity = rotation->capacity > 0 ? rotation->capacity : 256;
+    int32_t capacity = rotation->capacity > 0 ? rotation->capacity : FIRST_POSITIONS;
     while (capacity <= last) capacity *= 2;
     if (capacity > rotation->capacity) {
         float *table = NULL;
-        const int status = fathom__alloc_aligned(&table, (size_t)capacity * (size_t)n, sizeof *table);
+        const int status = fathom__alloc_aligned(&table, (size_t)capacity * width, sizeof *table);
         if (status != FATHOM_OK) return status;
-        if (rotation->table) memcpy(table, rotation->table, (size_t)rotation->n_positions * (size_t)n * sizeof *table);
+        if (rotation->table) memcpy(table, rotation->table, (size_t)rotation->n_positions * width * sizeof *table);
         fathom_free(rotation->table);
         rotation->table = table;
         rotation->capacity = capacity;
     }
-    const float step = powf(rotation->base, -2.0f / (float)n);
-    for (int32_t position = rotation->n_positions; position <= last; position++) {
-        float theta = (float)position;
-        for (int32_t i = 0; i < n; i += 2) {
-            const float angle = rotation->scale * (rotation->factors ? theta / rotation->factors[i / 2] : theta);
-            rotation->table[(size_t)position * (size_t)n + (size_t)i] = cosf(angle) * rotation->magnitude;
-            rotation->table[(size_t)position * (size_t)n + (size_t)i + 1] = sinf(angle) * rotation->magnitude;
-            theta *= step;
-        }
+    for (; rotation->n_positions <= last; rotation->n_positions++) {
+        float *row = rotation->table + (size_t)rotation->n_positions * width;
+        rotation_row(row, row + rotation->n_rotated, rotation, rotation->n_positions);
     }
-    rotation->n_positions = last + 1;
     return FATHOM_OK;
 }
 
@@ -143,12 +153,13 @@ static int rotation_for(const struct fathom__rotation **out, struct fathom__work
                                             .scale = parameter(node, ROPE_SCALE),
                                             .magnitude = parameter(node, ROPE_MAGNITUDE),
                                             .factors = node->src[2] ? node->src[2]->data : NULL,
-                                            .n_rotated = node->op_params[ROPE_DIMENSIONS]};
+                                            .n_rotated = node->op_params[ROPE_DIMENSIONS],
+                                            .mode = node->op_params[ROPE_MODE]};
     struct fathom__rotation *rotation = NULL;
     for (size_t i = 0; i < FATHOM__ROTATIONS && !rotation; i++) {
         struct fathom__rotation *kept = &worker->rotations[i];
         if (kept->base == wanted.base && kept->scale == wanted.scale && kept->magnitude == wanted.magnitude && kept->factors == wanted.factors &&
-            kept->n_rotated == wanted.n_rotated)
+            kept->n_rotated == wanted.n_rotated && kept->mode == wanted.mode)
             rotation = kept;
     }
     if (!rotation) {
@@ -161,19 +172,21 @@ static int rotation_for(const struct fathom__rotation **out, struct fathom__work
     return rotation_extend(rotation, last);
 }
 
-static void rotate_pairs(float *out, const float *in, const float *table, int32_t n) {
-    for (int32_t i = 0; i < n; i += 2) {
-        const float x = in[i], y = in[i + 1];
-        out[i] = x * table[i] - y * table[i + 1];
-        out[i + 1] = x * table[i + 1] + y * table[i];
+/* Partners lie side by side. */
+static void rotate_pairs(float *out, const float *in, const float *own, const float *partner, int32_t n) {
+    for (int32_t i = 0; i < n; i += FATHOM__LANES) {
+        const fathom__v x = fathom__v_load(in + i);
+        fathom__v_store(out + i, x * fathom__v_load(own + i) + fathom__v_swap_pairs(x) * fathom__v_load(partner + i));
     }
 }
 
-static void rotate_halves(float *out, const float *in, const float *table, int32_t n) {
-    for (int32_t i = 0; i < n / 2; i++) {
-        const float x = in[i], y = in[i + n / 2];
-        out[i] = x * table[2 * i] - y * table[2 * i + 1];
-        out[i + n / 2] = x * table[2 * i + 1] + y * table[2 * i];
+/* Partners lie half a head apart. */
+static void rotate_halves(float *out, const float *in, const float *own, const float *partner, int32_t n) {
+    const int32_t half = n / 2;
+    for (int32_t i = 0; i < half; i += FATHOM__LANES) {
+        const fathom__v x = fathom__v_load(in + i), y = fathom__v_load(in + half + i);
+        fathom__v_store(out + i, x * fathom__v_load(own + i) + y * fathom__v_load(partner + i));
+        fathom__v_store(out + half + i, y * fathom__v_load(own + half + i) + x * fathom__v_load(partner + half + i));
     }
 }
 
@@ -187,12 +200,12 @@ static int rotate(struct fathom__worker *worker, struct ggml_tensor *node) {
     const int status = rotation_for(&rotation, worker, node, last);
     if (status != FATHOM_OK) return status;
     FOR_ROWS(node) {
-        const float *table = rotation->table + (size_t)positions[i2] * (size_t)n, *from = row_of(in, i1, i2, i3);
+        const float *own = rotation->table + 2 * (size_t)positions[i2] * (size_t)n, *from = row_of(in, i1, i2, i3);
         float *to = row_of(node, i1, i2, i3);
-        if (node->op_params[ROPE_MODE] == GGML_ROPE_TYPE_NEOX)
-            rotate_halves(to, from, table, n);
+        if (rotation->mode == GGML_ROPE_TYPE_NEOX)
+            rotate_halves(to, from, own, own + n, n);
         else
-            rotate_pairs(to, from, table, n);
+            rotate_pairs(to, from, own, own + n, n);
         if (to != from) memcpy(to + n, from + n, (size_t)(node->ne[0] - n) * sizeof *to);
     }
     return FATHOM_OK;
@@ -235,7 +248,8 @@ static bool broadcasts(const struct ggml_tensor *node) {
 
 static bool rotates(const struct ggml_tensor *node) {
     const int32_t mode = node->op_params[ROPE_MODE], n = node->op_params[ROPE_DIMENSIONS];
-    return plain_rows(node) && plain_rows(node->src[0]) && node->src[1]->type == GGML_TYPE_I32 && n <= node->ne[0] &&
+    const int32_t whole = mode == GGML_ROPE_TYPE_NEOX ? 2 * FATHOM__LANES : FATHOM__LANES;
+    return plain_rows(node) && plain_rows(node->src[0]) && node->src[1]->type == GGML_TYPE_I32 && n <= node->ne[0] && n % whole == 0 &&
            (mode == GGML_ROPE_TYPE_NORMAL || mode == GGML_ROPE_TYPE_NEOX) && parameter(node, ROPE_EXTENSION) == 0.0f &&
            node->op_params[ROPE_OFFSET] == 0 && (!node->src[2] || node->src[2]->type == GGML_TYPE_F32);
 }

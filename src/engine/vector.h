@@ -37,6 +37,15 @@ static inline fathom__v fathom__v_max(fathom__v a, fathom__v b) {
     return fathom__v_select(a > b, a, b);
 }
 
+/* x1 x0 x3 x2 … */
+static inline fathom__v fathom__v_swap_pairs(fathom__v x) {
+#ifdef __clang__
+    return __builtin_shufflevector(x, x, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14);
+#else
+    return __builtin_shuffle(x, (fathom__vi){1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14});
+#endif
+}
+
 static inline float fathom__v_sum(fathom__v v) {
     float lanes[FATHOM__LANES];
     memcpy(lanes, &v, sizeof lanes);
