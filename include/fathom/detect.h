@@ -27,29 +27,29 @@ extern "C" {
 
 /* Texts --------------------------------------------------------------------------------------------------- */
 
-enum fathom_label { FATHOM_LABEL_NONE = -1, FATHOM_LABEL_NEGATIVE = 0, FATHOM_LABEL_POSITIVE = 1 };
+enum fathom_text_label { FATHOM_LABEL_NONE = -1, FATHOM_LABEL_NEGATIVE = 0, FATHOM_LABEL_POSITIVE = 1 };
 
 struct fathom_texts {
     size_t n;
     char **texts;   /* zero-terminated UTF-8, owned */
-    int8_t *labels; /* enum fathom_label */
+    int8_t *labels; /* enum fathom_text_label */
     size_t text_capacity, label_capacity;
 };
 #define FATHOM_TEXTS_INIT {0}
 FATHOM_API void fathom_texts_free(struct fathom_texts *texts);
-FATHOM_API int fathom_texts_append(struct fathom_texts *texts, const char *text, size_t length, enum fathom_label label);
+FATHOM_API int fathom_texts_append(struct fathom_texts *texts, const char *text, size_t length, enum fathom_text_label label);
 
 /* Appends a file's texts. A name that ends in ".jsonl" is JSONL with "text" and optionally "label" (true, false, 1 or 0); anything else is
  * plain text with one text a line. Blank lines are skipped. `label` is given to texts whose record has none.
  * Errors: IO; FORMAT names file and line (invalid UTF-8, bad JSON, a missing or mistyped key, no text at all). */
-FATHOM_API int fathom_texts_load(struct fathom_texts *texts, const char *path, enum fathom_label label);
+FATHOM_API int fathom_texts_load(struct fathom_texts *texts, const char *path, enum fathom_text_label label);
 
 /* Removes texts that repeat an earlier one but for case, spacing and punctuation, and counts them in *removed (NULL allowed). FORMAT when the
  * two carry different labels. */
 FATHOM_API int fathom_texts_unique(size_t *removed, struct fathom_texts *texts);
 
 /* How many texts carry a label. */
-FATHOM_API size_t fathom_texts_count(const struct fathom_texts *texts, enum fathom_label label);
+FATHOM_API size_t fathom_texts_count(const struct fathom_texts *texts, enum fathom_text_label label);
 
 /* Figures ------------------------------------------------------------------------------------------------- */
 
@@ -110,7 +110,7 @@ struct fathom_probe_info {
 struct fathom_probe_options {
     const char *hook;         /* name or alias; required */
     enum fathom_pool pool;
-    double regularisation;    /* C; 0: chosen from 0.001, 0.01, 0.1 and 1 by cross-validation */
+    double regularisation;    /* C; 0: chosen from 0.001, 0.01, 0.1, 1 and 10 by cross-validation */
     double target;            /* false-positive rate for the threshold, as fathom_threshold_choose */
     uint64_t seed;            /* folds and shuffles */
 };
