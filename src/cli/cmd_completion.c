@@ -36,12 +36,9 @@ static void print_second_words(const char *first, int length) {
 static const char *bash_values(const struct cli_option *option) {
     switch (option->kind) {
     case CLI_FILE:
-    case CLI_MODEL:
-        return "-f";
-    case CLI_FOLDER:
-        return "-d";
-    default:
-        return NULL;
+    case CLI_MODEL: return "-f";
+    case CLI_FOLDER: return "-d";
+    default: return NULL;
     }
 }
 
@@ -54,16 +51,18 @@ static void bash_option_values(const struct cli_option *option) {
         }
         fputs("\" -- \"$word\")); return;;\n", stdout);
     } else if (option->kind == CLI_MODEL) {
-        printf("        --%s|-%c) COMPREPLY=($(compgen -W \"smollm2 gemma3\" -- \"$word\") $(compgen -f -- \"$word\")); "
-               "return;;\n",
-               option->name, option->letter);
+        printf(
+            "        --%s|-%c) COMPREPLY=($(compgen -W \"smollm2 gemma3\" -- \"$word\") $(compgen -f -- \"$word\")); "
+            "return;;\n",
+            option->name, option->letter);
     } else if (action != NULL) {
         printf("        --%s) COMPREPLY=($(compgen %s -- \"$word\")); return;;\n", option->name, action);
     }
 }
 
 static void bash(void) {
-    fputs("_fathom() {\n    local word=${COMP_WORDS[COMP_CWORD]} last=${COMP_WORDS[COMP_CWORD-1]} command=${COMP_WORDS[1]}\n"
+    fputs("_fathom() {\n    local word=${COMP_WORDS[COMP_CWORD]} last=${COMP_WORDS[COMP_CWORD-1]} "
+          "command=${COMP_WORDS[1]}\n"
           "    COMPREPLY=()\n    if [ \"$COMP_CWORD\" = 1 ]; then COMPREPLY=($(compgen -W \"",
           stdout);
     print_first_words();

@@ -49,7 +49,8 @@ static int open_dictionary(struct work *work, const struct cli_arguments *argume
     if (code == FATHOM_OK) code = fathom_dictionary_open(&work->dictionary, path);
     fathom_free(path);
     path = NULL;
-    if (code == FATHOM_OK) code = fathom_locate_catalogue(&path, work->dictionary, cli_text(arguments, "catalogue", NULL));
+    if (code == FATHOM_OK)
+        code = fathom_locate_catalogue(&path, work->dictionary, cli_text(arguments, "catalogue", NULL));
     if (code == FATHOM_OK) code = fathom_catalogue_open(&work->catalogue, path, work->dictionary);
     if (code == FATHOM_ERROR_NOT_FOUND && cli_text(arguments, "catalogue", NULL) == NULL) code = FATHOM_OK;
     fathom_free(path);
@@ -153,8 +154,8 @@ static int finish(const struct work *work, const struct cli_arguments *arguments
     const struct fathom_patching *patching = work->patched ? &work->patching : NULL;
     if (report != NULL) {
         char command[1024];
-        snprintf(command, sizeof command, "fathom explain -m %s --prompt \"%s\"", cli_text(arguments, "model", "smollm2"),
-                 cli_text(arguments, "prompt", ""));
+        snprintf(command, sizeof command, "fathom explain -m %s --prompt \"%s\"",
+                 cli_text(arguments, "model", "smollm2"), cli_text(arguments, "prompt", ""));
         int code = fathom_report_write(report, work->explanation, work->model, work->dictionary, work->catalogue,
                                        patching, command);
         if (code != FATHOM_OK) return cli_fail(arguments, code);
@@ -172,7 +173,8 @@ static int run(struct cli_arguments *arguments) {
     int64_t features = 0, controls = 0, seed = 0, threads = 0, answer_tokens = 0;
     if (!cli_integer(&features, arguments, "top", 1, MOST_FEATURES, 12) ||
         !cli_integer(&controls, arguments, "controls", 1, MOST_CONTROLS, 8) ||
-        !cli_integer(&seed, arguments, "seed", 0, INT64_MAX, 1) || !cli_integer(&threads, arguments, "threads", 0, 1024, 0) ||
+        !cli_integer(&seed, arguments, "seed", 0, INT64_MAX, 1) ||
+        !cli_integer(&threads, arguments, "threads", 0, 1024, 0) ||
         !cli_integer(&answer_tokens, arguments, "answer-tokens", 1, 32, DEFAULT_ANSWER_TOKENS))
         return CLI_USAGE;
     work.model = cli_open_model(&status, arguments);
@@ -186,8 +188,8 @@ static int run(struct cli_arguments *arguments) {
     };
     code = prepare(&work, arguments, (uint32_t)answer_tokens);
     if (code == FATHOM_OK && work.corrupt != NULL && work.n_corrupt != work.n_prompt) {
-        status = cli_usage(arguments, "--corrupt has %zu tokens, but the prompt %zu: patching needs as many", work.n_corrupt,
-                           work.n_prompt);
+        status = cli_usage(arguments, "--corrupt has %zu tokens, but the prompt %zu: patching needs as many",
+                           work.n_corrupt, work.n_prompt);
         goto done;
     }
     if (code == FATHOM_OK)
@@ -216,7 +218,8 @@ static const struct cli_option options[] = {
     CLI_OPTION_DICTIONARY,
     CLI_OPTION_CATALOGUE,
     {"prompt", 0, CLI_TEXT, "T", "the text that the model goes on from", false, true},
-    {"answer", 0, CLI_TEXT, "T", "the continuation to explain, with its leading space (what greedy decoding says)", false, false},
+    {"answer", 0, CLI_TEXT, "T", "the continuation to explain, with its leading space (what greedy decoding says)",
+     false, false},
     {"answer-tokens", 0, CLI_INTEGER, "N", "tokens of the greedy answer when none is given (1)", false, false},
     {"corrupt", 0, CLI_TEXT, "T", "another prompt of as many tokens: where is the difference carried", false, false},
     {"report", 0, CLI_FILE, "FILE", "write the explanation as one HTML page", false, false},
@@ -237,8 +240,9 @@ const struct cli_command cli_command_explain = {
         "Shows what each layer would have said, which features and which earlier tokens carried the answer, and what "
         "becomes of its probability when each of them is taken away, beside the same done to others of the kind.\n"
         "Effects are changes of log p(answer) in nats.",
-    .examples = "fathom explain --prompt \"The Golden Gate Bridge is located in the city of\" --answer \" San Francisco\" "
-                "--report why.html",
+    .examples =
+        "fathom explain --prompt \"The Golden Gate Bridge is located in the city of\" --answer \" San Francisco\" "
+        "--report why.html",
     .options = options,
     .run = run,
 };

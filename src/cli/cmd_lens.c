@@ -23,7 +23,8 @@ static int run_text(struct rows *rows, const fathom_model *model, const int32_t 
     fathom_session *session = NULL;
     int status = fathom_session_open(&session, model, &options);
     for (uint32_t l = 0; status == FATHOM_OK && l < n_layers; l++)
-        status = fathom_session_tap(NULL, session, (struct fathom_hook){FATHOM_HOOK_RESID_POST, (int32_t)l}, keep, rows);
+        status =
+            fathom_session_tap(NULL, session, (struct fathom_hook){FATHOM_HOOK_RESID_POST, (int32_t)l}, keep, rows);
     if (status == FATHOM_OK) status = fathom_session_feed(session, tokens, n, 0, 0, false);
     fathom_session_close(session);
     return status;
@@ -39,7 +40,8 @@ static json_t *token_json(const fathom_model *model, int32_t token) {
 static json_t *cell_json(const fathom_model *model, uint32_t layer, size_t position,
                          const struct fathom_lens_reading *reading, bool with_target) {
     json_t *top = json_array();
-    json_t *cell = json_pack("{s:i, s:i, s:f}", "layer", (int)layer, "position", (int)position, "entropy", reading->entropy);
+    json_t *cell =
+        json_pack("{s:i, s:i, s:f}", "layer", (int)layer, "position", (int)position, "entropy", reading->entropy);
     for (int i = 0; i < FATHOM_LENS_TOP; i++)
         json_array_append_new(top, json_pack("{s:i, s:o, s:f}", "id", reading->top[i].token, "token",
                                              token_json(model, reading->top[i].token), "probability",

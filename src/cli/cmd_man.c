@@ -96,7 +96,8 @@ static void print_program(FILE *stream) {
 
 static int write_page(const struct cli_arguments *arguments, const char *folder, const struct cli_command *command) {
     char path[1024];
-    int length = snprintf(path, sizeof path, "%s/fathom%s%s.1", folder, command ? "-" : "", command ? command->name : "");
+    int length =
+        snprintf(path, sizeof path, "%s/fathom%s%s.1", folder, command ? "-" : "", command ? command->name : "");
     if (length < 0 || (size_t)length >= sizeof path) {
         return cli_usage(arguments, "%s: the folder's name is too long", folder);
     }

@@ -20,8 +20,9 @@ static json_t *layers_json(const fathom_explanation *e, const fathom_model *mode
         const struct fathom_explained_layer *layer = &e->layers[l];
         json_t *top = json_array();
         for (int i = 0; i < FATHOM_LENS_TOP; i++)
-            json_array_append_new(top, json_pack("{s:o, s:f}", "token", text_json(model, &layer->reading.top[i].token, 1),
-                                                 "probability", layer->reading.top[i].probability));
+            json_array_append_new(top,
+                                  json_pack("{s:o, s:f}", "token", text_json(model, &layer->reading.top[i].token, 1),
+                                            "probability", layer->reading.top[i].probability));
         json_array_append_new(layers, json_pack("{s:i, s:o, s:f, s:i, s:f, s:f}", "layer", layer->layer, "says", top,
                                                 "answer_probability", layer->reading.target_probability, "answer_rank",
                                                 (int)layer->reading.target_rank, "attention", layer->attention, "mlp",
@@ -41,7 +42,8 @@ static json_t *tokens_json(const fathom_explanation *e, const fathom_model *mode
     return tokens;
 }
 
-static json_t *features_json(const fathom_explanation *e, const fathom_model *model, const fathom_catalogue *catalogue) {
+static json_t *features_json(const fathom_explanation *e, const fathom_model *model,
+                             const fathom_catalogue *catalogue) {
     json_t *features = json_array();
     for (size_t i = 0; i < e->n_features; i++) {
         const struct fathom_explained_feature *f = &e->features[i];
@@ -77,8 +79,9 @@ json_t *cli_explanation_json(const fathom_explanation *e, const fathom_model *mo
         "{s:s, s:s, s:o, s:o, s:f, s:f, s:f, s:i, s:o, s:o, s:I}", "model", fathom_model_describe(model)->name,
         "model_identity", fathom_model_describe(model)->identity, "prompt", text_json(model, e->prompt, e->n_prompt),
         "answer", text_json(model, e->answer, e->n_answer), "log_probability", e->log_probability, "probability",
-        exp(e->log_probability), "first_token_probability", e->first_probability, "first_token_rank", (int)e->first_rank,
-        "layers", layers_json(e, model), "tokens", tokens_json(e, model), "seed", (json_int_t)e->seed);
+        exp(e->log_probability), "first_token_probability", e->first_probability, "first_token_rank",
+        (int)e->first_rank, "layers", layers_json(e, model), "tokens", tokens_json(e, model), "seed",
+        (json_int_t)e->seed);
     if (e->n_features_measured > 0) {
         json_object_set_new(value, "features", features_json(e, model, catalogue));
         json_object_set_new(value, "features_measured", json_integer((json_int_t)e->n_features_measured));

@@ -80,7 +80,8 @@ void cli_help_program(FILE *stream) {
         fprintf(stream, "  %-*s%s\n", HELP_COLUMN - 2, cli_commands[i]->name, cli_commands[i]->summary);
     }
     fputs("\nfathom COMMAND --help tells more; fathom --version prints the version.\n"
-          "Exit status: 0 done, 1 done and the answer is no, 2 usage, 3 bad input, 4 a limit, 5 failure, 130 interrupted.\n",
+          "Exit status: 0 done, 1 done and the answer is no, 2 usage, 3 bad input, 4 a limit, 5 failure, 130 "
+          "interrupted.\n",
           stream);
 }
 

@@ -112,8 +112,7 @@ static int check_value(const struct cli_arguments *arguments, const struct cli_o
             return cli_usage(arguments, "--%s: one of %s is expected, not \"%s\"", option->name, option->value, text);
         }
         break;
-    default:
-        break;
+    default: break;
     }
     return CLI_OK;
 }
@@ -299,18 +298,12 @@ int cli_usage(const struct cli_arguments *arguments, const char *format, ...) {
 int cli_fail(const struct cli_arguments *arguments, int status) {
     fprintf(stderr, "fathom %s: %s\n", arguments->command->name, fathom_error_message());
     switch (status) {
-    case FATHOM_OK:
-        return CLI_OK;
-    case FATHOM_ERROR_ARGUMENT:
-        return CLI_USAGE;
+    case FATHOM_OK: return CLI_OK;
+    case FATHOM_ERROR_ARGUMENT: return CLI_USAGE;
     case FATHOM_ERROR_MEMORY:
-    case FATHOM_ERROR_LIMIT:
-        return CLI_LIMIT;
-    case FATHOM_ERROR_ENGINE:
-        return CLI_FAILURE;
-    case FATHOM_ERROR_STOPPED:
-        return CLI_STOPPED;
-    default:
-        return CLI_INPUT;
+    case FATHOM_ERROR_LIMIT: return CLI_LIMIT;
+    case FATHOM_ERROR_ENGINE: return CLI_FAILURE;
+    case FATHOM_ERROR_STOPPED: return CLI_STOPPED;
+    default: return CLI_INPUT;
     }
 }

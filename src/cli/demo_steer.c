@@ -1,0 +1,210 @@
+/* One question answered plainly, with a feature turned up, with an equally active feature turned up just as far, and by
+ * a contrast vector. */
+#include "demo.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST_QUESTIONS = 32, DEFAULT_TOKENS = 48 };
+
+struct steering {
+    struct demo *demo;
+    const char *questions[MOST_QUESTIONS];
+    struct fathom_steer_asking asking;
+    fathom_concept *concept;
+    struct fathom_steer_score plain;
+    json_t *results;
+};
+
+static int read_strings(const char **out, size_t *n, size_t most, const json_t *list) {
+    *n = json_array_size(list);
+    if (*n == 0 || *n > most)
+        return demo_error(FATHOM_ERROR_FORMAT, "demo.json: 1 to %zu texts are expected, not %zu", most, *n);
+    for (size_t i = 0; i < *n; i++) {
+        out[i] = json_string_value(json_array_get(list, i));
+        if (out[i] == NULL) return demo_error(FATHOM_ERROR_FORMAT, "demo.json: a list of texts holds something else");
+    }
+    return FATHOM_OK;
+}
+
+static const char *optional_text(const struct demo *demo, const char *key) {
+    return json_string_value(json_object_get(json_object_get(demo->settings, "steer"), key));
+}
+
+static int prepare(struct steering *steering) {
+    struct demo *demo = steering->demo;
+    const char *words[MOST_QUESTIONS];
+    size_t n_words = 0;
+    json_t *questions = NULL, *concept = NULL, *chat = NULL;
+    int code = demo_setting(&questions, demo, "steer", "questions", JSON_ARRAY);
+    if (code == FATHOM_OK) code = demo_setting(&concept, demo, "steer", "concept", JSON_ARRAY);
+    if (code == FATHOM_OK) code = demo_setting(&chat, demo, "steer", "chat", JSON_TRUE);
+    if (code == FATHOM_OK)
+        code = read_strings(steering->questions, &steering->asking.n_questions, MOST_QUESTIONS, questions);
+    if (code == FATHOM_OK) code = read_strings(words, &n_words, MOST_QUESTIONS, concept);
+    if (code == FATHOM_OK) code = fathom_concept_open(&steering->concept, demo->model, words, n_words);
+    steering->asking.questions = steering->questions;
+    steering->asking.style = (struct fathom_prompt_style){
+        .chat = json_is_true(chat),
+        .prefix = optional_text(demo, "prefix"),
+        .suffix = optional_text(demo, "suffix"),
+        .stop = optional_text(demo, "stop"),
+    };
+    steering->asking.n_seeds = 1;
+    steering->asking.max_new = DEFAULT_TOKENS;
+    steering->asking.sampling.seed = demo->seed;
+    return code;
+}
+
+static json_t *score_json(const struct fathom_steer_score *score) {
+    return json_pack("{s:f, s:f, s:f, s:f, s:f}", "mention_rate", score->mention_rate, "repetition", score->repetition,
+                     "log_probability", score->log_probability, "relevance", score->relevance, "objective",
+                     isfinite(score->objective) ? score->objective : 0.0);
+}
+
+/* Answers all questions under a plan, prints the answer to the first and what it cost over all of them. */
+static int answer(struct steering *steering, const char *key, const char *title, const fathom_steer *plan) {
+    struct fathom_steer_score score;
+    struct fathom_answers answers = FATHOM_ANSWERS_INIT;
+    int code = fathom_steer_ask(&score, &answers, steering->demo->model, plan, &steering->asking, steering->concept,
+                                plan != NULL ? &steering->plain : NULL);
+    if (code != FATHOM_OK) return code;
+    if (plan == NULL) steering->plain = score;
+    cli_print_bold(stdout, title);
+    printf("\n  %s\n", answers.texts[0]);
+    cli_print_dim(stdout, "  over all questions: ");
+    printf("mentions the concept in %.0f %% of answers, repeats %.0f %% of 4-grams, %.2f nats a token without "
+           "steering, relevance %+.2f\n\n",
+           100 * score.mention_rate, 100 * score.repetition, score.log_probability, score.relevance);
+    json_t *texts = json_array();
+    for (size_t i = 0; i < answers.n; i++)
+        json_array_append_new(texts, json_string(answers.texts[i]));
+    json_object_set_new(steering->results, key, json_string(answers.texts[0]));
+    char name[64];
+    snprintf(name, sizeof name, "%s_all", key);
+    json_object_set_new(steering->results, name, texts);
+    snprintf(name, sizeof name, "%s_cost", key);
+    json_object_set_new(steering->results, name, score_json(&score));
+    fathom_answers_free(&answers);
+    return FATHOM_OK;
+}
+
+static int add_feature(fathom_steer *plan, const struct demo *demo, uint32_t feature, double strength,
+                       const json_t *layers) {
+    const struct fathom_feature *known = fathom_catalogue_feature(demo->catalogue, feature);
+    if (known == NULL || !(known->max_activation > 0))
+        return demo_error(FATHOM_ERROR_NOT_FOUND, "feature %u never fired on the text it was indexed on", feature);
+    struct fathom_steer_feature edit = {
+        .dictionary = demo->dictionary,
+        .feature = feature,
+        .mode = FATHOM_STEER_CLAMP,
+        .value = (float)strength * known->max_activation,
+    };
+    if (json_array_size(layers) == 2) {
+        edit.spread = true;
+        edit.first_layer = (int32_t)json_integer_value(json_array_get(layers, 0));
+        edit.last_layer = (int32_t)json_integer_value(json_array_get(layers, 1));
+    }
+    return fathom_steer_add_feature(plan, &edit);
+}
+
+/* An equally active feature, by the catalogue's own figures. */
+static int control_feature(uint32_t *out, const struct demo *demo, uint32_t feature) {
+    const struct fathom_dictionary_info *info = fathom_dictionary_describe(demo->dictionary);
+    struct fathom_feature_measure *measures = calloc(info->n_features, sizeof *measures);
+    float *direction = calloc(info->d_out, sizeof *direction);
+    int code = measures != NULL && direction != NULL ? FATHOM_OK : demo_error(FATHOM_ERROR_MEMORY, "out of memory");
+    for (uint32_t i = 0; code == FATHOM_OK && i < info->n_features; i++) {
+        const struct fathom_feature *known = fathom_catalogue_feature(demo->catalogue, i);
+        double squares = 0;
+        code = fathom_dictionary_direction(direction, demo->dictionary, i);
+        for (uint32_t d = 0; d < info->d_out; d++)
+            squares += (double)direction[d] * (double)direction[d];
+        measures[i] =
+            (struct fathom_feature_measure){known->max_activation, (float)known->density, (float)sqrt(squares)};
+    }
+    if (code == FATHOM_OK) code = fathom_feature_control(out, measures, info->n_features, feature, NULL, 0, demo->seed);
+    free(measures);
+    free(direction);
+    return code;
+}
+
+static int answer_with_feature(struct steering *steering, const char *key, const char *title, uint32_t feature) {
+    struct demo *demo = steering->demo;
+    json_t *settings = json_object_get(demo->settings, "steer"), *strength = NULL;
+    fathom_steer *plan = NULL;
+    int code = demo_setting(&strength, demo, "steer", "strength", JSON_REAL);
+    if (code == FATHOM_OK) code = fathom_steer_open(&plan, demo->model);
+    if (code == FATHOM_OK)
+        code = add_feature(plan, demo, feature, json_number_value(strength), json_object_get(settings, "layers"));
+    if (code == FATHOM_OK) code = answer(steering, key, title, plan);
+    fathom_steer_close(plan);
+    return code;
+}
+
+static int answer_with_vector(struct steering *steering) {
+    struct demo *demo = steering->demo;
+    json_t *vector = json_object_get(json_object_get(demo->settings, "steer"), "vector");
+    struct fathom_texts texts = FATHOM_TEXTS_INIT;
+    struct fathom_direction direction = FATHOM_DIRECTION_INIT;
+    fathom_steer *plan = NULL;
+    char *path = NULL;
+    if (vector == NULL) return FATHOM_OK;
+    const char *file = json_string_value(json_object_get(vector, "texts"));
+    const json_t *layers = json_object_get(vector, "layers");
+    if (file == NULL || json_array_size(layers) != 2 || !json_is_number(json_object_get(vector, "strength")))
+        return demo_error(FATHOM_ERROR_FORMAT,
+                          "%s/demo.json: steer.vector: texts, layers [first, last] and strength are expected",
+                          demo->share);
+    int32_t first = (int32_t)json_integer_value(json_array_get(layers, 0)),
+            last = (int32_t)json_integer_value(json_array_get(layers, 1));
+    int code = demo_file(&path, demo, file);
+    if (code == FATHOM_OK) code = fathom_texts_load(&texts, path, FATHOM_LABEL_NONE);
+    if (code == FATHOM_OK)
+        code = fathom_direction_contrast(&direction, demo->model, &texts, FATHOM_HOOK_RESID_POST, first, last);
+    if (code == FATHOM_OK) code = fathom_steer_open(&plan, demo->model);
+    if (code == FATHOM_OK)
+        code = fathom_steer_add_direction(
+            plan, &direction, (float)json_number_value(json_object_get(vector, "strength")), FATHOM_STEER_ALL);
+    if (code == FATHOM_OK)
+        code = answer(steering, "vector", "Steered by a contrast vector (a difference of means, not a learned feature)",
+                      plan);
+    fathom_steer_close(plan);
+    fathom_direction_free(&direction);
+    fathom_texts_free(&texts);
+    fathom_free(path);
+    return code;
+}
+
+int demo_steer(struct demo *demo) {
+    struct steering steering = {.demo = demo, .results = json_object()};
+    json_t *feature = NULL;
+    uint32_t control = 0;
+    char title[256];
+    demo_heading("3. Steer", "the same question, with one feature held up");
+    int code = demo_setting(&feature, demo, "steer", "feature", JSON_INTEGER);
+    if (code == FATHOM_OK) code = prepare(&steering);
+    if (code == FATHOM_OK) {
+        printf("“%s”\n\n", steering.questions[0]);
+        json_object_set_new(steering.results, "question", json_string(steering.questions[0]));
+        code = answer(&steering, "plain", "Plain", NULL);
+    }
+    if (code == FATHOM_OK) {
+        uint32_t number = (uint32_t)json_integer_value(feature);
+        const struct fathom_feature *known = fathom_catalogue_feature(demo->catalogue, number);
+        snprintf(title, sizeof title, "Steered by learned feature %u%s%s%s", number, known && known->label ? " “" : "",
+                 known && known->label ? known->label : "", known && known->label ? "”" : "");
+        json_object_set_new(steering.results, "feature", demo_feature_json(demo, number));
+        code = answer_with_feature(&steering, "steered", title, number);
+        if (code == FATHOM_OK) code = control_feature(&control, demo, number);
+    }
+    if (code == FATHOM_OK) {
+        snprintf(title, sizeof title, "Control: feature %u, as active and held up as far", control);
+        json_object_set_new(steering.results, "random_feature", demo_feature_json(demo, control));
+        code = answer_with_feature(&steering, "random", title, control);
+    }
+    if (code == FATHOM_OK) code = answer_with_vector(&steering);
+    fathom_concept_close(steering.concept);
+    json_object_set_new(demo->results, "steering", steering.results);
+    return code;
+}
