@@ -2,6 +2,7 @@
 #ifndef FATHOM_BASE_GGUF_FILE_H
 #define FATHOM_BASE_GGUF_FILE_H
 
+#include "base/file.h"
 #include <ggml.h>
 #include <gguf.h>
 #include <stdbool.h>
@@ -75,6 +76,11 @@ void fathom__gguf_remove(fathom__gguf_writer *writer,
 int fathom__gguf_put_all(fathom__gguf_writer *writer, const fathom__gguf *from);
 int fathom__gguf_put_tensor(fathom__gguf_writer *writer, const char *name, enum ggml_type type, const int64_t *shape,
                             size_t n_dimensions, const void *data);
+/* A tensor whose bytes are made while the file is written: `make` writes all tensor->bytes of them. */
+typedef int (*fathom__gguf_make_fn)(struct fathom__writer *out, const struct fathom__gguf_tensor *tensor,
+                                    void *payload);
+int fathom__gguf_put_made(fathom__gguf_writer *writer, const char *name, enum ggml_type type, const int64_t *shape,
+                          size_t n_dimensions, fathom__gguf_make_fn make, void *payload);
 int fathom__gguf_writer_commit(fathom__gguf_writer *writer, const char *path);
 
 #endif

@@ -12,12 +12,18 @@ struct key_value {
     size_t length;
 };
 
+struct maker {
+    fathom__gguf_make_fn make;
+    void *payload;
+};
+
 struct fathom__gguf_writer {
     struct key_value *keys;
     size_t n_keys, key_capacity;
     struct fathom__gguf_tensor *tensors; /* names are owned, data borrowed */
     uint32_t *n_dimensions;
-    size_t n_tensors, tensor_capacity, dimension_capacity;
+    struct maker *makers; /* of tensors without data */
+    size_t n_tensors, tensor_capacity, dimension_capacity, maker_capacity;
 };
 
 int fathom__gguf_writer_open(fathom__gguf_writer **out) {
@@ -35,6 +41,7 @@ void fathom__gguf_writer_close(fathom__gguf_writer *writer) {
     fathom_free(writer->keys);
     fathom_free(writer->tensors);
     fathom_free(writer->n_dimensions);
+    fathom_free(writer->makers);
     fathom_free(writer);
 }
 
@@ -166,14 +173,24 @@ int fathom__gguf_put_tensor(fathom__gguf_writer *writer, const char *name, enum 
     if (!status)
         status = fathom__grow(&writer->n_dimensions, &writer->dimension_capacity, writer->n_tensors + 1,
                               sizeof *writer->n_dimensions);
+    if (!status)
+        status = fathom__grow(&writer->makers, &writer->maker_capacity, writer->n_tensors + 1, sizeof *writer->makers);
     char *copy = NULL;
     if (!status) status = fathom__copy_string(&copy, name);
     if (status) return status;
     tensor.name = copy;
     writer->tensors[writer->n_tensors] = tensor;
     writer->n_dimensions[writer->n_tensors] = (uint32_t)n_dimensions;
+    writer->makers[writer->n_tensors] = (struct maker){NULL, NULL};
     writer->n_tensors++;
     return FATHOM_OK;
+}
+
+int fathom__gguf_put_made(fathom__gguf_writer *writer, const char *name, enum ggml_type type, const int64_t *shape,
+                          size_t n_dimensions, fathom__gguf_make_fn make, void *payload) {
+    int status = fathom__gguf_put_tensor(writer, name, type, shape, n_dimensions, NULL);
+    if (!status) writer->makers[writer->n_tensors - 1] = (struct maker){make, payload};
+    return status;
 }
 
 static int put_name(struct fathom__buffer *out, const char *name) {
@@ -238,7 +255,9 @@ int fathom__gguf_writer_commit(fathom__gguf_writer *writer, const char *path) {
     if (!status) status = fathom__writer_write(&file, head.bytes, head.length);
     for (size_t i = 0; i < writer->n_tensors && !status; i++) {
         const struct fathom__gguf_tensor *tensor = &writer->tensors[i];
-        status = fathom__writer_write(&file, tensor->data, tensor->bytes);
+        const struct maker *maker = &writer->makers[i];
+        status = maker->make ? maker->make(&file, tensor, maker->payload)
+                             : fathom__writer_write(&file, tensor->data, tensor->bytes);
         for (size_t left = padding(tensor->bytes, alignment); left > 0 && !status; left--)
             status = fathom__writer_write(&file, "", 1);
     }
