@@ -5,7 +5,7 @@ find_package(ZLIB REQUIRED)
 pkg_check_modules(libraries REQUIRED IMPORTED_TARGET jansson sqlite3 libzstd libxxhash)
 
 add_library(fathom_dependencies INTERFACE)
-target_link_libraries(fathom_dependencies INTERFACE PkgConfig::libraries ZLIB::ZLIB Threads::Threads m ${CMAKE_DL_LIBS})
+target_link_libraries(fathom_dependencies INTERFACE PkgConfig::libraries ZLIB::ZLIB)
 
 # The engine: a system libllama of a version that the tests ran on, else the one that set-up built.
 set(FATHOM_ENGINE_VERSIONS 0.5.0)
@@ -17,12 +17,12 @@ if(NOT FATHOM_ENGINE_DIR)
     endif()
 endif()
 if(system_llama_FOUND)
-    target_link_libraries(fathom_dependencies INTERFACE PkgConfig::system_llama ggml ggml-base)
+    target_link_libraries(fathom_dependencies INTERFACE PkgConfig::system_llama ggml ggml-base Threads::Threads m ${CMAKE_DL_LIBS})
 elseif(EXISTS ${FATHOM_ENGINE_DIR}/include/llama.h)
     target_include_directories(fathom_dependencies SYSTEM INTERFACE ${FATHOM_ENGINE_DIR}/include)
     # One static archive may need any other: the linker looks until nothing is missing.
     file(GLOB engine_archives ${FATHOM_ENGINE_DIR}/lib/*.a)
-    target_link_libraries(fathom_dependencies INTERFACE -Wl,--start-group ${engine_archives} -Wl,--end-group stdc++)
+    target_link_libraries(fathom_dependencies INTERFACE -Wl,--start-group ${engine_archives} -Wl,--end-group stdc++ Threads::Threads m ${CMAKE_DL_LIBS})
     target_compile_definitions(fathom_dependencies INTERFACE FATHOM_HAVE_JINJA FATHOM_HAVE_GGML_INTERNAL)
 else()
     message(FATAL_ERROR "no engine: run scripts/setup-engine.sh and pass its last line as -DFATHOM_ENGINE_DIR=…, or simply `make`")
