@@ -1,0 +1,108 @@
+/* Training sparse dictionaries on a stream of activation rows.
+ *
+ *   loss = Σ|x^ - x|² / Σ|x - mean|²                                       over the rows of a batch, in scaled units
+ *        + auxiliary_coefficient · min(dead / k_aux, 1) · Σ|e^ - e|² / Σ|e - mean|²
+ *
+ * where e = x - x^ (held constant) and e^ is what the k_aux strongest dead features of each row make of it, so that features which have
+ * stopped firing are pulled towards what is left unexplained (Gao et al. 2024).
+ *
+ * Decoder rows have length 1; the part of their gradient along themselves is removed before the step, and they are brought back to length 1 after it.
+ * The optimiser is Adam. A feature that got no gradient in a step is not moved in that step; its moments decay as if it had got a
+ * gradient of zero (exactly: β^n is applied when it is next touched), its parameters do not drift on them meanwhile. Everything else is dense Adam.
+ * The dense product rounds its inputs to bf16 and sums in f32; parameters, moments, reconstructions and gradients are f32.
+ *
+ * A trainer belongs to one thread at a time and uses n_threads of its own. The same seed, rows, options and n_threads give the same
+ * bits, also across fathom_trainer_save and _resume. Sources: Gao et al. 2024; Bussmann et al. 2024 (BatchTopK).
+ */
+#ifndef FATHOM_TRAINER_H
+#define FATHOM_TRAINER_H
+
+#include <fathom/dictionary.h>
+#include <fathom/error.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct fathom_trainer fathom_trainer;
+
+enum fathom_trainer_architecture { FATHOM_TRAIN_TOPK, FATHOM_TRAIN_BATCHTOPK };
+
+struct fathom_trainer_options {
+    enum fathom_trainer_architecture architecture;
+    uint32_t d_in, n_features;
+    uint32_t k;               /* active features a row: exactly (TopK), on average over the batch (BatchTopK) */
+    uint32_t batch;           /* most rows of a step; 0: 4096 */
+    uint32_t n_threads;       /* 0: all cores */
+    uint64_t seed;
+    double learning_rate;     /* 0: 2e-4 / sqrt(n_features / 16384) */
+    uint64_t total_steps;     /* the last fifth of them decays the rate to zero; 0: it stays */
+    uint32_t warmup_steps;    /* the rate rises linearly; 0: the smaller of 1000 and total_steps / 20 */
+    uint32_t k_aux;           /* 0: the largest power of two not above d_in / 2 */
+    double auxiliary_coefficient; /* 0: 1/32; negative: no auxiliary loss */
+    uint64_t dead_after;      /* rows without firing after which a feature is dead; 0: 10 million, or an eighth of total_steps * batch where that is less */
+    double gradient_clip;     /* largest gradient norm (a second pass over the active features finds it first); 0: none */
+    bool no_input_scale;      /* leave s at 1 */
+    bool freeze_decoder;      /* a control: the decoder stays the random one it started as */
+};
+#define FATHOM_TRAINER_OPTIONS_INIT {.k = 0}
+
+enum fathom_trainer_part { FATHOM_TRAINER_ENCODE, FATHOM_TRAINER_SELECT, FATHOM_TRAINER_DECODE, FATHOM_TRAINER_SORT, FATHOM_TRAINER_AUXILIARY, FATHOM_TRAINER_GRADIENTS, FATHOM_TRAINER_OPTIMISER, FATHOM_TRAINER_PACK, FATHOM_TRAINER_PARTS };
+FATHOM_API const char *fathom_trainer_part_name(enum fathom_trainer_part part);
+
+struct fathom_trainer_metrics {
+    uint64_t step, rows;      /* after this step: steps and rows so far */
+    double loss;              /* without the auxiliary part */
+    double auxiliary_loss;    /* times its coefficient; 0 without dead features */
+    double fve;               /* 1 - loss */
+    double l0;                /* mean active features a row */
+    double dead_fraction;     /* at the step's beginning */
+    double gradient_norm;     /* before clipping */
+    double learning_rate;
+    double seconds;
+    double part_seconds[FATHOM_TRAINER_PARTS]; /* wall time, mean over the threads */
+};
+
+/* Errors: ARGUMENT (names the option), MEMORY, ENGINE. */
+FATHOM_API int fathom_trainer_open(fathom_trainer **out, const struct fathom_trainer_options *options);
+FATHOM_API void fathom_trainer_close(fathom_trainer *trainer);
+/* The options in force, defaults filled in. Borrowed. */
+FATHOM_API const struct fathom_trainer_options *fathom_trainer_describe(const fathom_trainer *trainer);
+
+/* Sets input scale (sqrt(d_in) / mean norm) and b_dec (the geometric median) from rows f32 [n, d_in]; once, before the first step, which otherwise
+ * does it with its own rows. Errors: ARGUMENT (called later, n is 0), NUMERIC (names the row). */
+FATHOM_API int fathom_trainer_prepare(fathom_trainer *trainer, const float *rows, size_t n);
+
+/* One optimiser step on n rows f32 [n, d_in], 1 <= n <= batch. Nothing has changed after an error. metrics may be NULL.
+ * Errors: ARGUMENT, NUMERIC (names the row), MEMORY, ENGINE. */
+FATHOM_API int fathom_trainer_step(struct fathom_trainer_metrics *metrics, fathom_trainer *trainer, const float *rows, size_t n);
+
+struct fathom_trainer_evaluation {
+    double fve; /* 1 - Σ|x - x^|² / Σ|x - mean|² */
+    double l0;
+    double dead_fraction;
+};
+/* Reads rows with the features chosen as in training (BatchTopK: by its threshold once there is one, else k a row), any n; changes nothing. */
+FATHOM_API int fathom_trainer_evaluate(struct fathom_trainer_evaluation *out, fathom_trainer *trainer, const float *rows, size_t n);
+
+/* Finds the threshold at which held-out rows have k features on average, for reading features at run time without the rest of the
+ * encoder; the trainer's parts then have it. */
+FATHOM_API int fathom_trainer_calibrate(float *threshold, fathom_trainer *trainer, const float *rows, size_t n);
+
+/* The dictionary so far, for fathom_dictionary_write: arrays are new in *storage (fathom_free) and info has the trainer's own fields filled in
+ * (architecture, sizes, k, input scale, subtract_decoder_bias); hook, model and the rest are the caller's. */
+FATHOM_API int fathom_trainer_parts(struct fathom_dictionary_parts *out, void **storage, const fathom_trainer *trainer);
+
+/* Writes all that a resumed run needs (temporary file, renamed, checksum inside); `note` (JSON of the caller's, NULL: "{}") comes back on resume. Errors: IO. */
+FATHOM_API int fathom_trainer_save(const fathom_trainer *trainer, const char *path, const char *note);
+/* Opens a saved trainer. n_threads 0: as it was saved (other numbers give the same result up to rounding). *note is new
+ * (fathom_free), NULL allowed. Errors: IO, FORMAT (damaged or half-written, by its checksum), MEMORY. */
+FATHOM_API int fathom_trainer_resume(fathom_trainer **out, char **note, const char *path, uint32_t n_threads);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

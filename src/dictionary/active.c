@@ -1,0 +1,82 @@
+#include <base/error.h>
+#include <base/memory.h>
+#include <dictionary/trainer_internal.h>
+
+int fathom__active_open(struct fathom__active *active, size_t batch, size_t capacity, size_t n_features, uint32_t n_workers) {
+    *active = (struct fathom__active){.n_features = n_features, .capacity = capacity};
+    if (capacity > UINT32_MAX) return fathom__fail(FATHOM_ERROR_ARGUMENT, "trainer: %zu active features in a batch; at most 2^32 - 1 are held", capacity);
+    int status = fathom__alloc(&active->start, batch, sizeof *active->start);
+    if (!status) status = fathom__alloc(&active->count, batch, sizeof *active->count);
+    if (!status) status = fathom__alloc(&active->feature, capacity, sizeof *active->feature);
+    if (!status) status = fathom__alloc(&active->value, capacity, sizeof *active->value);
+    if (!status) status = fathom__alloc(&active->slope, capacity, sizeof *active->slope);
+    if (!status) status = fathom__alloc(&active->bucket, n_features + 1, sizeof *active->bucket);
+    if (!status) status = fathom__alloc(&active->sorted_row, capacity, sizeof *active->sorted_row);
+    if (!status) status = fathom__alloc(&active->sorted_value, capacity, sizeof *active->sorted_value);
+    if (!status) status = fathom__alloc(&active->sorted_slope, capacity, sizeof *active->sorted_slope);
+    if (!status) status = fathom__alloc(&active->histogram, n_workers * n_features, sizeof *active->histogram);
+    return status;
+}
+
+void fathom__active_close(struct fathom__active *active) {
+    fathom_free(active->start);
+    fathom_free(active->count);
+    fathom_free(active->feature);
+    fathom_free(active->value);
+    fathom_free(active->slope);
+    fathom_free(active->bucket);
+    fathom_free(active->sorted_row);
+    fathom_free(active->sorted_value);
+    fathom_free(active->sorted_slope);
+    fathom_free(active->histogram);
+}
+
+struct sorting {
+    struct fathom__active *active;
+    size_t n_rows;
+};
+
+static void count_features(uint32_t worker, uint32_t n_workers, void *payload) {
+    const struct sorting *sorting = payload;
+    const struct fathom__active *active = sorting->active;
+    uint32_t *histogram = active->histogram + worker * active->n_features;
+    size_t first, last;
+    fathom__team_share(&first, &last, sorting->n_rows, 1, worker, n_workers);
+    memset(histogram, 0, active->n_features * sizeof *histogram);
+    for (size_t r = first; r < last; r++)
+        for (uint32_t i = 0; i < active->count[r]; i++)
+            histogram[active->feature[active->start[r] + i]]++;
+}
+
+static void place(uint32_t worker, uint32_t n_workers, void *payload) {
+    const struct sorting *sorting = payload;
+    const struct fathom__active *active = sorting->active;
+    uint32_t *next = active->histogram + worker * active->n_features;
+    size_t first, last;
+    fathom__team_share(&first, &last, sorting->n_rows, 1, worker, n_workers);
+    for (size_t r = first; r < last; r++)
+        for (uint32_t i = 0; i < active->count[r]; i++) {
+            const uint32_t from = active->start[r] + i, to = next[active->feature[from]]++;
+            active->sorted_row[to] = (uint32_t)r;
+            active->sorted_value[to] = active->value[from];
+            active->sorted_slope[to] = active->slope[from];
+        }
+}
+
+void fathom__active_sort(struct fathom__active *active, fathom_trainer *trainer) {
+    struct sorting sorting = {active, trainer->n};
+    fathom__team_run(trainer->team, count_features, &sorting);
+    /* Each worker's count of a feature becomes the place of its first pair: rows are then ascending within a feature. */
+    uint32_t total = 0;
+    for (size_t f = 0; f < active->n_features; f++) {
+        active->bucket[f] = total;
+        for (uint32_t w = 0; w < trainer->n_workers; w++) {
+            uint32_t *cell = &active->histogram[w * active->n_features + f];
+            const uint32_t count = *cell;
+            *cell = total;
+            total += count;
+        }
+    }
+    active->bucket[active->n_features] = total;
+    fathom__team_run(trainer->team, place, &sorting);
+}

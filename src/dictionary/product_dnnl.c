@@ -1,0 +1,189 @@
+/* oneDNN's product. Every worker has its own stream and its own memory objects, and runs single-threaded: the workers share out
+ * the rows themselves, and a team inside oneDNN would fight them for the cores. */
+#include <dictionary/product.h>
+
+#ifdef FATHOM_HAVE_DNNL
+
+#include <base/error.h>
+#include <base/memory.h>
+#include <dlfcn.h>
+#include <dnnl.h>
+#include <dnnl_version.h>
+
+struct lane { /* one worker's objects */
+    dnnl_stream_t stream;
+    dnnl_memory_t x, packed, out, plain;
+};
+
+struct state {
+    size_t d, n_tiles, tile_bytes;
+    unsigned char *packed;
+    dnnl_engine_t engine;
+    dnnl_primitive_t product, pack_tile;
+    struct lane *lanes;
+    uint32_t n_lanes;
+    /* The OpenMP team size of the calling thread, where oneDNN was built on OpenMP; found at run time because other builds have none. */
+    void (*set_threads)(int);
+    int (*max_threads)(void);
+};
+
+static int failed(dnnl_status_t status, const char *doing) {
+    return fathom__fail(status == dnnl_out_of_memory ? FATHOM_ERROR_MEMORY : FATHOM_ERROR_ENGINE, "oneDNN: %s gave status %d", doing, (int)status);
+}
+
+/* Descriptors are values in oneDNN 2 and handles in oneDNN 3. */
+#if DNNL_VERSION_MAJOR >= 3
+typedef dnnl_memory_desc_t description;
+#define DESCRIPTION(d) (d)
+static dnnl_status_t describe(description *out, int64_t rows, int64_t columns, dnnl_data_type_t type, dnnl_format_tag_t tag) {
+    const dnnl_dims_t shape = {rows, columns};
+    return dnnl_memory_desc_create_with_tag(out, 2, shape, type, tag);
+}
+static void forget(description *d) {
+    dnnl_memory_desc_destroy(*d);
+}
+static dnnl_status_t describe_product(dnnl_primitive_desc_t *out, dnnl_engine_t engine, const description *x, const description *features, const description *result) {
+    return dnnl_matmul_primitive_desc_create(out, engine, *x, *features, NULL, *result, NULL);
+}
+static dnnl_status_t describe_reorder(dnnl_primitive_desc_t *out, dnnl_engine_t engine, const description *from, const_dnnl_memory_desc_t to) {
+    return dnnl_reorder_primitive_desc_create(out, *from, engine, to, engine, NULL);
+}
+typedef const_dnnl_memory_desc_t chosen_description;
+#else
+typedef dnnl_memory_desc_t description;
+#define DESCRIPTION(d) (&(d))
+static dnnl_status_t describe(description *out, int64_t rows, int64_t columns, dnnl_data_type_t type, dnnl_format_tag_t tag) {
+    const dnnl_dims_t shape = {rows, columns};
+    return dnnl_memory_desc_init_by_tag(out, 2, shape, type, tag);
+}
+static void forget(description *d) {
+    (void)d;
+}
+static dnnl_status_t describe_product(dnnl_primitive_desc_t *out, dnnl_engine_t engine, const description *x, const description *features, const description *result) {
+    dnnl_matmul_desc_t operation;
+    dnnl_status_t status = dnnl_matmul_desc_init(&operation, x, features, NULL, result);
+    return status ? status : dnnl_primitive_desc_create(out, &operation, NULL, engine, NULL);
+}
+static dnnl_status_t describe_reorder(dnnl_primitive_desc_t *out, dnnl_engine_t engine, const description *from, const dnnl_memory_desc_t *to) {
+    return dnnl_reorder_primitive_desc_create(out, from, engine, to, engine, NULL);
+}
+typedef const dnnl_memory_desc_t *chosen_description;
+#endif
+
+static void close_dnnl(void *handle) {
+    struct state *state = handle;
+    for (uint32_t i = 0; i < state->n_lanes; i++) {
+        struct lane *lane = &state->lanes[i];
+        dnnl_memory_destroy(lane->x);
+        dnnl_memory_destroy(lane->packed);
+        dnnl_memory_destroy(lane->out);
+        dnnl_memory_destroy(lane->plain);
+        dnnl_stream_destroy(lane->stream);
+    }
+    dnnl_primitive_destroy(state->product);
+    dnnl_primitive_destroy(state->pack_tile);
+    dnnl_engine_destroy(state->engine);
+    fathom_free(state->lanes);
+    fathom_free(state->packed);
+    fathom_free(state);
+}
+
+static dnnl_status_t open_lane(struct lane *lane, struct state *state, const description *x, const description *out, const description *plain, chosen_description packed) {
+    dnnl_status_t status = dnnl_stream_create(&lane->stream, state->engine, dnnl_stream_default_flags);
+    if (!status) status = dnnl_memory_create(&lane->x, DESCRIPTION(*x), state->engine, DNNL_MEMORY_NONE);
+    if (!status) status = dnnl_memory_create(&lane->out, DESCRIPTION(*out), state->engine, DNNL_MEMORY_NONE);
+    if (!status) status = dnnl_memory_create(&lane->plain, DESCRIPTION(*plain), state->engine, DNNL_MEMORY_NONE);
+    if (!status) status = dnnl_memory_create(&lane->packed, packed, state->engine, DNNL_MEMORY_NONE);
+    return status;
+}
+
+static int open_dnnl(void **out, size_t d, size_t n_tiles, uint32_t n_workers) {
+    struct state *state = NULL;
+    description x = {0}, any = {0}, plain = {0}, result = {0};
+    dnnl_primitive_desc_t product = NULL, pack_tile = NULL;
+    chosen_description packed;
+    const int64_t width = (int64_t)d;
+    dnnl_status_t failure;
+    int status = fathom__alloc(&state, 1, sizeof *state);
+    if (status) return status;
+    state->d = d;
+    state->n_tiles = n_tiles;
+    *(void **)&state->set_threads = dlsym(RTLD_DEFAULT, "omp_set_num_threads");
+    *(void **)&state->max_threads = dlsym(RTLD_DEFAULT, "omp_get_max_threads");
+    failure = dnnl_engine_create(&state->engine, dnnl_cpu, 0);
+    if (!failure) failure = describe(&x, FATHOM__TILE_ROWS, width, dnnl_bf16, dnnl_ab);
+    if (!failure) failure = describe(&any, width, FATHOM__TILE_FEATURES, dnnl_bf16, dnnl_format_tag_any);
+    if (!failure) failure = describe(&plain, width, FATHOM__TILE_FEATURES, dnnl_bf16, dnnl_ba);
+    if (!failure) failure = describe(&result, FATHOM__TILE_ROWS, FATHOM__TILE_FEATURES, dnnl_f32, dnnl_ab);
+    /* Primitives made under a team of one are also scheduled for one. */
+    const int team = state->max_threads ? state->max_threads() : 1;
+    if (state->set_threads) state->set_threads(1);
+    if (!failure) failure = describe_product(&product, state->engine, &x, &any, &result);
+    if (!failure) failure = dnnl_primitive_create(&state->product, product);
+    if (failure) {
+        status = failed(failure, "making the product");
+        goto done;
+    }
+    packed = dnnl_primitive_desc_query_md(product, dnnl_query_weights_md, 0);
+    state->tile_bytes = dnnl_memory_desc_get_size(packed);
+    failure = describe_reorder(&pack_tile, state->engine, &plain, packed);
+    if (!failure) failure = dnnl_primitive_create(&state->pack_tile, pack_tile);
+    status = fathom__alloc(&state->lanes, n_workers, sizeof *state->lanes);
+    if (!status) status = fathom__alloc_aligned(&state->packed, n_tiles, state->tile_bytes);
+    while (!status && !failure && state->n_lanes < n_workers)
+        failure = open_lane(&state->lanes[state->n_lanes++], state, &x, &result, &plain, packed);
+    if (!status && failure) status = failed(failure, "making memory");
+done:
+    if (state->set_threads) state->set_threads(team);
+    dnnl_primitive_desc_destroy(product);
+    dnnl_primitive_desc_destroy(pack_tile);
+    forget(&x);
+    forget(&any);
+    forget(&plain);
+    forget(&result);
+    if (status)
+        close_dnnl(state);
+    else
+        *out = state;
+    return status;
+}
+
+static dnnl_status_t execute(struct state *state, struct lane *lane, dnnl_primitive_t primitive, const dnnl_exec_arg_t *arguments, int n) {
+    const int team = state->max_threads ? state->max_threads() : 1;
+    if (team != 1 && state->set_threads) state->set_threads(1);
+    dnnl_status_t status = dnnl_primitive_execute(primitive, lane->stream, n, arguments);
+    if (!status) status = dnnl_stream_wait(lane->stream);
+    if (team != 1 && state->set_threads) state->set_threads(team);
+    return status;
+}
+
+/* oneDNN's handles are not const, though sources are only read. */
+static void *unconst(const void *pointer) {
+    return (void *)(uintptr_t)pointer;
+}
+
+static int pack_dnnl(void *handle, uint32_t worker, size_t tile, const uint16_t *features) {
+    struct state *state = handle;
+    struct lane *lane = &state->lanes[worker];
+    dnnl_memory_set_data_handle(lane->plain, unconst(features));
+    dnnl_memory_set_data_handle(lane->packed, state->packed + tile * state->tile_bytes);
+    const dnnl_exec_arg_t arguments[] = {{DNNL_ARG_FROM, lane->plain}, {DNNL_ARG_TO, lane->packed}};
+    dnnl_status_t status = execute(state, lane, state->pack_tile, arguments, 2);
+    return status ? failed(status, "packing features") : 0;
+}
+
+static int run_dnnl(float *out, void *handle, uint32_t worker, size_t tile, const uint16_t *x, size_t n_rows) {
+    (void)n_rows; /* the primitive's shape is fixed; the rows past n_rows cost time in the last block only */
+    struct state *state = handle;
+    struct lane *lane = &state->lanes[worker];
+    dnnl_memory_set_data_handle(lane->x, unconst(x));
+    dnnl_memory_set_data_handle(lane->packed, state->packed + tile * state->tile_bytes);
+    dnnl_memory_set_data_handle(lane->out, out);
+    const dnnl_exec_arg_t arguments[] = {{DNNL_ARG_SRC, lane->x}, {DNNL_ARG_WEIGHTS, lane->packed}, {DNNL_ARG_DST, lane->out}};
+    dnnl_status_t status = execute(state, lane, state->product, arguments, 3);
+    return status ? failed(status, "the product") : 0;
+}
+
+const struct fathom__product_methods fathom__product_dnnl = {"oneDNN", open_dnnl, close_dnnl, pack_dnnl, run_dnnl};
+
+#endif

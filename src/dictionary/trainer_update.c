@@ -1,0 +1,218 @@
+/* Gradients and the optimiser in one pass over the features.
+ *
+ * A feature's gradient is the sum of a few rows: of the errors times its values (decoder), of the inputs times its slopes (encoder). It is formed
+ * in a scratch row and used at once, so that no gradient matrix exists. Features are taken in groups, so that gradients and optimiser can
+ * be timed apart. A feature without gradient is not touched; its moments' decay is made up for when it next is.
+ */
+#include <dictionary/trainer_internal.h>
+#include <math.h>
+
+#define BETA_FIRST 0.9
+#define BETA_SECOND 0.999
+/* Gao et al. 2024: small, because the loss is a fraction and its gradients are small. */
+#define EPSILON 6.25e-10F
+
+enum { GROUP = 16 };
+
+struct updating {
+    fathom_trainer *trainer;
+    const struct fathom__update *update;
+    bool measure; /* only the gradient's norm is wanted */
+    float clip;   /* gradients are multiplied by this */
+};
+
+/* One feature's gradients, in a worker's scratch. */
+struct gradient {
+    float *encoder, *decoder;
+    float bias;
+    uint32_t feature;
+};
+
+struct rates {
+    float keep_first, keep_second; /* what is left of the moments */
+    float rate, second_scale;      /* both with Adam's corrections for the moments' start at zero */
+};
+
+static struct rates find_rates(const fathom_trainer *trainer, double learning_rate, uint64_t since) {
+    const double step = (double)(trainer->step + 1);
+    return (struct rates){
+        (float)pow(BETA_FIRST, (double)since),
+        (float)pow(BETA_SECOND, (double)since),
+        (float)(learning_rate / (1 - pow(BETA_FIRST, step))),
+        (float)(1 / (1 - pow(BETA_SECOND, step))),
+    };
+}
+
+static void adam(struct fathom__parameter parameter, size_t at, const float *restrict gradient, size_t n, struct rates rates) {
+    float *restrict value = parameter.value + at, *restrict first = parameter.first + at, *restrict second = parameter.second + at;
+    const float take_first = (float)(1 - BETA_FIRST), take_second = (float)(1 - BETA_SECOND);
+    for (size_t j = 0; j < n; j++) {
+        const float g = gradient[j];
+        const float m = first[j] * rates.keep_first + take_first * g, v = second[j] * rates.keep_second + take_second * (g * g);
+        first[j] = m;
+        second[j] = v;
+        value[j] -= rates.rate * m / (sqrtf(v * rates.second_scale) + EPSILON);
+    }
+}
+
+/* Adds the pairs [first, last) of a feature: their rows of `errors` to the decoder's gradient, of x to the encoder's. */
+static void add_pairs(struct gradient *gradient, const fathom_trainer *trainer, const struct fathom__active *active, uint32_t first, uint32_t last, const float *errors, float factor) {
+    const size_t stride = trainer->stride;
+    uint32_t i = first;
+    for (; i + 4 <= last; i += 4) {
+        const uint32_t *row = active->sorted_row + i;
+        const float *v = active->sorted_value + i, *s = active->sorted_slope + i;
+        const float values[4] = {factor * v[0], factor * v[1], factor * v[2], factor * v[3]};
+        const float slopes[4] = {factor * s[0], factor * s[1], factor * s[2], factor * s[3]};
+        const float *const error[4] = {errors + row[0] * stride, errors + row[1] * stride, errors + row[2] * stride, errors + row[3] * stride};
+        const float *const x[4] = {trainer->x + row[0] * stride, trainer->x + row[1] * stride, trainer->x + row[2] * stride, trainer->x + row[3] * stride};
+        fathom__add_scaled4(gradient->decoder, values, error, stride);
+        fathom__add_scaled4(gradient->encoder, slopes, x, stride);
+        gradient->bias += (slopes[0] + slopes[1]) + (slopes[2] + slopes[3]);
+    }
+    for (; i < last; i++) {
+        const size_t row = active->sorted_row[i];
+        fathom__add_scaled(gradient->decoder, factor * active->sorted_value[i], errors + row * stride, stride);
+        fathom__add_scaled(gradient->encoder, factor * active->sorted_slope[i], trainer->x + row * stride, stride);
+        gradient->bias += factor * active->sorted_slope[i];
+    }
+}
+
+static void find_gradient(struct gradient *gradient, const fathom_trainer *trainer, const struct fathom__update *update) {
+    const size_t stride = trainer->stride;
+    const uint32_t f = gradient->feature, slot = trainer->dead_slot[f];
+    memset(gradient->encoder, 0, stride * sizeof(float));
+    memset(gradient->decoder, 0, stride * sizeof(float));
+    gradient->bias = 0;
+    add_pairs(gradient, trainer, &trainer->main, trainer->main.bucket[f], trainer->main.bucket[f + 1], trainer->error, (float)update->factor);
+    if (slot != UINT32_MAX && update->auxiliary_factor > 0)
+        add_pairs(gradient, trainer, &trainer->auxiliary, trainer->auxiliary.bucket[slot], trainer->auxiliary.bucket[slot + 1], trainer->auxiliary_error, (float)update->auxiliary_factor);
+    /* A row of length 1 can only turn. */
+    const float *decoder = trainer->decoder.value + f * stride;
+    fathom__add_scaled(gradient->decoder, -fathom__dot(gradient->decoder, decoder, stride), decoder, stride);
+}
+
+static void scale(float *row, float factor, size_t n) {
+    for (size_t j = 0; j < n; j++)
+        row[j] *= factor;
+}
+
+static void apply(struct gradient *gradient, fathom_trainer *trainer, const struct updating *updating) {
+    const size_t stride = trainer->stride, at = gradient->feature * stride;
+    const uint64_t now = trainer->step + 1;
+    const struct rates rates = find_rates(trainer, updating->update->learning_rate, now - trainer->touched[gradient->feature]);
+    if (updating->clip != 1) {
+        scale(gradient->encoder, updating->clip, stride);
+        scale(gradient->decoder, updating->clip, stride);
+        gradient->bias *= updating->clip;
+    }
+    adam(trainer->encoder, at, gradient->encoder, stride, rates);
+    adam(trainer->encoder_bias, gradient->feature, &gradient->bias, 1, rates);
+    if (!trainer->options.freeze_decoder) {
+        adam(trainer->decoder, at, gradient->decoder, stride, rates);
+        float *decoder = trainer->decoder.value + at;
+        scale(decoder, 1 / sqrtf(fathom__dot(decoder, decoder, stride)), stride);
+    }
+    trainer->touched[gradient->feature] = (uint32_t)now;
+}
+
+static bool has_gradient(const fathom_trainer *trainer, const struct fathom__update *update, uint32_t f) {
+    const uint32_t slot = trainer->dead_slot[f];
+    return trainer->main.bucket[f + 1] > trainer->main.bucket[f] ||
+           (slot != UINT32_MAX && update->auxiliary_factor > 0 && trainer->auxiliary.bucket[slot + 1] > trainer->auxiliary.bucket[slot]);
+}
+
+/* The part of the features that belongs to a worker, by the work they make: it depends on the batch and the team's size only. */
+static void share_features(uint32_t *first, uint32_t *last, const fathom_trainer *trainer, const struct fathom__update *update, uint32_t worker, uint32_t n_workers) {
+    enum { FEATURE_COST = 4 }; /* the optimiser's share, in pairs */
+    const uint32_t n = trainer->options.n_features;
+    const bool auxiliary = update->auxiliary_factor > 0;
+    const double all = trainer->main.bucket[n] + (auxiliary ? trainer->auxiliary.bucket[trainer->n_dead] : 0.0) + (double)FEATURE_COST * n;
+    double done = 0;
+    *first = *last = 0;
+    for (uint32_t f = 0; f < n; f++) {
+        if (done < all * worker / n_workers) *first = f + 1;
+        if (done < all * (worker + 1) / n_workers) *last = f + 1;
+        const uint32_t slot = trainer->dead_slot[f];
+        done += FEATURE_COST + (trainer->main.bucket[f + 1] - trainer->main.bucket[f]);
+        if (auxiliary && slot != UINT32_MAX) done += trainer->auxiliary.bucket[slot + 1] - trainer->auxiliary.bucket[slot];
+    }
+    if (worker == 0) *first = 0;
+}
+
+static void update_group(struct gradient *group, uint32_t n, fathom_trainer *trainer, const struct updating *updating, struct fathom__worker *own) {
+    const size_t stride = trainer->stride;
+    const double begin = fathom__seconds();
+    for (uint32_t i = 0; i < n; i++) {
+        find_gradient(&group[i], trainer, updating->update);
+        own->norm += (double)fathom__dot(group[i].encoder, group[i].encoder, stride) + (double)group[i].bias * group[i].bias;
+        if (!trainer->options.freeze_decoder) own->norm += fathom__dot(group[i].decoder, group[i].decoder, stride);
+    }
+    const double middle = fathom__seconds();
+    own->seconds[FATHOM_TRAINER_GRADIENTS] += middle - begin;
+    if (updating->measure) return;
+    for (uint32_t i = 0; i < n; i++) {
+        fathom__add_scaled(own->bias_gradient, -group[i].bias, trainer->encoder.value + group[i].feature * stride, stride);
+        apply(&group[i], trainer, updating);
+    }
+    own->seconds[FATHOM_TRAINER_OPTIMISER] += fathom__seconds() - middle;
+}
+
+static void update_features(uint32_t worker, uint32_t n_workers, void *payload) {
+    const struct updating *updating = payload;
+    fathom_trainer *trainer = updating->trainer;
+    struct fathom__worker *own = &trainer->workers[worker];
+    const size_t stride = trainer->stride;
+    struct gradient group[GROUP];
+    uint32_t first, last, n = 0;
+    own->norm = 0;
+    memset(own->bias_gradient, 0, stride * sizeof(float));
+    for (uint32_t i = 0; i < GROUP; i++)
+        group[i] = (struct gradient){.encoder = own->gradients + 2 * i * stride, .decoder = own->gradients + (2 * i + 1) * stride};
+    share_features(&first, &last, trainer, updating->update, worker, n_workers);
+    for (uint32_t f = first; f < last; f++) {
+        if (!has_gradient(trainer, updating->update, f)) continue;
+        group[n++].feature = f;
+        if (n < GROUP) continue;
+        update_group(group, n, trainer, updating, own);
+        n = 0;
+    }
+    if (n) update_group(group, n, trainer, updating, own);
+}
+
+size_t fathom__trainer_update_scratch(size_t stride) {
+    return 2 * GROUP * stride;
+}
+
+static double total_norm(const fathom_trainer *trainer) {
+    double sum = 0;
+    for (uint32_t w = 0; w < trainer->n_workers; w++)
+        sum += trainer->workers[w].norm;
+    return sqrt(sum);
+}
+
+/* b_dec appears twice: added to the reconstruction, and subtracted from what is encoded. */
+static void update_decoder_bias(fathom_trainer *trainer, const struct updating *updating, const double *errors) {
+    float *gradient = trainer->workers[0].gradients;
+    for (size_t j = 0; j < trainer->stride; j++) {
+        double g = updating->update->factor * errors[j];
+        for (uint32_t w = 0; w < trainer->n_workers; w++)
+            g += trainer->workers[w].bias_gradient[j];
+        gradient[j] = (float)(g * updating->clip);
+    }
+    adam(trainer->decoder_bias, 0, gradient, trainer->stride, find_rates(trainer, updating->update->learning_rate, 1));
+}
+
+void fathom__trainer_update(double *gradient_norm, fathom_trainer *trainer, const struct fathom__update *update, const double *errors) {
+    struct updating updating = {trainer, update, false, 1};
+    if (trainer->options.gradient_clip > 0) {
+        updating.measure = true;
+        fathom__team_run(trainer->team, update_features, &updating);
+        const double norm = total_norm(trainer);
+        updating.measure = false;
+        if (norm > trainer->options.gradient_clip) updating.clip = (float)(trainer->options.gradient_clip / norm);
+    }
+    fathom__team_run(trainer->team, update_features, &updating);
+    *gradient_norm = total_norm(trainer);
+    update_decoder_bias(trainer, &updating, errors);
+}
