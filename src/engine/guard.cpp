@@ -41,13 +41,15 @@ int fathom__guard_model_load(struct llama_model **out, const char **paths, size_
         /* The engine follows split files by itself only from their usual names: a list of parts needs no such names. */
         struct llama_model *model =
             n == 1 ? llama_model_load_from_file(paths[0], params) : llama_model_load_from_splits(paths, n, params);
-        if (model == nullptr) return fathom__engine_fail(FATHOM_ERROR_ENGINE, "%s: the engine cannot load this model", paths[0]);
+        if (model == nullptr)
+            return fathom__engine_fail(FATHOM_ERROR_ENGINE, "%s: the engine cannot load this model", paths[0]);
         *out = model;
         return static_cast<int>(FATHOM_OK);
     });
 }
 
-int fathom__guard_context_init(struct llama_context **out, struct llama_model *model, struct llama_context_params params) {
+int fathom__guard_context_init(struct llama_context **out, struct llama_model *model,
+                               struct llama_context_params params) {
     fathom__engine_log_clear();
     return guarded("making a context", [&] {
         struct llama_context *context = llama_init_from_model(model, params);
@@ -69,14 +71,15 @@ int fathom__guard_adapter_load(struct llama_adapter_lora **out, struct llama_mod
     fathom__engine_log_clear();
     return guarded(path, [&] {
         struct llama_adapter_lora *adapter = llama_adapter_lora_init(model, path);
-        if (adapter == nullptr) return fathom__engine_fail(FATHOM_ERROR_ENGINE, "%s: the engine cannot load this adapter", path);
+        if (adapter == nullptr)
+            return fathom__engine_fail(FATHOM_ERROR_ENGINE, "%s: the engine cannot load this adapter", path);
         *out = adapter;
         return static_cast<int>(FATHOM_OK);
     });
 }
 
-int fathom__guard_tokenize(int32_t *n, const struct llama_vocab *vocab, const char *text, int32_t length, llama_token *tokens, int32_t capacity,
-                           bool add_special, bool parse_special) {
+int fathom__guard_tokenize(int32_t *n, const struct llama_vocab *vocab, const char *text, int32_t length,
+                           llama_token *tokens, int32_t capacity, bool add_special, bool parse_special) {
     fathom__engine_log_clear();
     return guarded("tokenising", [&] {
         *n = llama_tokenize(vocab, text, length, tokens, capacity, add_special, parse_special);
@@ -88,7 +91,8 @@ int fathom__guard_tokenize(int32_t *n, const struct llama_vocab *vocab, const ch
 
 namespace {
 
-/* The renderer's messages quote the source over several lines: "… at line L, column C …\nError: MESSAGE". One line is kept. */
+/* The renderer's messages quote the source over several lines: "… at line L, column C …\nError: MESSAGE". One line is
+ * kept. */
 std::string one_line(const std::string &text) {
     std::string line, message = text;
     const size_t at = text.find("line ");
@@ -110,7 +114,8 @@ jinja::value text_value(const char *text) {
     return jinja::mk_val<jinja::value_string>(std::string(text));
 }
 
-std::string render(const char *source, const char *bos, const char *eos, const struct fathom_chat_message *messages, size_t n, bool add_generation_prompt) {
+std::string render(const char *source, const char *bos, const char *eos, const struct fathom_chat_message *messages,
+                   size_t n, bool add_generation_prompt) {
     jinja::lexer lexer;
     const jinja::program program = jinja::parse_from_tokens(lexer.tokenize(source));
     jinja::context context(source);
@@ -136,7 +141,8 @@ std::string render(const char *source, const char *bos, const char *eos, const s
 } // namespace
 
 int fathom__guard_render_chat(char **out, const char *name, const char *chat_template, const char *bos, const char *eos,
-                              const struct fathom_chat_message *messages, size_t n_messages, bool add_generation_prompt) {
+                              const struct fathom_chat_message *messages, size_t n_messages,
+                              bool add_generation_prompt) {
     return guarded(name, [&] {
         try {
             const std::string text = render(chat_template, bos, eos, messages, n_messages, add_generation_prompt);
@@ -152,7 +158,8 @@ int fathom__guard_render_chat(char **out, const char *name, const char *chat_tem
 #else
 
 int fathom__guard_render_chat(char **out, const char *name, const char *chat_template, const char *bos, const char *eos,
-                              const struct fathom_chat_message *messages, size_t n_messages, bool add_generation_prompt) {
+                              const struct fathom_chat_message *messages, size_t n_messages,
+                              bool add_generation_prompt) {
     (void)out, (void)chat_template, (void)bos, (void)eos, (void)messages, (void)n_messages, (void)add_generation_prompt;
     return fathom__fail(FATHOM_ERROR_UNSUPPORTED, "%s: this build of Fathom has no chat template renderer", name);
 }

@@ -9,25 +9,30 @@
 extern "C" {
 #endif
 
-/* Loads a model of n parts. Errors: MEMORY, ENGINE (with what the engine said), STOPPED is the caller's to tell (its progress callback refused). */
+/* Loads a model of n parts. Errors: MEMORY, ENGINE (with what the engine said), STOPPED is the caller's to tell (its
+ * progress callback refused). */
 int fathom__guard_model_load(struct llama_model **out, const char **paths, size_t n, struct llama_model_params params);
 
 /* llama_init_from_model. Errors: MEMORY, ENGINE. */
-int fathom__guard_context_init(struct llama_context **out, struct llama_model *model, struct llama_context_params params);
+int fathom__guard_context_init(struct llama_context **out, struct llama_model *model,
+                               struct llama_context_params params);
 
-/* llama_decode: *result gets its value (0 done, 1 no KV slot, 2 aborted by callback, negative: failed). Errors: MEMORY, ENGINE when it threw. */
+/* llama_decode: *result gets its value (0 done, 1 no KV slot, 2 aborted by callback, negative: failed). Errors: MEMORY,
+ * ENGINE when it threw. */
 int fathom__guard_decode(int32_t *result, struct llama_context *context, struct llama_batch batch);
 
 /* llama_adapter_lora_init. Errors: MEMORY, ENGINE. */
 int fathom__guard_adapter_load(struct llama_adapter_lora **out, struct llama_model *model, const char *path);
 
 /* llama_tokenize with a buffer of `capacity` tokens: *n gets its value. Errors: MEMORY, ENGINE. */
-int fathom__guard_tokenize(int32_t *n, const struct llama_vocab *vocab, const char *text, int32_t length, llama_token *tokens, int32_t capacity,
-                           bool add_special, bool parse_special);
+int fathom__guard_tokenize(int32_t *n, const struct llama_vocab *vocab, const char *text, int32_t length,
+                           llama_token *tokens, int32_t capacity, bool add_special, bool parse_special);
 
-/* Renders a Jinja chat template. bos and eos are the tokens' written forms, or NULL where there are none. `name` stands in messages. New text in *out. */
+/* Renders a Jinja chat template. bos and eos are the tokens' written forms, or NULL where there are none. `name` stands
+ * in messages. New text in *out. */
 int fathom__guard_render_chat(char **out, const char *name, const char *chat_template, const char *bos, const char *eos,
-                              const struct fathom_chat_message *messages, size_t n_messages, bool add_generation_prompt);
+                              const struct fathom_chat_message *messages, size_t n_messages,
+                              bool add_generation_prompt);
 
 #ifdef __cplusplus
 }

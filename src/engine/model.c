@@ -42,7 +42,8 @@ static int load(fathom_model *model, const struct fathom_model_options *options)
     }
     int status = fathom__alloc(&paths, model->files.n, sizeof *paths);
     if (status != FATHOM_OK) return status;
-    for (size_t i = 0; i < model->files.n; i++) paths[i] = model->files.paths[i];
+    for (size_t i = 0; i < model->files.n; i++)
+        paths[i] = model->files.paths[i];
     status = fathom__guard_model_load(&model->engine, paths, model->files.n, params);
     fathom_free(paths);
     if (status != FATHOM_OK && loading.returned != 0) {
@@ -60,8 +61,10 @@ static int name_of_file(char **out, const char *path) {
     const char *slash = strrchr(path, '/');
     const char *name = slash == NULL ? path : slash + 1;
     size_t length = strlen(name);
-    if (length > sizeof ending - 1 && strcmp(name + length - (sizeof ending - 1), ending) == 0) length -= sizeof ending - 1;
-    if (length > sizeof part - 1 && strncmp(name + length - (sizeof part - 1), part, strlen("-00001-of-")) == 0) length -= sizeof part - 1;
+    if (length > sizeof ending - 1 && strcmp(name + length - (sizeof ending - 1), ending) == 0)
+        length -= sizeof ending - 1;
+    if (length > sizeof part - 1 && strncmp(name + length - (sizeof part - 1), part, strlen("-00001-of-")) == 0)
+        length -= sizeof part - 1;
     return fathom__copy_bytes(out, name, length);
 }
 
@@ -76,7 +79,8 @@ static int measure_files(fathom_model *model) {
         for (size_t i = 0; i < fathom__gguf_tensor_count(model->files.files[f]); i++) {
             const struct fathom__gguf_tensor *tensor = fathom__gguf_tensor_at(model->files.files[f], i);
             bytes[tensor->type] += tensor->bytes;
-            model->info.n_parameters += (uint64_t)(tensor->shape[0] * tensor->shape[1] * tensor->shape[2] * tensor->shape[3]);
+            model->info.n_parameters +=
+                (uint64_t)(tensor->shape[0] * tensor->shape[1] * tensor->shape[2] * tensor->shape[3]);
         }
     }
     for (size_t i = 0; i < GGML_TYPE_COUNT; i++) {
@@ -84,7 +88,8 @@ static int measure_files(fathom_model *model) {
     }
     const int status = fathom__copy_string(&model->quantisation, ggml_type_name((enum ggml_type)most));
     if (status != FATHOM_OK) return status;
-    for (char *c = model->quantisation; *c != '\0'; c++) *c = (char)toupper((unsigned char)*c);
+    for (char *c = model->quantisation; *c != '\0'; c++)
+        *c = (char)toupper((unsigned char)*c);
     return FATHOM_OK;
 }
 
@@ -94,9 +99,11 @@ static int describe(fathom_model *model) {
     const fathom__gguf *first = model->files.files[0];
     const char *name = NULL;
     int status = fathom__gguf_string(&name, first, "general.name", false);
-    if (status == FATHOM_OK) status = fathom__gguf_string(&info->chat_template, first, "tokenizer.chat_template", false);
+    if (status == FATHOM_OK)
+        status = fathom__gguf_string(&info->chat_template, first, "tokenizer.chat_template", false);
     if (status == FATHOM_OK) {
-        status = name != NULL && name[0] != '\0' ? fathom__copy_string(&model->name, name) : name_of_file(&model->name, model->path);
+        status = name != NULL && name[0] != '\0' ? fathom__copy_string(&model->name, name)
+                                                 : name_of_file(&model->name, model->path);
     }
     if (status == FATHOM_OK) status = fathom__format(&model->engine_name, "llama.cpp %s", llama_version());
     if (status != FATHOM_OK) return status;
@@ -140,7 +147,7 @@ int fathom_model_open(fathom_model **out, const char *path, const struct fathom_
     int status = fathom__alloc(&model, 1, sizeof *model);
     if (status != FATHOM_OK) return status;
     fathom__engine_start();
-    status = fathom__copy_string(&model->path, path);
+    status = fathom__model_resolve(&model->path, path);
     if (status == FATHOM_OK) status = open_path(model, options == NULL ? &defaults : options);
     if (status != FATHOM_OK) {
         fathom_model_close(model);
@@ -152,7 +159,8 @@ int fathom_model_open(fathom_model **out, const char *path, const struct fathom_
 
 void fathom_model_close(fathom_model *model) {
     if (model == NULL) return;
-    for (size_t i = 0; i < model->n_adapters; i++) llama_adapter_lora_free(model->adapters[i]);
+    for (size_t i = 0; i < model->n_adapters; i++)
+        llama_adapter_lora_free(model->adapters[i]);
     if (model->engine != NULL) llama_model_free(model->engine);
     fathom__model_files_close(&model->files);
     fathom_free(model->adapters);

@@ -22,8 +22,8 @@ static int check_part(const fathom__gguf *file, size_t number, size_t count) {
                             gguf_type_name(fathom__gguf_key_type(file, KEY_SPLIT_NUMBER)));
     }
     if ((size_t)found != number) {
-        return fathom__fail(FATHOM_ERROR_FORMAT, "%s: this is part %d of %zu of a split model, expected part %zu%s", path, (int)found + 1, count,
-                            number + 1, number == 0 ? " (open the first part)" : "");
+        return fathom__fail(FATHOM_ERROR_FORMAT, "%s: this is part %d of %zu of a split model, expected part %zu%s",
+                            path, (int)found + 1, count, number + 1, number == 0 ? " (open the first part)" : "");
     }
     return FATHOM_OK;
 }
@@ -31,8 +31,9 @@ static int check_part(const fathom__gguf *file, size_t number, size_t count) {
 static int open_parts(struct fathom__model_files *files, size_t count) {
     char prefix[PATH_MAX], part[PATH_MAX];
     if (llama_split_prefix(prefix, sizeof prefix, files->paths[0], 0, (int)count) <= 0) {
-        return fathom__fail(FATHOM_ERROR_FORMAT, "%s: the first of %zu parts, expected a name that ends in -00001-of-%05zu.gguf", files->paths[0],
-                            count, count);
+        return fathom__fail(FATHOM_ERROR_FORMAT,
+                            "%s: the first of %zu parts, expected a name that ends in -00001-of-%05zu.gguf",
+                            files->paths[0], count, count);
     }
     for (size_t i = 1; i < count; i++) {
         if (llama_split_path(part, sizeof part, prefix, (int)i, (int)count) <= 0) {
@@ -46,13 +47,14 @@ static int open_parts(struct fathom__model_files *files, size_t count) {
         if (status != FATHOM_OK) return status;
     }
     size_t tensors = 0;
-    for (size_t i = 0; i < count; i++) tensors += fathom__gguf_tensor_count(files->files[i]);
+    for (size_t i = 0; i < count; i++)
+        tensors += fathom__gguf_tensor_count(files->files[i]);
     int64_t expected;
     const int status = fathom__gguf_integer(&expected, files->files[0], KEY_SPLIT_TENSORS, 0, INT32_MAX, true);
     if (status != FATHOM_OK) return status;
     if ((size_t)expected != tensors) {
-        return fathom__fail(FATHOM_ERROR_FORMAT, "%s: key %s is %lld, but the %zu parts hold %zu tensors", files->paths[0], KEY_SPLIT_TENSORS,
-                            (long long)expected, count, tensors);
+        return fathom__fail(FATHOM_ERROR_FORMAT, "%s: key %s is %lld, but the %zu parts hold %zu tensors",
+                            files->paths[0], KEY_SPLIT_TENSORS, (long long)expected, count, tensors);
     }
     return FATHOM_OK;
 }
@@ -87,8 +89,10 @@ failed:
 }
 
 void fathom__model_files_close(struct fathom__model_files *files) {
-    for (size_t i = 0; i < files->n; i++) fathom__gguf_close(files->files[i]);
-    for (size_t i = 0; i < files->n; i++) fathom_free(files->paths[i]);
+    for (size_t i = 0; i < files->n; i++)
+        fathom__gguf_close(files->files[i]);
+    for (size_t i = 0; i < files->n; i++)
+        fathom_free(files->paths[i]);
     fathom_free(files->files);
     fathom_free(files->paths);
     *files = (struct fathom__model_files){0};

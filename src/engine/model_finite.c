@@ -1,4 +1,5 @@
-/* Whether all weights are finite. Floating types are looked at value by value, quantised ones by their blocks' scales. */
+/* Whether all weights are finite. Floating types are looked at value by value, quantised ones by their blocks' scales.
+ */
 #include "engine/model_parts.h"
 #include <string.h>
 

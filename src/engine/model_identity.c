@@ -1,7 +1,7 @@
 /* Which model this is: a hash over the tensors of its files, and of the adapters put onto it.
  *
- * Reading a whole file takes a while, so the hash is kept in the cache under the files' places, sizes and times of change; that the weights are
- * all finite is found out on the same pass and remembered with it.
+ * Reading a whole file takes a while, so the hash is kept in the cache under the files' places, sizes and times of
+ * change; that the weights are all finite is found out on the same pass and remembered with it.
  */
 #include "base/error.h"
 #include "base/file.h"
@@ -29,7 +29,8 @@ static int hash_tensors(char out[FATHOM_IDENTITY_SIZE], const struct fathom__mod
     const struct fathom__gguf_tensor **tensors = NULL;
     fathom__hash *hash = NULL;
     size_t n = 0;
-    for (size_t f = 0; f < files->n; f++) n += fathom__gguf_tensor_count(files->files[f]);
+    for (size_t f = 0; f < files->n; f++)
+        n += fathom__gguf_tensor_count(files->files[f]);
     int status = fathom__alloc(&tensors, n, sizeof *tensors);
     if (status == FATHOM_OK) status = fathom__hash_open(&hash);
     if (status != FATHOM_OK) goto done;
@@ -38,8 +39,9 @@ static int hash_tensors(char out[FATHOM_IDENTITY_SIZE], const struct fathom__mod
         for (size_t i = 0; i < fathom__gguf_tensor_count(files->files[f]); i++) {
             tensors[n] = fathom__gguf_tensor_at(files->files[f], i);
             if (!fathom__model_tensor_finite(tensors[n])) {
-                status = fathom__fail(FATHOM_ERROR_NUMERIC, "%s: tensor %s holds NaN or infinite weights, expected finite ones", files->paths[f],
-                                      tensors[n]->name);
+                status = fathom__fail(FATHOM_ERROR_NUMERIC,
+                                      "%s: tensor %s holds NaN or infinite weights, expected finite ones",
+                                      files->paths[f], tensors[n]->name);
                 goto done;
             }
             n++;
@@ -74,8 +76,9 @@ static int cache_place(char **out, const struct fathom__model_files *files) {
             fathom__hash_close(hash);
             return fathom__fail_errno(files->paths[f], "read");
         }
-        const int64_t facts[] = {(int64_t)file.st_size,         (int64_t)file.st_ino,          (int64_t)file.st_dev,
-                                 (int64_t)file.st_mtim.tv_sec,  (int64_t)file.st_mtim.tv_nsec, (int64_t)file.st_ctim.tv_sec,
+        const int64_t facts[] = {(int64_t)file.st_size,         (int64_t)file.st_ino,
+                                 (int64_t)file.st_dev,          (int64_t)file.st_mtim.tv_sec,
+                                 (int64_t)file.st_mtim.tv_nsec, (int64_t)file.st_ctim.tv_sec,
                                  (int64_t)file.st_ctim.tv_nsec};
         add_text(hash, place);
         fathom__hash_add(hash, facts, sizeof facts);
@@ -102,7 +105,8 @@ int fathom__model_files_identity(char out[FATHOM_IDENTITY_SIZE], const struct fa
     size_t length;
     /* A cache that cannot be read or written costs time and nothing else. */
     const bool cached = cache_place(&place, files) == FATHOM_OK;
-    if (cached && fathom__file_exists(place) && fathom__file_read(&kept, &length, place, CACHE_FILE_LIMIT) == FATHOM_OK && is_identity(kept)) {
+    if (cached && fathom__file_exists(place) &&
+        fathom__file_read(&kept, &length, place, CACHE_FILE_LIMIT) == FATHOM_OK && is_identity(kept)) {
         memcpy(out, kept, FATHOM_IDENTITY_SIZE);
         fathom_free(kept);
         fathom_free(place);
@@ -116,7 +120,8 @@ int fathom__model_files_identity(char out[FATHOM_IDENTITY_SIZE], const struct fa
 }
 
 /* Folds the adapters and their scales into an identity. */
-static int add_adapters(char identity[FATHOM_IDENTITY_SIZE], const char (*adapters)[FATHOM_IDENTITY_SIZE], const float *scales, size_t n) {
+static int add_adapters(char identity[FATHOM_IDENTITY_SIZE], const char (*adapters)[FATHOM_IDENTITY_SIZE],
+                        const float *scales, size_t n) {
     fathom__hash *hash = NULL;
     if (n == 0) return FATHOM_OK;
     const int status = fathom__hash_open(&hash);
@@ -135,14 +140,17 @@ int fathom__model_identify(fathom_model *model) {
     struct fathom_model_info *info = &model->info;
     const char *source = NULL;
     int status = fathom__model_files_identity(info->identity, &model->files);
-    if (status == FATHOM_OK) status = fathom__gguf_string(&source, model->files.files[0], FATHOM__KEY_SOURCE_IDENTITY, false);
+    if (status == FATHOM_OK)
+        status = fathom__gguf_string(&source, model->files.files[0], FATHOM__KEY_SOURCE_IDENTITY, false);
     if (status != FATHOM_OK) return status;
     if (source != NULL && !is_identity(source)) {
-        return fathom__fail(FATHOM_ERROR_FORMAT, "%s: key %s is \"%.40s\", expected %d lower-case hex digits", model->path, FATHOM__KEY_SOURCE_IDENTITY,
-                            source, FATHOM_IDENTITY_SIZE - 1);
+        return fathom__fail(FATHOM_ERROR_FORMAT, "%s: key %s is \"%.40s\", expected %d lower-case hex digits",
+                            model->path, FATHOM__KEY_SOURCE_IDENTITY, source, FATHOM_IDENTITY_SIZE - 1);
     }
     memcpy(info->source_identity, source != NULL ? source : info->identity, FATHOM_IDENTITY_SIZE);
     status = add_adapters(info->identity, model->adapter_identities, model->adapter_scales, model->n_adapters);
-    if (status == FATHOM_OK) status = add_adapters(info->source_identity, model->adapter_identities, model->adapter_scales, model->n_adapters);
+    if (status == FATHOM_OK)
+        status =
+            add_adapters(info->source_identity, model->adapter_identities, model->adapter_scales, model->n_adapters);
     return status;
 }

@@ -26,14 +26,15 @@ struct fathom__model_files {
     size_t n;
 };
 
-/* What the architecture's keys say, read and range-checked from the first file. Layers share one number where the key is an array. */
+/* What the architecture's keys say, read and range-checked from the first file. Layers share one number where the key
+ * is an array. */
 struct fathom__model_shape {
     enum fathom__architecture architecture;
     const char *architecture_name; /* borrowed from the file */
     uint32_t n_layers, d_model, d_mlp, n_heads, n_heads_kv, d_head_k, d_head_v, n_vocab, context_trained, n_rotated;
     uint32_t n_experts;
-    uint32_t sliding_window;  /* 0: none */
-    bool parallel_residual;   /* gptneox: attention and MLP read the same stream, so that there is no resid_mid */
+    uint32_t sliding_window; /* 0: none */
+    bool parallel_residual;  /* gptneox: attention and MLP read the same stream, so that there is no resid_mid */
     float norm_epsilon;
     float logit_softcap, attention_softcap; /* 0: none */
 };
@@ -47,10 +48,10 @@ struct fathom_model {
     float *adapter_scales;
     char (*adapter_identities)[FATHOM_IDENTITY_SIZE];
     size_t n_adapters;
-    struct fathom__model_files files;     /* mapped while the model is open */
-    char *token_text;                     /* bytes of all tokens, one after another */
-    uint32_t *token_offsets;              /* [n_vocab + 1] into token_text */
-    uint8_t *token_flags;                 /* [n_vocab] of FATHOM__TOKEN_… */
+    struct fathom__model_files files;               /* mapped while the model is open */
+    char *token_text;                               /* bytes of all tokens, one after another */
+    uint32_t *token_offsets;                        /* [n_vocab + 1] into token_text */
+    uint8_t *token_flags;                           /* [n_vocab] of FATHOM__TOKEN_… */
     char *path, *name, *quantisation, *engine_name; /* what info borrows */
 };
 

@@ -4,14 +4,18 @@
 
 #include "engine/model_internal.h"
 
-/* Reads the architecture and its hyper-parameters (model_shape.c). For the architectures of hook.h every key is checked; on others only what
- * the description needs is read, and what is missing is 0. Errors: FORMAT. */
+/* A path as it is, or where the default model of this name lies (model_fetch.c). New. Errors: NOT_FOUND. */
+int fathom__model_resolve(char **out, const char *path_or_name);
+
+/* Reads the architecture and its hyper-parameters (model_shape.c). For the architectures of hook.h every key is
+ * checked; on others only what the description needs is read, and what is missing is 0. Errors: FORMAT. */
 int fathom__model_read_shape(struct fathom__model_shape *out, const struct fathom__model_files *files);
 
 /* Checks the tokenizer's keys (model_vocabulary.c). Errors: FORMAT, UNSUPPORTED. */
 int fathom__model_check_vocabulary(const struct fathom__model_files *files, const struct fathom__model_shape *shape);
 
-/* Checks names, types and shapes of all tensors that the architecture asks for, and that small tensors are finite (model_tensors.c). Errors: FORMAT, NUMERIC. */
+/* Checks names, types and shapes of all tensors that the architecture asks for, and that small tensors are finite
+ * (model_tensors.c). Errors: FORMAT, NUMERIC. */
 int fathom__model_check_tensors(const struct fathom__model_files *files, const struct fathom__model_shape *shape);
 
 /* Loads the model and runs one token in a child process (model_trial.c). Errors: FORMAT (with how the child ended). */
@@ -23,7 +27,8 @@ int fathom__model_load_adapters(fathom_model *model, const struct fathom_adapter
 /* Fills in token_text, token_offsets and token_flags (model_tokens.c). */
 int fathom__model_read_tokens(fathom_model *model);
 
-/* Fills in info.identity and info.source_identity, adapters included (model_identity.c). Errors: NUMERIC (weights that are not finite), FORMAT, IO. */
+/* Fills in info.identity and info.source_identity, adapters included (model_identity.c). Errors: NUMERIC (weights that
+ * are not finite), FORMAT, IO. */
 int fathom__model_identify(fathom_model *model);
 
 /* Identity of files alone, from the cache when they did not change since; weights that are not finite give NUMERIC. */

@@ -43,12 +43,15 @@ int fathom__model_read_tokens(fathom_model *model) {
     return status;
 }
 
-int fathom_tokenize(int32_t **out, size_t *n, const fathom_model *model, const char *text, size_t length, bool add_special, bool parse_special) {
+int fathom_tokenize(int32_t **out, size_t *n, const fathom_model *model, const char *text, size_t length,
+                    bool add_special, bool parse_special) {
     size_t bad;
     if (!fathom__utf8_valid(&bad, text, length)) {
-        return fathom__fail(FATHOM_ERROR_FORMAT, "text to tokenise: byte %zu (0x%02x) is not UTF-8", bad, (unsigned)(unsigned char)text[bad]);
+        return fathom__fail(FATHOM_ERROR_FORMAT, "text to tokenise: byte %zu (0x%02x) is not UTF-8", bad,
+                            (unsigned)(unsigned char)text[bad]);
     }
-    if (length > INT32_MAX) return fathom__fail(FATHOM_ERROR_LIMIT, "text to tokenise: %zu bytes, expected at most %d", length, INT32_MAX);
+    if (length > INT32_MAX)
+        return fathom__fail(FATHOM_ERROR_LIMIT, "text to tokenise: %zu bytes, expected at most %d", length, INT32_MAX);
     int32_t *tokens = NULL;
     int32_t count = 0;
     /* A token is at least one byte, but the tokenizer may put a space, bos and eos around the text. */
@@ -57,15 +60,19 @@ int fathom_tokenize(int32_t **out, size_t *n, const fathom_model *model, const c
     int status = fathom__alloc(&tokens, capacity, sizeof *tokens);
     if (status != FATHOM_OK) return status;
     if (length > 0) {
-        status = fathom__guard_tokenize(&count, model->vocab, text, (int32_t)length, tokens, (int32_t)capacity, add_special, parse_special);
+        status = fathom__guard_tokenize(&count, model->vocab, text, (int32_t)length, tokens, (int32_t)capacity,
+                                        add_special, parse_special);
         if (status == FATHOM_OK && count < 0) {
             /* Normalisation made the text longer than its bytes; the engine then says how many tokens there are. */
             const int32_t needed = count == INT32_MIN ? 0 : -count;
-            if (needed == 0) status = fathom__fail(FATHOM_ERROR_LIMIT, "text to tokenise: more than %d tokens", INT32_MAX);
+            if (needed == 0)
+                status = fathom__fail(FATHOM_ERROR_LIMIT, "text to tokenise: more than %d tokens", INT32_MAX);
             fathom_free(tokens);
             tokens = NULL;
             if (status == FATHOM_OK) status = fathom__alloc(&tokens, (size_t)needed, sizeof *tokens);
-            if (status == FATHOM_OK) status = fathom__guard_tokenize(&count, model->vocab, text, (int32_t)length, tokens, needed, add_special, parse_special);
+            if (status == FATHOM_OK)
+                status = fathom__guard_tokenize(&count, model->vocab, text, (int32_t)length, tokens, needed,
+                                                add_special, parse_special);
         }
         if (status != FATHOM_OK) {
             fathom_free(tokens);
