@@ -140,14 +140,15 @@ static void write_sums(const struct attention *a, float *divisors, int64_t strea
 
 static int attend_head(struct attention *a, float *divisors, int64_t stream, int64_t head_kv, int64_t first, int64_t rows, int64_t from, int64_t to) {
     const int64_t range = to - from, n = a->group * rows;
-    const struct fathom__product_shape match = {n, range, a->d_key, FATHOM__RIGHT_ROWS}, gather = {n, a->d_value, range, FATHOM__RIGHT_COLUMNS};
+    const struct fathom__product_shape match = {.m = n, .n = range, .k = a->d_key, .right = FATHOM__RIGHT_ROWS};
+    const struct fathom__product_shape gather = {.m = n, .n = a->d_value, .k = range, .right = FATHOM__RIGHT_COLUMNS};
     struct fathom__products *products = a->worker->products;
     read_queries(a, stream, head_kv, first, rows);
-    int status = fathom__product_run(products, &match, a->queries, a->keys + (head_kv * a->n_keys + from) * a->d_key, a->scores);
+    int status = fathom__product_run(products, &match, a->queries, a->keys + (head_kv * a->n_keys + from) * a->d_key, a->scores, NULL);
     if (status != FATHOM_OK) return status;
     for (int64_t i = 0; i < n; i++)
         divisors[i] = soften_row(a->weights + i * range, a->scores + i * range, a->mask_rows + (i % rows) * range, range, a->softcap);
-    status = fathom__product_run(products, &gather, a->weights, a->values + (head_kv * a->n_keys + from) * a->d_value, a->sums);
+    status = fathom__product_run(products, &gather, a->weights, a->values + (head_kv * a->n_keys + from) * a->d_value, a->sums, NULL);
     if (status == FATHOM_OK) write_sums(a, divisors, stream, head_kv, first, rows);
     return status;
 }

@@ -31,7 +31,7 @@ struct fathom__rotation {
 struct fathom__worker {
     fathom__accelerator *accelerator;
     struct fathom__products *products;
-    struct fathom__scratch rows, keys, values, queries, scores, weights, sums, mask, ranges;
+    struct fathom__scratch rows, gate, keys, values, queries, scores, weights, sums, mask, ranges;
     const void *rounded;       /* the tensor whose bf16 form is in `rows`: q, k and v, and gate and up, share one input */
     const void *rounded_data;
     const void *ranged_mask;   /* the mask whose live ranges are in `ranges` */
@@ -39,19 +39,29 @@ struct fathom__worker {
     size_t next_rotation;
 };
 
-/* Products (accelerator_product.c): c[m, n] = a[m, k] · b, in f32 from bf16. */
+/* Products (accelerator_product.c): c[m, n] = finish(a[m, k] · b), bf16 with sums in f32. */
 enum fathom__product_right {
     FATHOM__RIGHT_PACKED, /* weights [n, k], in the layout that oneDNN wants */
     FATHOM__RIGHT_ROWS,   /* [n, k] row-major: a product with the transpose */
     FATHOM__RIGHT_COLUMNS /* [k, n] row-major */
 };
+/* What is done to c before it is written. */
+enum fathom__product_finish {
+    FATHOM__FINISH_PLAIN,
+    FATHOM__FINISH_SILU,
+    FATHOM__FINISH_GELU, /* the tanh form */
+    FATHOM__FINISH_TIMES /* multiplied by `other`, bf16 [m, n] */
+};
 struct fathom__product_shape {
     int64_t m, n, k;
     enum fathom__product_right right;
+    enum fathom__product_finish finish;
+    bool to_bf16; /* c is bf16 */
 };
 int fathom__products_open(struct fathom__products **out);
 void fathom__products_close(struct fathom__products *products);
-int fathom__product_run(struct fathom__products *products, const struct fathom__product_shape *shape, const fathom__bf16 *a, const void *b, float *c);
+int fathom__product_run(struct fathom__products *products, const struct fathom__product_shape *shape, const fathom__bf16 *a, const void *b, void *c,
+                        const fathom__bf16 *other);
 
 /* Whether this machine multiplies bf16 in hardware. */
 bool fathom__product_fast(void);

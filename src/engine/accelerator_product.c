@@ -17,7 +17,7 @@
 struct prepared {
     struct fathom__product_shape shape;
     dnnl_primitive_t primitive;
-    dnnl_memory_t a, b, c, scratch;
+    dnnl_memory_t a, b, c, other, scratch;
     size_t scratch_bytes;
 };
 
@@ -47,23 +47,40 @@ static dnnl_status_t matrix(dnnl_memory_desc_t *out, int64_t rows, int64_t colum
     return dnnl_memory_desc_init_by_tag(out, 2, sizes, type, layout);
 }
 
-/* Describes a product; with layout dnnl_format_tag_any for b oneDNN chooses b's layout. */
+static dnnl_status_t add_finish(dnnl_primitive_attr_t attributes, const struct fathom__product_shape *shape) {
+    dnnl_memory_desc_t other;
+    dnnl_post_ops_t finish = NULL;
+    if (shape->finish == FATHOM__FINISH_PLAIN) return dnnl_success;
+    dnnl_status_t status = dnnl_post_ops_create(&finish);
+    if (status == dnnl_success && shape->finish == FATHOM__FINISH_SILU) status = dnnl_post_ops_append_eltwise(finish, 1.0f, dnnl_eltwise_swish, 1.0f, 0.0f);
+    if (status == dnnl_success && shape->finish == FATHOM__FINISH_GELU) status = dnnl_post_ops_append_eltwise(finish, 1.0f, dnnl_eltwise_gelu_tanh, 0.0f, 0.0f);
+    if (status == dnnl_success && shape->finish == FATHOM__FINISH_TIMES) {
+        status = matrix(&other, shape->m, shape->n, dnnl_bf16, dnnl_ab);
+        if (status == dnnl_success) status = dnnl_post_ops_append_binary(finish, dnnl_binary_mul, &other);
+    }
+    if (status == dnnl_success) status = dnnl_primitive_attr_set_post_ops(attributes, finish);
+    if (finish) dnnl_post_ops_destroy(finish);
+    return status;
+}
+
+/* Describes a product; with a layout of `any` for b oneDNN chooses b's layout. */
 static dnnl_status_t describe(dnnl_primitive_desc_t *out, const struct fathom__product_shape *shape, const dnnl_memory_desc_t *b, dnnl_engine_t engine) {
     dnnl_memory_desc_t a, c;
     dnnl_matmul_desc_t product;
     dnnl_primitive_attr_t attributes = NULL;
     dnnl_status_t status = matrix(&a, shape->m, shape->k, dnnl_bf16, dnnl_ab);
-    if (status == dnnl_success) status = matrix(&c, shape->m, shape->n, dnnl_f32, dnnl_ab);
+    if (status == dnnl_success) status = matrix(&c, shape->m, shape->n, shape->to_bf16 ? dnnl_bf16 : dnnl_f32, dnnl_ab);
     if (status == dnnl_success) status = dnnl_matmul_desc_init(&product, &a, b, NULL, &c);
     if (status == dnnl_success) status = dnnl_primitive_attr_create(&attributes);
     if (status == dnnl_success) status = dnnl_primitive_attr_set_scratchpad_mode(attributes, dnnl_scratchpad_mode_user);
+    if (status == dnnl_success) status = add_finish(attributes, shape);
     if (status == dnnl_success) status = dnnl_primitive_desc_create(out, &product, attributes, engine, NULL);
     if (attributes) dnnl_primitive_attr_destroy(attributes);
     return status;
 }
 
 static dnnl_status_t packed_layout(dnnl_memory_desc_t *out, int64_t n, int64_t k, dnnl_engine_t engine) {
-    const struct fathom__product_shape shape = {PACKING_ROWS, n, k, FATHOM__RIGHT_PACKED};
+    const struct fathom__product_shape shape = {.m = PACKING_ROWS, .n = n, .k = k, .right = FATHOM__RIGHT_PACKED};
     dnnl_memory_desc_t any;
     dnnl_primitive_desc_t description = NULL;
     dnnl_status_t status = matrix(&any, k, n, dnnl_bf16, dnnl_format_tag_any);
@@ -83,12 +100,13 @@ static void prepared_close(struct prepared *prepared) {
     if (prepared->a) dnnl_memory_destroy(prepared->a);
     if (prepared->b) dnnl_memory_destroy(prepared->b);
     if (prepared->c) dnnl_memory_destroy(prepared->c);
+    if (prepared->other) dnnl_memory_destroy(prepared->other);
     if (prepared->scratch) dnnl_memory_destroy(prepared->scratch);
     memset(prepared, 0, sizeof *prepared);
 }
 
 static dnnl_status_t prepare(struct prepared *out, const struct fathom__product_shape *shape, dnnl_engine_t engine) {
-    dnnl_memory_desc_t layout;
+    dnnl_memory_desc_t layout, other;
     dnnl_primitive_desc_t description = NULL;
     memset(out, 0, sizeof *out);
     out->shape = *shape;
@@ -98,6 +116,8 @@ static dnnl_status_t prepare(struct prepared *out, const struct fathom__product_
     if (status == dnnl_success) status = dnnl_memory_create(&out->a, dnnl_primitive_desc_query_md(description, dnnl_query_src_md, 0), engine, DNNL_MEMORY_NONE);
     if (status == dnnl_success) status = dnnl_memory_create(&out->b, &layout, engine, DNNL_MEMORY_NONE);
     if (status == dnnl_success) status = dnnl_memory_create(&out->c, dnnl_primitive_desc_query_md(description, dnnl_query_dst_md, 0), engine, DNNL_MEMORY_NONE);
+    if (status == dnnl_success) status = matrix(&other, shape->m, shape->n, dnnl_bf16, dnnl_ab);
+    if (status == dnnl_success) status = dnnl_memory_create(&out->other, &other, engine, DNNL_MEMORY_NONE);
     if (status == dnnl_success) {
         const dnnl_memory_desc_t *scratch = dnnl_primitive_desc_query_md(description, dnnl_query_scratchpad_md, 0);
         out->scratch_bytes = dnnl_memory_desc_get_size(scratch);
@@ -109,7 +129,7 @@ static dnnl_status_t prepare(struct prepared *out, const struct fathom__product_
 }
 
 static bool same_shape(const struct fathom__product_shape *a, const struct fathom__product_shape *b) {
-    return a->m == b->m && a->n == b->n && a->k == b->k && a->right == b->right;
+    return a->m == b->m && a->n == b->n && a->k == b->k && a->right == b->right && a->finish == b->finish && a->to_bf16 == b->to_bf16;
 }
 
 static int find_prepared(struct prepared **out, struct fathom__products *products, const struct fathom__product_shape *shape) {
@@ -143,7 +163,8 @@ static void *unconst(const void *pointer) {
     return plain;
 }
 
-int fathom__product_run(struct fathom__products *products, const struct fathom__product_shape *shape, const fathom__bf16 *a, const void *b, float *c) {
+int fathom__product_run(struct fathom__products *products, const struct fathom__product_shape *shape, const fathom__bf16 *a, const void *b, void *c,
+                        const fathom__bf16 *other) {
     struct prepared *prepared = NULL;
     void *scratch = NULL;
     int status = find_prepared(&prepared, products, shape);
@@ -152,12 +173,15 @@ int fathom__product_run(struct fathom__products *products, const struct fathom__
     dnnl_memory_set_data_handle(prepared->a, unconst(a));
     dnnl_memory_set_data_handle(prepared->b, unconst(b));
     dnnl_memory_set_data_handle(prepared->c, c);
+    dnnl_memory_set_data_handle(prepared->other, unconst(other));
     dnnl_memory_set_data_handle(prepared->scratch, scratch);
     const dnnl_exec_arg_t arguments[] = {{DNNL_ARG_SRC, prepared->a},
                                          {DNNL_ARG_WEIGHTS, prepared->b},
                                          {DNNL_ARG_DST, prepared->c},
-                                         {DNNL_ARG_SCRATCHPAD, prepared->scratch}};
-    const dnnl_status_t done = dnnl_primitive_execute(prepared->primitive, products->stream, 4, arguments);
+                                         {DNNL_ARG_SCRATCHPAD, prepared->scratch},
+                                         {DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1, prepared->other}};
+    const int n = shape->finish == FATHOM__FINISH_TIMES ? 5 : 4;
+    const dnnl_status_t done = dnnl_primitive_execute(prepared->primitive, products->stream, n, arguments);
     return done == dnnl_success ? FATHOM_OK : dnnl_failed(done, "multiply matrices");
 }
 
