@@ -23,7 +23,10 @@
  *   blocks.N.mlp.hook_post       mlp_post.N     d_mlp               input of the down projection
  *   blocks.N.hook_mlp_out        mlp_out.N      d_model             what the MLP adds to the residual stream (after a post norm)
  *   ln_final.hook_out            final_norm     d_model             after the final norm and its gain: what W_U multiplies
- *   logits                       logits         n_vocab             after soft-capping
+ *   logits                       logits         n_vocab             after soft-capping; only rows whose logits are wanted
+ *
+ * In q, k, rot_q and rot_k the channels of a head that rotate together are i and i + d_head / 2, as in transformers, also
+ * where GGUF keeps them side by side (llama). In scores a masked key is -inf, and stays masked whatever an edit writes there.
  */
 #ifndef FATHOM_HOOK_H
 #define FATHOM_HOOK_H

@@ -75,10 +75,11 @@ struct fathom_row {
     bool want_logits;
 };
 
-/* Runs up to n_batch rows as one graph. If no row wants logits and nothing is tapped or edited after some layer, the run stops
- * after that layer; the KV cache of those sequences is then incomplete and they must be forgotten before they go on.
+/* Runs up to n_batch rows as one graph. If there are taps, no row wants logits and nothing is tapped or edited after some layer, the run stops
+ * after that layer: the KV cache of those sequences is then incomplete, and until they are forgotten they go on only in decodes that stop no later
+ * (others are refused as ARGUMENT). A tap after the last layer, logits excepted, makes the engine carry all rows through it.
  * Errors: LIMIT (more rows than n_batch, or the context is full: says by how much), ARGUMENT, NUMERIC (logits are not finite),
- * ENGINE, STOPPED, MEMORY. After an error the sequences in the batch have been forgotten. */
+ * ENGINE, STOPPED, MEMORY. After an error the sequences in the batch have been forgotten, after NUMERIC all sequences. */
 FATHOM_API int fathom_session_decode(fathom_session *session, const struct fathom_row *rows, size_t n_rows);
 
 /* Convenience: decodes n tokens as sequence `sequence` from position `start`, in as many decodes as n_batch asks for; logits for all rows (all_logits), or the last one. */

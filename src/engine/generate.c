@@ -39,11 +39,15 @@ static int check_sampling(const struct fathom_sampling *sampling) {
                    {"frequency_penalty", sampling->frequency_penalty},
                    {"presence_penalty", sampling->presence_penalty}};
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
-        if (!isfinite(numbers[i].value)) return fathom__fail(FATHOM_ERROR_ARGUMENT, "sampling: %s is not a finite number", numbers[i].name);
-    if (sampling->penalty_window < 0 || sampling->repeat_penalty < 0.0f || sampling->min_p < 0.0f || sampling->min_p > 1.0f || sampling->top_p < 0.0f)
+        if (!isfinite(numbers[i].value))
+            return fathom__fail(FATHOM_ERROR_ARGUMENT, "sampling: %s is not a finite number", numbers[i].name);
+    if (sampling->penalty_window < 0 || sampling->repeat_penalty < 0.0f || sampling->min_p < 0.0f ||
+        sampling->min_p > 1.0f || sampling->top_p < 0.0f)
         return fathom__fail(FATHOM_ERROR_ARGUMENT,
-                            "sampling: penalty_window %d, repeat_penalty %g and top_p %g must not be negative, and min_p %g must lie between 0 and 1",
-                            (int)sampling->penalty_window, (double)sampling->repeat_penalty, (double)sampling->top_p, (double)sampling->min_p);
+                            "sampling: penalty_window %d, repeat_penalty %g and top_p %g must not be negative, and "
+                            "min_p %g must lie between 0 and 1",
+                            (int)sampling->penalty_window, (double)sampling->repeat_penalty, (double)sampling->top_p,
+                            (double)sampling->min_p);
     return FATHOM_OK;
 }
 
@@ -54,13 +58,16 @@ static struct llama_sampler *make_chain(const struct fathom_sampling *sampling, 
     float repeat = sampling->repeat_penalty > 0.0f ? sampling->repeat_penalty : 1.0f;
     int32_t window = sampling->penalty_window ? sampling->penalty_window : DEFAULT_PENALTY_WINDOW;
     if (repeat != 1.0f || sampling->frequency_penalty != 0.0f || sampling->presence_penalty != 0.0f)
-        llama_sampler_chain_add(chain, llama_sampler_init_penalties((int32_t)n_vocab, window, repeat, sampling->frequency_penalty, sampling->presence_penalty));
+        llama_sampler_chain_add(chain,
+                                llama_sampler_init_penalties((int32_t)n_vocab, window, repeat,
+                                                             sampling->frequency_penalty, sampling->presence_penalty));
     if (sampling->temperature <= 0.0f) {
         llama_sampler_chain_add(chain, llama_sampler_init_greedy());
         return chain;
     }
     if (sampling->top_k > 0) llama_sampler_chain_add(chain, llama_sampler_init_top_k(sampling->top_k));
-    if (sampling->top_p > 0.0f && sampling->top_p < 1.0f) llama_sampler_chain_add(chain, llama_sampler_init_top_p(sampling->top_p, 1));
+    if (sampling->top_p > 0.0f && sampling->top_p < 1.0f)
+        llama_sampler_chain_add(chain, llama_sampler_init_top_p(sampling->top_p, 1));
     if (sampling->min_p > 0.0f) llama_sampler_chain_add(chain, llama_sampler_init_min_p(sampling->min_p, 1));
     llama_sampler_chain_add(chain, llama_sampler_init_temp(sampling->temperature));
     llama_sampler_chain_add(chain, llama_sampler_init_dist(engine_seed(sampling->seed)));
@@ -87,28 +94,33 @@ static int next_token(int32_t *out, bool *stop, struct generation *generation, u
         generation->candidates[i] = (llama_token_data){.id = (llama_token)i, .logit = logits[i], .p = 0.0f};
     llama_token_data_array array = {.data = generation->candidates, .size = n_vocab, .selected = -1, .sorted = false};
     llama_sampler_apply(generation->chain, &array);
-    if (array.selected < 0 || (size_t)array.selected >= array.size) return fathom__fail(FATHOM_ERROR_ENGINE, "generation: the sampler chose no token");
+    if (array.selected < 0 || (size_t)array.selected >= array.size)
+        return fathom__fail(FATHOM_ERROR_ENGINE, "generation: the sampler chose no token");
     int32_t token = array.data[array.selected].id;
     llama_sampler_accept(generation->chain, token);
 
     struct fathom_generated generated = {.token = token, .index = index, .end = fathom_token_is_end(model, token)};
     generated.log_probability = (double)logits[token] - log_sum_exp(logits, n_vocab);
     int status = fathom_token_bytes(&generated.bytes, &generated.n_bytes, model, token);
-    if (!status && !generated.end) status = fathom__buffer_append(&generation->text, generated.bytes, generated.n_bytes);
+    if (!status && !generated.end)
+        status = fathom__buffer_append(&generation->text, generated.bytes, generated.n_bytes);
     if (status) return status;
     *stop = generated.end || (generation->fn && generation->fn(&generated, generation->payload));
     *out = token;
     return FATHOM_OK;
 }
 
-int fathom_generate(char **text, fathom_session *session, const int32_t *prompt, size_t n, uint32_t max_new, const struct fathom_sampling *sampling,
-                    fathom_generate_fn fn, void *payload) {
+int fathom_generate(char **text, fathom_session *session, const int32_t *prompt, size_t n, uint32_t max_new,
+                    const struct fathom_sampling *sampling, fathom_generate_fn fn, void *payload) {
     static const struct fathom_sampling greedy = FATHOM_SAMPLING_INIT;
-    if (!session || !prompt || n == 0) return fathom__fail(FATHOM_ERROR_ARGUMENT, "fathom_generate: a session and at least one prompt token are required");
+    if (!session || !prompt || n == 0)
+        return fathom__fail(FATHOM_ERROR_ARGUMENT,
+                            "fathom_generate: a session and at least one prompt token are required");
     if (!sampling) sampling = &greedy;
     int status = check_sampling(sampling);
     if (status) return status;
-    struct generation generation = {.session = session, .text = FATHOM__BUFFER_INIT(TEXT_LIMIT), .fn = fn, .payload = payload};
+    struct generation generation = {
+        .session = session, .text = FATHOM__BUFFER_INIT(TEXT_LIMIT), .fn = fn, .payload = payload};
     size_t n_vocab = session->model->info.n_vocab;
     status = fathom__alloc(&generation.candidates, n_vocab, sizeof *generation.candidates);
     if (status) return status;
@@ -132,7 +144,8 @@ int fathom_generate(char **text, fathom_session *session, const int32_t *prompt,
         status = fathom_session_decode(session, &row, 1);
         if (status) goto cleanup;
     }
-    if (text) status = fathom__utf8_clean(text, generation.text.bytes ? generation.text.bytes : "", generation.text.length);
+    if (text)
+        status = fathom__utf8_clean(text, generation.text.bytes ? generation.text.bytes : "", generation.text.length);
 
 cleanup:
     if (generation.chain) llama_sampler_free(generation.chain);
@@ -161,7 +174,8 @@ static int score_part(size_t first, size_t n, void *payload) {
 
 int fathom_log_probabilities(double *out, fathom_session *session, const int32_t *tokens, size_t n) {
     if (!session || !tokens || n == 0 || (!out && n > 1))
-        return fathom__fail(FATHOM_ERROR_ARGUMENT, "fathom_log_probabilities: out, session and at least one token are required");
+        return fathom__fail(FATHOM_ERROR_ARGUMENT,
+                            "fathom_log_probabilities: out, session and at least one token are required");
     struct scoring scoring = {.session = session, .tokens = tokens, .n = n, .out = out};
     size_t part = PART_BYTES / (session->model->info.n_vocab * sizeof(float));
     fathom_session_forget(session, -1, 0);

@@ -69,7 +69,8 @@ int32_t fathom__graph_first_named(const struct fathom__graph *graph, const char 
 
 int32_t fathom__graph_last_named(const struct fathom__graph *graph, const char *name, enum ggml_op op) {
     for (size_t i = graph->n; i-- > 0;)
-        if ((op == GGML_OP_COUNT || graph->nodes[i].op == op) && strcmp(graph->nodes[i].name, name) == 0) return (int32_t)i;
+        if ((op == GGML_OP_COUNT || graph->nodes[i].op == op) && strcmp(graph->nodes[i].name, name) == 0)
+            return (int32_t)i;
     return -1;
 }
 

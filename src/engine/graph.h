@@ -15,9 +15,9 @@ struct fathom__graph_node {
     enum ggml_op op;
     enum ggml_type type;
     int64_t shape[GGML_MAX_DIMS];
-    int32_t sources[FATHOM__GRAPH_SOURCES];             /* indices of nodes; negative: a leaf or none */
-    char leaves[FATHOM__GRAPH_SOURCES][GGML_MAX_NAME];  /* names of sources that are leaves, such as weights; else "" */
-    bool selected; /* computed for the rows whose logits are wanted only */
+    int32_t sources[FATHOM__GRAPH_SOURCES];            /* indices of nodes; negative: a leaf or none */
+    char leaves[FATHOM__GRAPH_SOURCES][GGML_MAX_NAME]; /* names of sources that are leaves, such as weights; else "" */
+    bool selected;                                     /* computed for the rows whose logits are wanted only */
 };
 
 struct fathom__graph {
@@ -31,7 +31,8 @@ void fathom__graph_free(struct fathom__graph *graph);
 
 /* Indices of nodes, negative when there is none. */
 int32_t fathom__graph_first_named(const struct fathom__graph *graph, const char *name);
-int32_t fathom__graph_last_named(const struct fathom__graph *graph, const char *name, enum ggml_op op); /* GGML_OP_COUNT: any */
+int32_t fathom__graph_last_named(const struct fathom__graph *graph, const char *name,
+                                 enum ggml_op op); /* GGML_OP_COUNT: any */
 /* The first node of `op` whose source `slot` is the leaf `leaf`. */
 int32_t fathom__graph_with_leaf(const struct fathom__graph *graph, enum ggml_op op, size_t slot, const char *leaf);
 /* Source `slot` of a node; negative indices give negative results. */

@@ -55,17 +55,16 @@ const char *fathom__hook_missing(const fathom_model *model, struct fathom_hook h
     case FATHOM_HOOK_ROT_K:
         return shape->architecture == FATHOM__ARCH_GPT2 ? "this architecture does not rotate queries and keys" : NULL;
     case FATHOM_HOOK_MLP_PRE:
-    case FATHOM_HOOK_MLP_POST:
-        return shape->n_experts > 0 ? "the layers of this model are mixtures of experts" : NULL;
-    default:
-        return NULL;
+    case FATHOM_HOOK_MLP_POST: return shape->n_experts > 0 ? "the layers of this model are mixtures of experts" : NULL;
+    default: return NULL;
     }
 }
 
 bool fathom_hook_exists(uint32_t *heads, uint32_t *width_per_head, const fathom_model *model, struct fathom_hook hook) {
     const struct fathom__model_shape *shape = &model->shape;
     if ((unsigned)hook.kind >= FATHOM_HOOK_COUNT) return false;
-    if (table[hook.kind].layered ? hook.layer < 0 || (uint32_t)hook.layer >= shape->n_layers : hook.layer != -1) return false;
+    if (table[hook.kind].layered ? hook.layer < 0 || (uint32_t)hook.layer >= shape->n_layers : hook.layer != -1)
+        return false;
     if (fathom__hook_missing(model, hook)) return false;
     uint32_t n = 1, width = shape->d_model;
     switch (hook.kind) {
@@ -93,14 +92,9 @@ bool fathom_hook_exists(uint32_t *heads, uint32_t *width_per_head, const fathom_
         width = shape->d_head_v;
         break;
     case FATHOM_HOOK_MLP_PRE:
-    case FATHOM_HOOK_MLP_POST:
-        width = shape->d_mlp;
-        break;
-    case FATHOM_HOOK_LOGITS:
-        width = shape->n_vocab;
-        break;
-    default:
-        break;
+    case FATHOM_HOOK_MLP_POST: width = shape->d_mlp; break;
+    case FATHOM_HOOK_LOGITS: width = shape->n_vocab; break;
+    default: break;
     }
     if (heads) *heads = n;
     if (width_per_head) *width_per_head = width;
@@ -170,16 +164,19 @@ static int fail_unknown(const char *name, const char *base) {
                              table[nearest].layered ? ".N" : "");
         if (wrote > 0) used += (size_t)wrote;
     }
-    return fathom__fail(FATHOM_ERROR_NOT_FOUND, "there is no hook point \"%.*s\"; the nearest are %s", FATHOM_HOOK_NAME_SIZE, name, list);
+    return fathom__fail(FATHOM_ERROR_NOT_FOUND, "there is no hook point \"%.*s\"; the nearest are %s",
+                        FATHOM_HOOK_NAME_SIZE, name, list);
 }
 
 int fathom_hook_parse(struct fathom_hook *out, const fathom_model *model, const char *name) {
-    if (!out || !model || !name) return fathom__fail(FATHOM_ERROR_ARGUMENT, "fathom_hook_parse: out, model and name are required");
+    if (!out || !model || !name)
+        return fathom__fail(FATHOM_ERROR_ARGUMENT, "fathom_hook_parse: out, model and name are required");
     char base[FATHOM_HOOK_NAME_SIZE] = "";
     long layer = -1;
     bool has_layer = false, full = false;
     if (!split_name(base, &layer, &has_layer, &full, name))
-        return fathom__fail(FATHOM_ERROR_NOT_FOUND, "there is no hook point \"%.*s\"; names are like blocks.3.hook_resid_post or resid_post.3",
+        return fathom__fail(FATHOM_ERROR_NOT_FOUND,
+                            "there is no hook point \"%.*s\"; names are like blocks.3.hook_resid_post or resid_post.3",
                             FATHOM_HOOK_NAME_SIZE, name);
     int kind = 0;
     for (; kind < FATHOM_HOOK_COUNT; kind++) {
@@ -190,19 +187,23 @@ int fathom_hook_parse(struct fathom_hook *out, const fathom_model *model, const 
 
     long n_layers = (long)model->shape.n_layers;
     if (table[kind].layered && !has_layer)
-        return fathom__fail(FATHOM_ERROR_ARGUMENT, "hook point \"%s\" needs a layer from 0 to %ld (or -1 for the last), such as %s.0", name, n_layers - 1,
-                            table[kind].alias);
-    if (!table[kind].layered && has_layer) return fathom__fail(FATHOM_ERROR_ARGUMENT, "hook point \"%s\": %s has no layers", name, table[kind].alias);
+        return fathom__fail(FATHOM_ERROR_ARGUMENT,
+                            "hook point \"%s\" needs a layer from 0 to %ld (or -1 for the last), such as %s.0", name,
+                            n_layers - 1, table[kind].alias);
+    if (!table[kind].layered && has_layer)
+        return fathom__fail(FATHOM_ERROR_ARGUMENT, "hook point \"%s\": %s has no layers", name, table[kind].alias);
     struct fathom_hook hook = {.kind = (enum fathom_hook_kind)kind, .layer = -1};
     if (has_layer) {
         if (layer < -n_layers || layer >= n_layers)
-            return fathom__fail(FATHOM_ERROR_ARGUMENT, "hook point \"%s\": the model has layers 0 to %ld (or -1 to %ld from the end)", name, n_layers - 1,
-                                -n_layers);
+            return fathom__fail(FATHOM_ERROR_ARGUMENT,
+                                "hook point \"%s\": the model has layers 0 to %ld (or -1 to %ld from the end)", name,
+                                n_layers - 1, -n_layers);
         hook.layer = (int32_t)(layer < 0 ? layer + n_layers : layer);
     }
     const char *missing = fathom__hook_missing(model, hook);
     if (missing)
-        return fathom__fail(FATHOM_ERROR_UNSUPPORTED, "hook point \"%s\" does not exist in %s models: %s", name, model->info.architecture, missing);
+        return fathom__fail(FATHOM_ERROR_UNSUPPORTED, "hook point \"%s\" does not exist in %s models: %s", name,
+                            model->info.architecture, missing);
     *out = hook;
     return FATHOM_OK;
 }

@@ -43,7 +43,8 @@ static bool is_adapter(const struct fathom__graph *graph, int32_t node, int32_t 
     return inner >= 0 && graph->nodes[inner].op == GGML_OP_MUL_MAT && fathom__graph_source(graph, inner, 1) == input;
 }
 
-/* Follows a product through its weight's scale, its adapters and its bias to the value that the model calls its result. */
+/* Follows a product through its weight's scale, its adapters and its bias to the value that the model calls its result.
+ */
 static int32_t finished(const struct fathom__graph *graph, int32_t node) {
     int32_t input = fathom__graph_source(graph, node, 1);
     for (int32_t i = node + 1; node >= 0 && (size_t)i < graph->n; i++) {
@@ -146,7 +147,8 @@ static void find_residual(const struct search *search) {
     place(search, FATHOM_HOOK_RESID_POST, named(search, "l_out", GGML_OP_COUNT));
 }
 
-/* Layer outputs on architectures that are not known by name: one node of that name, as wide as the model, or nothing. */
+/* Layer outputs on architectures that are not known by name: one node of that name, as wide as the model, or nothing.
+ */
 static void find_by_name(const struct search *search) {
     const struct fathom__graph *graph = search->graph;
     int32_t node = named(search, "l_out", GGML_OP_COUNT);

@@ -17,13 +17,13 @@ struct fathom__point {
     bool found;
     char name[GGML_MAX_NAME]; /* of the node whose values these are */
     uint32_t occurrence;
-    uint32_t ordinal;         /* of the node in the graph: how far a run goes that needs it */
+    uint32_t ordinal; /* of the node in the graph: how far a run goes that needs it */
     enum ggml_op op;
     char weight[GGML_MAX_NAME]; /* the leaf that the node multiplies or adds, "" for none: checked in every run */
     enum fathom__layout layout;
-    uint32_t heads, width;    /* width per head; 0: the number of keys */
-    bool selected;            /* the engine computes it for rows whose logits are wanted only */
-    bool neighbours;          /* a head's channels i and i + width / 2 lie side by side: put apart in rows */
+    uint32_t heads, width;       /* width per head; 0: the number of keys */
+    bool selected;               /* the engine computes it for rows whose logits are wanted only */
+    bool neighbours;             /* a head's channels i and i + width / 2 lie side by side: put apart in rows */
     char softmax[GGML_MAX_NAME]; /* attn_scores: the node that scales and masks what the point's node holds */
 };
 
@@ -37,7 +37,8 @@ int fathom__points_find(struct fathom__points *out, const struct fathom__graph *
 void fathom__points_free(struct fathom__points *points);
 const struct fathom__point *fathom__points_at(const struct fathom__points *points, struct fathom_hook hook);
 
-/* Why a model has not a point, as the end of a sentence; NULL when it has it (on architectures that are not known by name: may have). */
+/* Why a model has not a point, as the end of a sentence; NULL when it has it (on architectures that are not known by
+ * name: may have). */
 const char *fathom__hook_missing(const fathom_model *model, struct fathom_hook hook);
 
 #endif

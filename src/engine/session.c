@@ -17,8 +17,11 @@ static uint32_t least(uint32_t a, uint32_t b) {
 static int set_adapters(struct fathom_session *session) {
     const fathom_model *model = session->model;
     if (model->n_adapters == 0) return FATHOM_OK;
-    int32_t result = llama_set_adapters_lora(session->context, model->adapters, model->n_adapters, model->adapter_scales);
-    if (result != 0) return fathom__engine_fail(FATHOM_ERROR_ENGINE, "%s: the engine refuses the model's adapters", model->info.path);
+    int32_t result =
+        llama_set_adapters_lora(session->context, model->adapters, model->n_adapters, model->adapter_scales);
+    if (result != 0)
+        return fathom__engine_fail(FATHOM_ERROR_ENGINE, "%s: the engine refuses the model's adapters",
+                                   model->info.path);
     return FATHOM_OK;
 }
 
@@ -47,7 +50,8 @@ static int allocate_rows(struct fathom_session *session) {
     return FATHOM_OK;
 }
 
-static struct llama_context_params engine_options(struct fathom_session *session, const struct fathom_session_options *options) {
+static struct llama_context_params engine_options(struct fathom_session *session,
+                                                  const struct fathom_session_options *options) {
     static const enum ggml_type kv_types[] = {
         [FATHOM_KV_F16] = GGML_TYPE_F16, [FATHOM_KV_F32] = GGML_TYPE_F32, [FATHOM_KV_Q8_0] = GGML_TYPE_Q8_0};
     struct llama_context_params params = llama_context_default_params();
@@ -77,11 +81,14 @@ int fathom_session_open(fathom_session **out, const fathom_model *model, const s
     static const struct fathom_session_options defaults = FATHOM_SESSION_OPTIONS_INIT;
     if (!out || !model) return fathom__fail(FATHOM_ERROR_ARGUMENT, "fathom_session_open: out and model are required");
     if (!options) options = &defaults;
-    if ((unsigned)options->kv_type > FATHOM_KV_Q8_0) return fathom__fail(FATHOM_ERROR_ARGUMENT, "session: kv_type %d is not known", (int)options->kv_type);
+    if ((unsigned)options->kv_type > FATHOM_KV_Q8_0)
+        return fathom__fail(FATHOM_ERROR_ARGUMENT, "session: kv_type %d is not known", (int)options->kv_type);
     if (options->n_sequences > MOST_SEQUENCES)
-        return fathom__fail(FATHOM_ERROR_LIMIT, "session: %u sequences asked, at most %d are possible", options->n_sequences, MOST_SEQUENCES);
+        return fathom__fail(FATHOM_ERROR_LIMIT, "session: %u sequences asked, at most %d are possible",
+                            options->n_sequences, MOST_SEQUENCES);
     if (options->n_context > INT32_MAX / 2 || options->n_threads > GGML_MAX_N_THREADS)
-        return fathom__fail(FATHOM_ERROR_LIMIT, "session: n_context %u or n_threads %u is more than the engine takes", options->n_context, options->n_threads);
+        return fathom__fail(FATHOM_ERROR_LIMIT, "session: n_context %u or n_threads %u is more than the engine takes",
+                            options->n_context, options->n_threads);
 
     fathom_session *session = NULL;
     int status = fathom__alloc(&session, 1, sizeof *session);
@@ -103,12 +110,15 @@ int fathom_session_open(fathom_session **out, const fathom_model *model, const s
     session->memory = llama_get_memory(session->context);
     session->n_context = llama_n_ctx(session->context);
     if (llama_n_batch(session->context) != session->n_batch || llama_n_ubatch(session->context) != session->n_batch) {
-        status = fathom__fail(FATHOM_ERROR_ENGINE, "session: the engine makes batches of %u rows in parts of %u where %u in one part were asked",
-                              llama_n_batch(session->context), llama_n_ubatch(session->context), session->n_batch);
+        status =
+            fathom__fail(FATHOM_ERROR_ENGINE,
+                         "session: the engine makes batches of %u rows in parts of %u where %u in one part were asked",
+                         llama_n_batch(session->context), llama_n_ubatch(session->context), session->n_batch);
         goto fail;
     }
     if (!session->memory) {
-        status = fathom__fail(FATHOM_ERROR_UNSUPPORTED, "%s: %s models have no KV cache to run on", model->info.path, model->info.architecture);
+        status = fathom__fail(FATHOM_ERROR_UNSUPPORTED, "%s: %s models have no KV cache to run on", model->info.path,
+                              model->info.architecture);
         goto fail;
     }
     status = set_adapters(session);
@@ -192,10 +202,12 @@ void fathom_session_forget(fathom_session *session, int32_t sequence, int32_t fr
 int fathom_session_fork(fathom_session *session, int32_t from, int32_t to) {
     int32_t n = (int32_t)session->n_sequences;
     if (from < 0 || from >= n || to < 0 || to >= n || from == to)
-        return fathom__fail(FATHOM_ERROR_ARGUMENT, "fork: sequences %d and %d, where the session has 0 to %d", (int)from, (int)to, (int)n - 1);
+        return fathom__fail(FATHOM_ERROR_ARGUMENT, "fork: sequences %d and %d, where the session has 0 to %d",
+                            (int)from, (int)to, (int)n - 1);
     if (session->running) return fathom__fail(FATHOM_ERROR_ARGUMENT, "fork: a decode is under way");
     if (session->sequences[to].length > 0)
-        return fathom__fail(FATHOM_ERROR_ARGUMENT, "fork: sequence %d holds %d tokens; forget them first", (int)to, (int)session->sequences[to].length);
+        return fathom__fail(FATHOM_ERROR_ARGUMENT, "fork: sequence %d holds %d tokens; forget them first", (int)to,
+                            (int)session->sequences[to].length);
     if (session->sequences[from].length == 0) return FATHOM_OK;
     llama_memory_seq_cp(session->memory, from, to, -1, -1);
     session->sequences[to] = session->sequences[from];

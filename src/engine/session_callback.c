@@ -1,4 +1,5 @@
-/* What happens inside a decode: the engine shows every graph node before it is computed, and those that were asked for also after. */
+/* What happens inside a decode: the engine shows every graph node before it is computed, and those that were asked for
+ * also after. */
 #include "base/error.h"
 #include "base/memory.h"
 #include "engine/session_internal.h"
@@ -12,7 +13,8 @@ static void fail(struct fathom_session *session, int status) {
 }
 
 /* The rows' ids or positions as the graph has them must be the batch's, in its order. */
-static bool same_numbers(struct fathom_session *session, const struct ggml_tensor *tensor, const int32_t *expected, const char *what) {
+static bool same_numbers(struct fathom_session *session, const struct ggml_tensor *tensor, const int32_t *expected,
+                         const char *what) {
     size_t n = session->n_rows;
     int status = fathom__grow(&session->scratch.bytes, &session->scratch.capacity, n * sizeof(int32_t), 1);
     if (status) {
@@ -25,7 +27,8 @@ static bool same_numbers(struct fathom_session *session, const struct ggml_tenso
         same = memcmp(session->scratch.bytes, expected, n * sizeof(int32_t)) == 0;
     }
     if (!same)
-        fail(session, fathom__fail(FATHOM_ERROR_ENGINE, "the engine's graph has not the batch's %zu %s in the batch's order", n, what));
+        fail(session, fathom__fail(FATHOM_ERROR_ENGINE,
+                                   "the engine's graph has not the batch's %zu %s in the batch's order", n, what));
     return same;
 }
 
@@ -42,34 +45,44 @@ static void check_inputs(struct fathom_session *session, const struct ggml_tenso
 }
 
 /* Whether the node is still what it was when the hook points were found. */
-static int check_node(const struct fathom_session *session, const struct fathom__watch *watch, const struct ggml_tensor *node) {
+static int check_node(const struct fathom_session *session, const struct fathom__watch *watch,
+                      const struct ggml_tensor *node) {
     const struct fathom__point *point = watch->point;
     char leaf[GGML_MAX_NAME] = "";
     const struct ggml_tensor *source = node->src[node->op == GGML_OP_MUL_MAT ? 0 : 1];
     if (source && point->weight[0]) fathom__graph_leaf_name(leaf, source);
     int64_t n_rows = (int64_t)(point->selected ? session->n_outputs : session->n_rows);
     int64_t rows = point->layout == FATHOM__LAYOUT_HEADS ? node->ne[2] : node->ne[1];
-    int64_t heads = point->layout == FATHOM__LAYOUT_HEADS ? node->ne[1] : point->layout == FATHOM__LAYOUT_ATTENTION ? node->ne[2] : 1;
-    int64_t width = point->layout == FATHOM__LAYOUT_ROWS ? (int64_t)point->heads * point->width : point->width ? (int64_t)point->width : session->n_keys;
+    int64_t heads = point->layout == FATHOM__LAYOUT_HEADS       ? node->ne[1]
+                    : point->layout == FATHOM__LAYOUT_ATTENTION ? node->ne[2]
+                                                                : 1;
+    int64_t width = point->layout == FATHOM__LAYOUT_ROWS ? (int64_t)point->heads * point->width
+                    : point->width                       ? (int64_t)point->width
+                                                         : session->n_keys;
     bool same = node->op == point->op && strcmp(leaf, point->weight) == 0 && rows == n_rows && node->ne[0] >= width &&
                 (point->layout == FATHOM__LAYOUT_ROWS || heads == point->heads) && node->ne[3] == 1;
     if (same) return FATHOM_OK;
     return fathom__fail(FATHOM_ERROR_ENGINE,
-                        "the engine's node %s is %s of [%lld, %lld, %lld] on \"%s\", where %s of %lld rows of width %lld on \"%s\" was expected",
-                        node->name, ggml_op_name(node->op), (long long)node->ne[0], (long long)node->ne[1], (long long)node->ne[2], leaf,
-                        ggml_op_name(point->op), (long long)n_rows, (long long)width, point->weight);
+                        "the engine's node %s is %s of [%lld, %lld, %lld] on \"%s\", where %s of %lld rows of width "
+                        "%lld on \"%s\" was expected",
+                        node->name, ggml_op_name(node->op), (long long)node->ne[0], (long long)node->ne[1],
+                        (long long)node->ne[2], leaf, ggml_op_name(point->op), (long long)n_rows, (long long)width,
+                        point->weight);
 }
 
 static int hold_values(struct fathom_session *session, size_t n) {
     return fathom__grow(&session->values, &session->values_capacity, n, sizeof *session->values);
 }
 
-/* Reads a softmax node's mask into out [n_rows, *stride] (borrowed from the session's values, which hold `before` floats for the caller in front of it)
- * and checks that it is the mask of one sequence whose cells are its positions: a row sees itself and nothing after itself. */
-static int read_mask(float **out, size_t *stride, struct fathom_session *session, const struct ggml_tensor *softmax, size_t before) {
+/* Reads a softmax node's mask into out [n_rows, *stride] (borrowed from the session's values, which hold `before`
+ * floats for the caller in front of it) and checks that it is the mask of one sequence whose cells are its positions: a
+ * row sees itself and nothing after itself. */
+static int read_mask(float **out, size_t *stride, struct fathom_session *session, const struct ggml_tensor *softmax,
+                     size_t before) {
     const struct ggml_tensor *mask = softmax->op == GGML_OP_SOFT_MAX ? softmax->src[1] : NULL;
     if (!mask || mask->type != GGML_TYPE_F32 || mask->ne[0] < session->n_keys || mask->ne[1] < (int64_t)session->n_rows)
-        return fathom__fail(FATHOM_ERROR_ENGINE, "the engine's node %s is not a masked softmax as expected", softmax->name);
+        return fathom__fail(FATHOM_ERROR_ENGINE, "the engine's node %s is not a masked softmax as expected",
+                            softmax->name);
     *stride = (size_t)mask->ne[0];
     int status = hold_values(session, before + *stride * session->n_rows);
     if (status) return status;
@@ -82,20 +95,24 @@ static int read_mask(float **out, size_t *stride, struct fathom_session *session
         for (int32_t cell = position + 1; cell < session->n_keys; cell++)
             fits = fits && cells[cell] == -INFINITY;
         if (!fits)
-            return fathom__fail(FATHOM_ERROR_ENGINE, "the engine's attention mask does not put position %d into key column %d", (int)position, (int)position);
+            return fathom__fail(FATHOM_ERROR_ENGINE,
+                                "the engine's attention mask does not put position %d into key column %d",
+                                (int)position, (int)position);
     }
     return FATHOM_OK;
 }
 
 /* Runs the edits, then the taps of one node over its rows; *changed tells whether an edit changed them. */
-static int run_hooks(bool *changed, struct fathom_session *session, size_t watch, struct fathom_block block, float *rows) {
+static int run_hooks(bool *changed, struct fathom_session *session, size_t watch, struct fathom_block block,
+                     float *rows) {
     for (int taps = 0; taps < 2; taps++) {
         for (size_t i = 0; i < session->n_hooks; i++) {
             struct fathom__hooked *hooked = &session->hooks[i];
             if (hooked->watch != watch || hooked->removed || (hooked->tap != NULL) != (taps == 1)) continue;
             block.hook = hooked->hook;
             bool wrote = false;
-            int returned = taps ? hooked->tap(&block, hooked->payload) : hooked->edit(&block, rows, &wrote, hooked->payload);
+            int returned =
+                taps ? hooked->tap(&block, hooked->payload) : hooked->edit(&block, rows, &wrote, hooked->payload);
             *changed = *changed || wrote;
             if (returned) return fathom__callback_status(returned);
         }
@@ -109,7 +126,8 @@ static bool has_edit(const struct fathom_session *session, size_t watch) {
     return false;
 }
 
-static struct fathom_block block_of(const struct fathom_session *session, const struct fathom__tensor_rows *view, bool logits) {
+static struct fathom_block block_of(const struct fathom_session *session, const struct fathom__tensor_rows *view,
+                                    bool logits) {
     return (struct fathom_block){
         .n_rows = view->n_rows,
         .heads = view->heads,
@@ -125,7 +143,8 @@ static int process_values(struct fathom_session *session, size_t index, struct g
     bool logits = watch->point == fathom__points_at(&session->points, (struct fathom_hook){FATHOM_HOOK_LOGITS, -1});
     bool all = !logits || session->n_logits == session->n_outputs;
     struct fathom__tensor_rows view;
-    int status = fathom__tensor_rows_open(&view, &session->scratch, node, watch->point, logits ? session->n_logits : session->n_rows,
+    int status = fathom__tensor_rows_open(&view, &session->scratch, node, watch->point,
+                                          logits ? session->n_logits : session->n_rows,
                                           all ? NULL : session->logit_rows, (size_t)session->n_keys);
     if (status) return status;
     struct fathom_block block = block_of(session, &view, logits);
@@ -150,17 +169,19 @@ static int process_values(struct fathom_session *session, size_t index, struct g
     return status;
 }
 
-/* Scores are the softmax node's input under its own scale and mask. Where an edit changed one, it is written back without them; a masked key
- * stays masked. */
+/* Scores are the softmax node's input under its own scale and mask. Where an edit changed one, it is written back
+ * without them; a masked key stays masked. */
 static int process_scores(struct fathom_session *session, size_t index, const struct ggml_tensor *softmax) {
     const struct fathom__point *point = session->watches[index].point;
     float scale, alibi;
     memcpy(&scale, (const char *)softmax->op_params, sizeof scale);
     memcpy(&alibi, (const char *)softmax->op_params + sizeof scale, sizeof alibi);
     if (softmax->op != GGML_OP_SOFT_MAX || alibi != 0.0f || scale == 0.0f)
-        return fathom__fail(FATHOM_ERROR_ENGINE, "the engine's node %s is not a scaled softmax as expected", softmax->name);
+        return fathom__fail(FATHOM_ERROR_ENGINE, "the engine's node %s is not a scaled softmax as expected",
+                            softmax->name);
     struct fathom__tensor_rows view;
-    int status = fathom__tensor_rows_open(&view, &session->scratch, softmax->src[0], point, session->n_rows, NULL, (size_t)session->n_keys);
+    int status = fathom__tensor_rows_open(&view, &session->scratch, softmax->src[0], point, session->n_rows, NULL,
+                                          (size_t)session->n_keys);
     if (status) return status;
     struct fathom_block block = block_of(session, &view, false);
     size_t n = block.n_rows * block.width, n_keys = (size_t)session->n_keys, stride = 0;

@@ -19,8 +19,10 @@ static int run_engine(struct fathom_session *session) {
     if (session->status) return session->status;
     if (status) return status;
     if (result == ENGINE_NO_SLOT)
-        return fathom__fail(FATHOM_ERROR_LIMIT, "the context of %u tokens has no room for %d more", session->n_context, (int)session->batch.n_tokens);
-    if (result != ENGINE_DONE) return fathom__engine_fail(FATHOM_ERROR_ENGINE, "the engine's decode failed with %d", (int)result);
+        return fathom__fail(FATHOM_ERROR_LIMIT, "the context of %u tokens has no room for %d more", session->n_context,
+                            (int)session->batch.n_tokens);
+    if (result != ENGINE_DONE)
+        return fathom__engine_fail(FATHOM_ERROR_ENGINE, "the engine's decode failed with %d", (int)result);
     return FATHOM_OK;
 }
 
@@ -55,28 +57,33 @@ static size_t cells_used(const struct fathom_session *session) {
     return used;
 }
 
-/* Fills the batch in; *lengths of the sequences are advanced as rows are read, and stand for them until the decode is done. */
+/* Fills the batch in; *lengths of the sequences are advanced as rows are read, and stand for them until the decode is
+ * done. */
 static int fill_batch(struct fathom_session *session, const struct fathom_row *rows, size_t n_rows) {
     if (n_rows == 0 || n_rows > session->n_batch)
-        return fathom__fail(n_rows ? FATHOM_ERROR_LIMIT : FATHOM_ERROR_ARGUMENT, "decode: %zu rows, where a batch of this session holds 1 to %u", n_rows,
-                            session->n_batch);
+        return fathom__fail(n_rows ? FATHOM_ERROR_LIMIT : FATHOM_ERROR_ARGUMENT,
+                            "decode: %zu rows, where a batch of this session holds 1 to %u", n_rows, session->n_batch);
     size_t used = cells_used(session);
     if (!session->shared && used + n_rows > session->n_context)
-        return fathom__fail(FATHOM_ERROR_LIMIT, "decode: the context holds %u tokens; %zu are in it and %zu more do not fit (%zu too many)", session->n_context,
-                            used, n_rows, used + n_rows - session->n_context);
+        return fathom__fail(FATHOM_ERROR_LIMIT,
+                            "decode: the context holds %u tokens; %zu are in it and %zu more do not fit (%zu too many)",
+                            session->n_context, used, n_rows, used + n_rows - session->n_context);
     session->n_logits = 0;
     for (size_t i = 0; i < n_rows; i++) {
         const struct fathom_row *row = &rows[i];
         if (row->sequence < 0 || row->sequence >= (int32_t)session->n_sequences)
-            return fathom__fail(FATHOM_ERROR_ARGUMENT, "decode: row %zu is of sequence %d, where the session has 0 to %u", i, (int)row->sequence,
-                                session->n_sequences - 1);
+            return fathom__fail(FATHOM_ERROR_ARGUMENT,
+                                "decode: row %zu is of sequence %d, where the session has 0 to %u", i,
+                                (int)row->sequence, session->n_sequences - 1);
         if (row->token < 0 || (uint32_t)row->token >= session->model->info.n_vocab)
-            return fathom__fail(FATHOM_ERROR_ARGUMENT, "decode: row %zu has token %d, where the model has 0 to %u", i, (int)row->token,
-                                session->model->info.n_vocab - 1);
+            return fathom__fail(FATHOM_ERROR_ARGUMENT, "decode: row %zu has token %d, where the model has 0 to %u", i,
+                                (int)row->token, session->model->info.n_vocab - 1);
         struct fathom__sequence *sequence = &session->sequences[row->sequence];
         if (row->position != sequence->length)
-            return fathom__fail(FATHOM_ERROR_ARGUMENT, "decode: row %zu puts position %d after the %d tokens of sequence %d; position %d was expected", i,
-                                (int)row->position, (int)sequence->length, (int)row->sequence, (int)sequence->length);
+            return fathom__fail(
+                FATHOM_ERROR_ARGUMENT,
+                "decode: row %zu puts position %d after the %d tokens of sequence %d; position %d was expected", i,
+                (int)row->position, (int)sequence->length, (int)row->sequence, (int)sequence->length);
         sequence->length++;
         session->batch.token[i] = row->token;
         session->batch.pos[i] = row->position;
@@ -98,7 +105,8 @@ static int fill_batch(struct fathom_session *session, const struct fathom_row *r
 /* Follows whether cells are still positions, and refuses attention hooks where they are not. */
 static int follow_cells(struct fathom_session *session) {
     int32_t first = session->one_sequence_each[0];
-    bool one = session->cells == FATHOM__CELLS_EMPTY || (session->cells == FATHOM__CELLS_POSITIONS && session->only_sequence == first);
+    bool one = session->cells == FATHOM__CELLS_EMPTY ||
+               (session->cells == FATHOM__CELLS_POSITIONS && session->only_sequence == first);
     for (size_t i = 1; i < session->n_rows; i++)
         one = one && session->one_sequence_each[i] == first;
     session->cells = one ? FATHOM__CELLS_POSITIONS : FATHOM__CELLS_MIXED;
@@ -109,7 +117,9 @@ static int follow_cells(struct fathom_session *session) {
         if (one || hooked->point->layout != FATHOM__LAYOUT_ATTENTION) continue;
         char name[FATHOM_HOOK_NAME_SIZE];
         fathom_hook_name(name, hooked->hook);
-        return fathom__fail(FATHOM_ERROR_UNSUPPORTED, "hook point %s: keys have positions only while the session holds one sequence that was started in it when it was empty",
+        return fathom__fail(FATHOM_ERROR_UNSUPPORTED,
+                            "hook point %s: keys have positions only while the session holds one sequence that was "
+                            "started in it when it was empty",
                             name);
     }
     return FATHOM_OK;
@@ -121,13 +131,15 @@ static int check_reach(uint32_t *reach, const struct fathom_session *session) {
     if (session->stop_allowed) {
         *reach = 0;
         for (size_t i = 0; i < session->n_watches; i++)
-            if (session->watches[i].wanted && session->watches[i].point->ordinal > *reach) *reach = session->watches[i].point->ordinal;
+            if (session->watches[i].wanted && session->watches[i].point->ordinal > *reach)
+                *reach = session->watches[i].point->ordinal;
     }
     for (size_t i = 0; i < session->n_rows; i++) {
         int32_t sequence = session->one_sequence_each[i];
         if (session->sequences[sequence].reach < *reach)
             return fathom__fail(FATHOM_ERROR_ARGUMENT,
-                                "decode: sequence %d was run only as far as an earlier decode's last tap, so that later layers have no keys and values of it; forget it first",
+                                "decode: sequence %d was run only as far as an earlier decode's last tap, so that "
+                                "later layers have no keys and values of it; forget it first",
                                 (int)sequence);
     }
     return FATHOM_OK;
@@ -138,7 +150,9 @@ static void choose_outputs(struct fathom_session *session) {
     bool all = false;
     for (size_t i = 0; i < session->n_watches; i++) {
         const struct fathom__watch *watch = &session->watches[i];
-        all = all || (watch->wanted && watch->point->selected && watch->point != fathom__points_at(&session->points, (struct fathom_hook){FATHOM_HOOK_LOGITS, -1}));
+        all =
+            all || (watch->wanted && watch->point->selected &&
+                    watch->point != fathom__points_at(&session->points, (struct fathom_hook){FATHOM_HOOK_LOGITS, -1}));
     }
     for (size_t i = 0; i < session->n_rows; i++)
         session->batch.logits[i] = all || session->wants_logits[i];
@@ -149,13 +163,16 @@ static int check_logits(struct fathom_session *session) {
     size_t n_vocab = session->model->info.n_vocab;
     for (size_t i = 0; i < session->n_logits; i++) {
         const float *logits = llama_get_logits_ith(session->context, session->logit_rows[i]);
-        if (!logits) return fathom__engine_fail(FATHOM_ERROR_ENGINE, "the engine has no logits for row %d", (int)session->logit_rows[i]);
+        if (!logits)
+            return fathom__engine_fail(FATHOM_ERROR_ENGINE, "the engine has no logits for row %d",
+                                       (int)session->logit_rows[i]);
         float sum = 0.0f; /* finite values times zero are zero, all others are not a number */
         for (size_t j = 0; j < n_vocab; j++)
             sum += logits[j] * 0.0f;
         if (sum != 0.0f)
-            return fathom__fail(FATHOM_ERROR_NUMERIC, "the logits after token %d at position %d of sequence %d are not finite", (int)session->logit_tokens[i],
-                                (int)session->logit_positions[i], (int)session->logit_sequences[i]);
+            return fathom__fail(
+                FATHOM_ERROR_NUMERIC, "the logits after token %d at position %d of sequence %d are not finite",
+                (int)session->logit_tokens[i], (int)session->logit_positions[i], (int)session->logit_sequences[i]);
     }
     return FATHOM_OK;
 }
@@ -178,8 +195,10 @@ static int decode(struct fathom_session *session, const struct fathom_row *rows,
     if (status) return status;
 
     if (session->n_watches > 0) {
-        if (!session->tokens_seen || (!session->positions_seen && session->model->shape.architecture != FATHOM__ARCH_OTHER && !session->stopped))
-            return fathom__fail(FATHOM_ERROR_ENGINE, "the engine's graph shows no token ids or positions to check the rows by");
+        if (!session->tokens_seen ||
+            (!session->positions_seen && session->model->shape.architecture != FATHOM__ARCH_OTHER && !session->stopped))
+            return fathom__fail(FATHOM_ERROR_ENGINE,
+                                "the engine's graph shows no token ids or positions to check the rows by");
         status = fathom__session_check_done(session);
         if (status) return status;
     }
@@ -193,14 +212,17 @@ static int decode(struct fathom_session *session, const struct fathom_row *rows,
     return FATHOM_OK;
 }
 
-int fathom__session_decode(struct fathom_session *session, const struct fathom_row *rows, size_t n_rows, bool complete) {
-    if (!session || (!rows && n_rows > 0)) return fathom__fail(FATHOM_ERROR_ARGUMENT, "fathom_session_decode: session and rows are required");
+int fathom__session_decode(struct fathom_session *session, const struct fathom_row *rows, size_t n_rows,
+                           bool complete) {
+    if (!session || (!rows && n_rows > 0))
+        return fathom__fail(FATHOM_ERROR_ARGUMENT, "fathom_session_decode: session and rows are required");
     if (session->running) return fathom__fail(FATHOM_ERROR_ARGUMENT, "fathom_session_decode: a decode is under way");
     session->logits_valid = false;
     int status = decode(session, rows, n_rows, complete);
     if (!status) return FATHOM_OK;
     for (size_t i = 0; i < n_rows; i++)
-        if (rows[i].sequence >= 0 && rows[i].sequence < (int32_t)session->n_sequences) fathom_session_forget(session, rows[i].sequence, 0);
+        if (rows[i].sequence >= 0 && rows[i].sequence < (int32_t)session->n_sequences)
+            fathom_session_forget(session, rows[i].sequence, 0);
     if (status == FATHOM_ERROR_NUMERIC) {
         /* A masked key's value is still multiplied, by zero: what is not a number must leave the cache altogether. */
         fathom_session_forget(session, -1, 0);
@@ -213,11 +235,14 @@ int fathom_session_decode(fathom_session *session, const struct fathom_row *rows
     return fathom__session_decode(session, rows, n_rows, false);
 }
 
-int fathom__session_feed(struct fathom_session *session, const int32_t *tokens, size_t n, int32_t sequence, int32_t start, bool all_logits, size_t part,
-                         fathom__fed_fn fn, void *payload) {
-    if (!session || !tokens || n == 0 || part == 0) return fathom__fail(FATHOM_ERROR_ARGUMENT, "feed: a session and at least one token are required");
+int fathom__session_feed(struct fathom_session *session, const int32_t *tokens, size_t n, int32_t sequence,
+                         int32_t start, bool all_logits, size_t part, fathom__fed_fn fn, void *payload) {
+    if (!session || !tokens || n == 0 || part == 0)
+        return fathom__fail(FATHOM_ERROR_ARGUMENT, "feed: a session and at least one token are required");
     if (start < 0 || n > session->n_context || (size_t)start + n > session->n_context)
-        return fathom__fail(FATHOM_ERROR_LIMIT, "the text has %zu tokens from position %d on, where the context holds %u in all", n, (int)start, session->n_context);
+        return fathom__fail(FATHOM_ERROR_LIMIT,
+                            "the text has %zu tokens from position %d on, where the context holds %u in all", n,
+                            (int)start, session->n_context);
     if (part > session->n_batch) part = session->n_batch;
     struct fathom_row *rows = NULL;
     int status = fathom__alloc(&rows, part < n ? part : n, sizeof *rows);
@@ -235,8 +260,10 @@ int fathom__session_feed(struct fathom_session *session, const int32_t *tokens, 
     return status;
 }
 
-int fathom_session_feed(fathom_session *session, const int32_t *tokens, size_t n, int32_t sequence, int32_t start, bool all_logits) {
-    return fathom__session_feed(session, tokens, n, sequence, start, all_logits, session ? session->n_batch : 0, NULL, NULL);
+int fathom_session_feed(fathom_session *session, const int32_t *tokens, size_t n, int32_t sequence, int32_t start,
+                        bool all_logits) {
+    return fathom__session_feed(session, tokens, n, sequence, start, all_logits, session ? session->n_batch : 0, NULL,
+                                NULL);
 }
 
 const float *fathom_session_logits(const fathom_session *session, size_t row) {

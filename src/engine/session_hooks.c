@@ -7,29 +7,36 @@ static int check_hook(const struct fathom_session *session, struct fathom_hook h
     char name[FATHOM_HOOK_NAME_SIZE];
     fathom_hook_name(name, hook);
     if (!fathom_hook_exists(NULL, NULL, session->model, hook)) {
-        const char *missing = (unsigned)hook.kind < FATHOM_HOOK_COUNT ? fathom__hook_missing(session->model, hook) : NULL;
-        return fathom__fail(missing ? FATHOM_ERROR_UNSUPPORTED : FATHOM_ERROR_ARGUMENT, "hook point %s does not exist in %s%s%s", name,
-                            session->model->info.path, missing ? ": " : "", missing ? missing : "");
+        const char *missing =
+            (unsigned)hook.kind < FATHOM_HOOK_COUNT ? fathom__hook_missing(session->model, hook) : NULL;
+        return fathom__fail(missing ? FATHOM_ERROR_UNSUPPORTED : FATHOM_ERROR_ARGUMENT,
+                            "hook point %s does not exist in %s%s%s", name, session->model->info.path,
+                            missing ? ": " : "", missing ? missing : "");
     }
     bool needs_exact = hook.kind == FATHOM_HOOK_ATTN_SCORES || hook.kind == FATHOM_HOOK_PATTERN;
     if (needs_exact && !session->exact)
-        return fathom__fail(FATHOM_ERROR_UNSUPPORTED, "hook point %s needs a session opened with `exact`: flash attention never has these values", name);
+        return fathom__fail(FATHOM_ERROR_UNSUPPORTED,
+                            "hook point %s needs a session opened with `exact`: flash attention never has these values",
+                            name);
     return FATHOM_OK;
 }
 
 static int add(int *id, struct fathom_session *session, struct fathom__hooked hooked) {
-    if (session->running) return fathom__fail(FATHOM_ERROR_ARGUMENT, "taps and edits cannot be added while a decode is under way");
+    if (session->running)
+        return fathom__fail(FATHOM_ERROR_ARGUMENT, "taps and edits cannot be added while a decode is under way");
     int status = check_hook(session, hooked.hook);
     if (!status && !session->known) status = fathom__session_learn(session);
-    if (!status) status = fathom__grow(&session->hooks, &session->hooks_capacity, session->n_hooks + 1, sizeof *session->hooks);
+    if (!status)
+        status = fathom__grow(&session->hooks, &session->hooks_capacity, session->n_hooks + 1, sizeof *session->hooks);
     if (status) return status;
     hooked.point = fathom__points_at(&session->points, hooked.hook);
     if (!hooked.point->found) {
         char name[FATHOM_HOOK_NAME_SIZE];
         fathom_hook_name(name, hooked.hook);
         bool known = session->model->shape.architecture != FATHOM__ARCH_OTHER;
-        return fathom__fail(known ? FATHOM_ERROR_ENGINE : FATHOM_ERROR_UNSUPPORTED, "%s: no node of the engine's graph is known to be hook point %s",
-                            session->model->info.path, name);
+        return fathom__fail(known ? FATHOM_ERROR_ENGINE : FATHOM_ERROR_UNSUPPORTED,
+                            "%s: no node of the engine's graph is known to be hook point %s", session->model->info.path,
+                            name);
     }
     hooked.id = ++session->last_id;
     session->hooks[session->n_hooks++] = hooked;
@@ -60,7 +67,8 @@ void fathom_session_unhook_all(fathom_session *session) {
     session->hooks_changed = true;
 }
 
-static int watch_for(size_t *index, struct fathom_session *session, const struct fathom__point *point, enum fathom__watch_role role) {
+static int watch_for(size_t *index, struct fathom_session *session, const struct fathom__point *point,
+                     enum fathom__watch_role role) {
     const char *name = role == FATHOM__WATCH_SCORES ? point->softmax : point->name;
     uint32_t occurrence = role == FATHOM__WATCH_SCORES ? 0 : point->occurrence;
     for (size_t i = 0; i < session->n_watches; i++) {
@@ -70,10 +78,11 @@ static int watch_for(size_t *index, struct fathom_session *session, const struct
             return FATHOM_OK;
         }
     }
-    int status = fathom__grow(&session->watches, &session->watches_capacity, session->n_watches + 1, sizeof *session->watches);
+    int status =
+        fathom__grow(&session->watches, &session->watches_capacity, session->n_watches + 1, sizeof *session->watches);
     if (status) return status;
-    session->watches[session->n_watches] =
-        (struct fathom__watch){.point = point, .role = role, .name = name, .hash = fathom__graph_name_hash(name), .occurrence = occurrence};
+    session->watches[session->n_watches] = (struct fathom__watch){
+        .point = point, .role = role, .name = name, .hash = fathom__graph_name_hash(name), .occurrence = occurrence};
     *index = session->n_watches++;
     return FATHOM_OK;
 }
@@ -107,7 +116,9 @@ int fathom__session_prepare_watches(struct fathom_session *session) {
         bool scores = hooked->hook.kind == FATHOM_HOOK_ATTN_SCORES;
         size_t cut = 0;
         int status = scores ? watch_for(&cut, session, hooked->point, FATHOM__WATCH_CUT) : FATHOM_OK;
-        if (!status) status = watch_for(&hooked->watch, session, hooked->point, scores ? FATHOM__WATCH_SCORES : FATHOM__WATCH_VALUES);
+        if (!status)
+            status =
+                watch_for(&hooked->watch, session, hooked->point, scores ? FATHOM__WATCH_SCORES : FATHOM__WATCH_VALUES);
         if (status) return status;
     }
     int status = fill_slots(session);
@@ -125,7 +136,9 @@ void fathom__session_arm(struct fathom_session *session, bool complete) {
         struct fathom__watch *watch = &session->watches[i];
         watch->passed = 0;
         watch->done = false;
-        watch->wanted = watch->point != fathom__points_at(&session->points, (struct fathom_hook){FATHOM_HOOK_LOGITS, -1}) || session->n_logits > 0;
+        watch->wanted =
+            watch->point != fathom__points_at(&session->points, (struct fathom_hook){FATHOM_HOOK_LOGITS, -1}) ||
+            session->n_logits > 0;
         if (watch->wanted && watch->role != FATHOM__WATCH_CUT) session->n_wanted++;
     }
 }
@@ -137,7 +150,8 @@ int fathom__session_check_done(const struct fathom_session *session) {
         if (hooked->removed || !watch->wanted || watch->done) continue;
         char name[FATHOM_HOOK_NAME_SIZE];
         fathom_hook_name(name, hooked->hook);
-        return fathom__fail(FATHOM_ERROR_ENGINE, "hook point %s: node %s never came up in the engine's graph", name, watch->name);
+        return fathom__fail(FATHOM_ERROR_ENGINE, "hook point %s: node %s never came up in the engine's graph", name,
+                            watch->name);
     }
     return FATHOM_OK;
 }

@@ -110,7 +110,7 @@ int fathom__session_decode(struct fathom_session *session, const struct fathom_r
 /* Called after each part of a feed with the index of its first token. Non-zero ends the feed with it. */
 typedef int (*fathom__fed_fn)(size_t first, size_t n, void *payload);
 /* As fathom_session_feed, in parts of at most `part` tokens; fn may be NULL. */
-int fathom__session_feed(struct fathom_session *session, const int32_t *tokens, size_t n, int32_t sequence, int32_t start, bool all_logits, size_t part,
-                         fathom__fed_fn fn, void *payload);
+int fathom__session_feed(struct fathom_session *session, const int32_t *tokens, size_t n, int32_t sequence,
+                         int32_t start, bool all_logits, size_t part, fathom__fed_fn fn, void *payload);
 
 #endif

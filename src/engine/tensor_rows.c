@@ -7,8 +7,8 @@
 int fathom__tensor_rows_open(struct fathom__tensor_rows *out, struct fathom__bytes *scratch, struct ggml_tensor *tensor,
                              const struct fathom__point *point, size_t n_rows, const int32_t *rows, size_t n_keys) {
     if (tensor->type != GGML_TYPE_F32 && tensor->type != GGML_TYPE_F16 && tensor->type != GGML_TYPE_BF16)
-        return fathom__fail(FATHOM_ERROR_UNSUPPORTED, "the engine's node %s has the type %s, not a float type", tensor->name,
-                            ggml_type_name(tensor->type));
+        return fathom__fail(FATHOM_ERROR_UNSUPPORTED, "the engine's node %s has the type %s, not a float type",
+                            tensor->name, ggml_type_name(tensor->type));
     struct fathom__tensor_rows view = {
         .tensor = tensor,
         .n_rows = n_rows,
@@ -49,7 +49,8 @@ int fathom__tensor_rows_open(struct fathom__tensor_rows *out, struct fathom__byt
 const float *fathom__tensor_rows_direct(const struct fathom__tensor_rows *view) {
     size_t head = view->width * sizeof(float);
     bool packed = view->row_stride == view->heads * head && (view->heads == 1 || view->head_stride == head);
-    if (!view->own_memory || view->tensor->type != GGML_TYPE_F32 || !packed || view->neighbours || view->rows) return NULL;
+    if (!view->own_memory || view->tensor->type != GGML_TYPE_F32 || !packed || view->neighbours || view->rows)
+        return NULL;
     return (const float *)(const void *)view->bytes;
 }
 
