@@ -21,8 +21,7 @@ static const char *const good[] = {
     "\xef\xbf\xbf",
     "\xf0\x90\x80\x80",
     "\xf4\x8f\xbf\xbf",
-    "a\xe2\x80\xa8"
-    "b",
+    "a\342\200\250b",
 };
 
 static const struct {
@@ -87,10 +86,7 @@ static void test_clean(void **state) {
     static const char *const cases[][2] = {
         {"", ""},
         {"caf\xc3\xa9", "caf\xc3\xa9"},
-        {"a\xff\xfe"
-         "b",
-         "a\xef\xbf\xbd\xef\xbf\xbd"
-         "b"},
+        {"a\377\376b", "a\357\277\275\357\277\275b"},
         {"\xed\xa0\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"},
         {"\xe2\x82", "\xef\xbf\xbd\xef\xbf\xbd"},
     };
