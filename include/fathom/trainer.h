@@ -85,7 +85,7 @@ struct fathom_trainer_evaluation {
     double l0;
     double dead_fraction;
 };
-/* Reads rows with the features chosen as in training (BatchTopK: by its threshold once there is one, else k a row), any n; changes nothing. */
+/* Reads rows with the features chosen as in training (BatchTopK: over `batch` rows at a time), any n; changes nothing. Errors: as step. */
 FATHOM_API int fathom_trainer_evaluate(struct fathom_trainer_evaluation *out, fathom_trainer *trainer, const float *rows, size_t n);
 
 /* Finds the threshold at which held-out rows have k features on average, for reading features at run time without the rest of the

@@ -1,0 +1,267 @@
+/* Whole encoding: the dense product in bf16 finds candidates, and an f32 product decides.
+ *
+ * Rounding both factors to bf16 (relative error at most 2^-9 each) moves a product by no more than ROUNDING · |x| · |w|. Every feature that
+ * could be active within that bound is computed again in f32, so that the outcome is that of f32 arithmetic.
+ */
+#include <base/error.h>
+#include <base/memory.h>
+#include <base/thread.h>
+#include <dictionary/dictionary_internal.h>
+#include <dictionary/select.h>
+#include <math.h>
+
+#define ROUNDING (1.05F / 256) /* 2 · 2^-9, with room for the second order and for sums in f32 */
+
+void fathom__whole_close(struct fathom__whole *whole) {
+    if (!whole) return;
+    fathom__product_close(whole->product);
+    fathom_free(whole->encoder);
+    fathom_free(whole->tile_norm);
+    fathom_free(whole->shifted_bias);
+    fathom_free(whole->bias);
+    fathom_free(whole->busy);
+    fathom_free(whole);
+}
+
+static int pack_tile(struct fathom__whole *whole, const fathom_dictionary *dictionary, size_t tile) {
+    const float *rows[FATHOM__TILE_FEATURES];
+    const size_t d = dictionary->info.d_in, stride = dictionary->stride, F = dictionary->info.n_features;
+    size_t n = 0;
+    float longest = 0;
+    for (size_t f = tile * FATHOM__TILE_FEATURES; n < FATHOM__TILE_FEATURES && f < F; f++) {
+        float *row = whole->encoder + f * stride;
+        int status = fathom__gguf_rows_f32(row, dictionary->encoder, (int64_t)f, 1);
+        if (status) return status;
+        for (size_t j = d; j < stride; j++)
+            row[j] = 0;
+        const float squares = fathom__dot(row, row, stride);
+        if (squares > longest) longest = squares;
+        whole->bias[f] = dictionary->encoder_bias[f];
+        whole->shifted_bias[f] = dictionary->encoder_bias[f] - fathom_dictionary_threshold(dictionary, (uint32_t)f);
+        rows[n++] = row;
+    }
+    whole->tile_norm[tile] = sqrtf(longest);
+    return fathom__product_pack(whole->product, 0, tile, rows, n);
+}
+
+static int make_whole(struct fathom__whole **out, const fathom_dictionary *dictionary) {
+    const size_t F = dictionary->info.n_features, padded = F + FATHOM__TILE_FEATURES;
+    struct fathom__whole *whole = NULL;
+    int status = fathom__alloc(&whole, 1, sizeof *whole);
+    if (status) return status;
+    whole->n_lanes = fathom__cores();
+    status = fathom__alloc(&whole->busy, whole->n_lanes, sizeof *whole->busy);
+    if (!status) status = fathom__alloc_aligned(&whole->encoder, F * dictionary->stride, sizeof *whole->encoder);
+    if (!status) status = fathom__alloc(&whole->bias, padded, sizeof *whole->bias);
+    if (!status) status = fathom__alloc(&whole->shifted_bias, padded, sizeof *whole->shifted_bias);
+    if (!status) status = fathom__product_open(&whole->product, FATHOM__PRODUCT_BEST, dictionary->stride, F, whole->n_lanes);
+    if (!status) status = fathom__alloc(&whole->tile_norm, fathom__product_tiles(whole->product), sizeof *whole->tile_norm);
+    for (size_t tile = 0; !status && tile < fathom__product_tiles(whole->product); tile++)
+        status = pack_tile(whole, dictionary, tile);
+    if (status)
+        fathom__whole_close(whole);
+    else
+        *out = whole;
+    return status;
+}
+
+/* The public functions take const dictionaries: what is made late is under a lock and changes no answer. */
+static fathom_dictionary *mutable(const fathom_dictionary *dictionary) {
+    return (fathom_dictionary *)(uintptr_t)dictionary;
+}
+
+int fathom__dictionary_whole(struct fathom__whole **out, fathom_dictionary *dictionary) {
+    int status = 0;
+    pthread_mutex_lock(&dictionary->lock);
+    if (!dictionary->whole) status = make_whole(&dictionary->whole, dictionary);
+    *out = dictionary->whole;
+    pthread_mutex_unlock(&dictionary->lock);
+    return status;
+}
+
+static uint32_t take_lane(fathom_dictionary *dictionary) {
+    struct fathom__whole *whole = dictionary->whole;
+    pthread_mutex_lock(&dictionary->lock);
+    for (;;) {
+        for (uint32_t lane = 0; lane < whole->n_lanes; lane++) {
+            if (whole->busy[lane]) continue;
+            whole->busy[lane] = true;
+            pthread_mutex_unlock(&dictionary->lock);
+            return lane;
+        }
+        pthread_cond_wait(&dictionary->freed, &dictionary->lock);
+    }
+}
+
+static void give_lane(fathom_dictionary *dictionary, uint32_t lane) {
+    pthread_mutex_lock(&dictionary->lock);
+    dictionary->whole->busy[lane] = false;
+    pthread_cond_signal(&dictionary->freed);
+    pthread_mutex_unlock(&dictionary->lock);
+}
+
+/* What one call works with. */
+struct encoding {
+    const fathom_dictionary *dictionary;
+    struct fathom__whole *whole;
+    uint32_t lane;
+    bool topk;
+    float *x;           /* [FATHOM__TILE_ROWS, stride] */
+    uint16_t *x_bf16;
+    float *products;    /* [tiles, FATHOM__TILE_ROWS, FATHOM__TILE_FEATURES] */
+    float *norm;        /* [FATHOM__TILE_ROWS] */
+    bool *covered;
+    uint64_t *keys, *exact;
+};
+
+static int open_encoding(struct encoding *encoding) {
+    const size_t stride = encoding->dictionary->stride, tiles = fathom__product_tiles(encoding->whole->product), width = tiles * FATHOM__TILE_FEATURES;
+    int status = fathom__alloc_aligned(&encoding->x, FATHOM__TILE_ROWS * stride, sizeof *encoding->x);
+    if (!status) status = fathom__alloc_aligned(&encoding->x_bf16, FATHOM__TILE_ROWS * stride, sizeof *encoding->x_bf16);
+    if (!status) status = fathom__alloc_aligned(&encoding->products, FATHOM__TILE_ROWS * width, sizeof *encoding->products);
+    if (!status) status = fathom__alloc(&encoding->norm, FATHOM__TILE_ROWS, sizeof *encoding->norm);
+    if (!status) status = fathom__alloc(&encoding->covered, FATHOM__TILE_ROWS, sizeof *encoding->covered);
+    if (!status) status = fathom__alloc(&encoding->keys, width, sizeof *encoding->keys);
+    if (!status) status = fathom__alloc(&encoding->exact, width, sizeof *encoding->exact);
+    if (!status) memset(encoding->x_bf16, 0, FATHOM__TILE_ROWS * stride * sizeof *encoding->x_bf16);
+    return status;
+}
+
+static void close_encoding(struct encoding *encoding) {
+    fathom_free(encoding->x);
+    fathom_free(encoding->x_bf16);
+    fathom_free(encoding->products);
+    fathom_free(encoding->norm);
+    fathom_free(encoding->covered);
+    fathom_free(encoding->keys);
+    fathom_free(encoding->exact);
+}
+
+static int load_rows(struct encoding *encoding, const float *rows, const int32_t *positions, size_t first, size_t n) {
+    const fathom_dictionary *dictionary = encoding->dictionary;
+    const size_t d = dictionary->info.d_in, stride = dictionary->stride;
+    for (size_t r = 0; r < n; r++) {
+        const float *row = rows + (first + r) * d;
+        float *x = encoding->x + r * stride;
+        encoding->covered[r] = fathom_dictionary_covers(dictionary, row, positions ? positions[first + r] : INT32_MAX);
+        memset(x, 0, stride * sizeof *x);
+        if (encoding->covered[r])
+            for (size_t j = 0; j < d; j++)
+                x[j] = row[j] * dictionary->info.input_scale - dictionary->subtracted[j];
+        const float squares = fathom__dot(x, x, stride);
+        if (!isfinite(squares)) return fathom__fail(FATHOM_ERROR_NUMERIC, "%s: row %zu to encode is not finite", dictionary->info.path, first + r);
+        encoding->norm[r] = sqrtf(squares);
+        fathom__row_to_bf16(encoding->x_bf16 + r * stride, x, stride);
+    }
+    return 0;
+}
+
+static float exact_value(const struct encoding *encoding, size_t r, uint32_t feature) {
+    const size_t stride = encoding->dictionary->stride;
+    return fathom__dot(encoding->x + r * stride, encoding->whole->encoder + feature * stride, stride) + encoding->whole->bias[feature];
+}
+
+static const float *tile_row(const struct encoding *encoding, size_t tile, size_t r) {
+    return encoding->products + (tile * FATHOM__TILE_ROWS + r) * FATHOM__TILE_FEATURES;
+}
+
+static size_t tile_width(const struct encoding *encoding, size_t tile) {
+    const size_t left = encoding->dictionary->info.n_features - tile * FATHOM__TILE_FEATURES;
+    return left < FATHOM__TILE_FEATURES ? left : FATHOM__TILE_FEATURES;
+}
+
+/* All features whose product lies above `floor` less the rounding's bound (times `bounds`), exactly computed, of which those above their own least value stay. */
+static size_t gather(struct encoding *encoding, size_t r, const float *bias, float floor, float bounds, const float *threshold) {
+    const struct fathom__whole *whole = encoding->whole;
+    size_t n = 0, kept = 0;
+    for (size_t tile = 0; tile < fathom__product_tiles(whole->product); tile++) {
+        const float margin = bounds * ROUNDING * encoding->norm[r] * whole->tile_norm[tile];
+        const uint32_t first = (uint32_t)(tile * FATHOM__TILE_FEATURES);
+        fathom__offer_above(encoding->keys, &n, floor - margin, tile_row(encoding, tile, r), bias + first, first, tile_width(encoding, tile));
+    }
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t feature = fathom__key_feature(encoding->keys[i]);
+        const float value = exact_value(encoding, r, feature), least = threshold ? threshold[feature] : 0;
+        if (value > least) encoding->exact[kept++] = fathom__key(value, feature);
+    }
+    return kept;
+}
+
+/* The k largest: the k-th largest product bounds the k-th largest value from below, up to the rounding of both. */
+static size_t gather_topk(struct encoding *encoding, size_t r) {
+    const struct fathom__whole *whole = encoding->whole;
+    const uint32_t k = encoding->dictionary->info.k;
+    struct fathom__candidates candidates = {encoding->keys, 0, 0};
+    float longest = 0;
+    for (size_t tile = 0; tile < fathom__product_tiles(whole->product); tile++) {
+        const uint32_t first = (uint32_t)(tile * FATHOM__TILE_FEATURES);
+        fathom__offer(&candidates, k, tile_row(encoding, tile, r), whole->bias + first, first, tile_width(encoding, tile));
+        if (whole->tile_norm[tile] > longest) longest = whole->tile_norm[tile];
+    }
+    fathom__settle(&candidates, k);
+    const float floor = candidates.n < k ? 0 : candidates.floor - ROUNDING * encoding->norm[r] * longest;
+    size_t n = gather(encoding, r, whole->bias, floor, 1, NULL);
+    if (n > k) {
+        fathom__select_keys(encoding->exact, n, k);
+        n = k;
+    }
+    return n;
+}
+
+static int append(struct fathom_sparse *out, const uint64_t *keys, size_t n) {
+    const size_t at = out->offsets[out->n_rows];
+    size_t capacity = out->capacity;
+    int status = fathom__grow(&out->features, &capacity, at + n, sizeof *out->features);
+    if (!status && capacity != out->capacity) {
+        size_t values = out->capacity;
+        status = fathom__grow(&out->values, &values, capacity, sizeof *out->values);
+    }
+    if (status) return status;
+    out->capacity = capacity;
+    for (size_t i = 0; i < n; i++) {
+        out->features[at + i] = fathom__key_feature(keys[i]);
+        out->values[at + i] = fathom__key_value(keys[i]);
+    }
+    out->offsets[++out->n_rows] = at + n;
+    return 0;
+}
+
+static int encode_block(struct fathom_sparse *out, struct encoding *encoding, const float *rows, const int32_t *positions, size_t first, size_t n) {
+    int status = load_rows(encoding, rows, positions, first, n);
+    for (size_t tile = 0; !status && tile < fathom__product_tiles(encoding->whole->product); tile++)
+        status = fathom__product_run(encoding->products + tile * FATHOM__TILE_ROWS * FATHOM__TILE_FEATURES, encoding->whole->product, encoding->lane, tile, encoding->x_bf16, n);
+    for (size_t r = 0; r < n && !status; r++) {
+        size_t active = 0;
+        if (encoding->covered[r]) active = encoding->topk ? gather_topk(encoding, r) : gather(encoding, r, encoding->whole->shifted_bias, 0, 1, encoding->dictionary->threshold);
+        fathom__sort_by_feature(encoding->exact, active);
+        status = append(out, encoding->exact, active);
+    }
+    return status;
+}
+
+int fathom_dictionary_encode(struct fathom_sparse *out, const fathom_dictionary *dictionary, const float *rows, const int32_t *positions, size_t n_rows, enum fathom_encode_mode mode) {
+    struct encoding encoding = {.dictionary = dictionary};
+    const bool has_threshold = dictionary->info.has_threshold;
+    encoding.topk = dictionary->kind == FATHOM__KIND_TOPK && (mode == FATHOM_ENCODE_TRAIN || !has_threshold);
+    int status = fathom__dictionary_whole(&encoding.whole, mutable(dictionary));
+    if (status) return status;
+    out->n_rows = 0;
+    status = fathom__grow(&out->offsets, &out->row_capacity, n_rows + 1, sizeof *out->offsets);
+    if (!status) out->offsets[0] = 0;
+    if (!status) status = open_encoding(&encoding);
+    if (!status) {
+        encoding.lane = take_lane(mutable(dictionary));
+        for (size_t first = 0; first < n_rows && !status; first += FATHOM__TILE_ROWS)
+            status = encode_block(out, &encoding, rows, positions, first, n_rows - first < FATHOM__TILE_ROWS ? n_rows - first : FATHOM__TILE_ROWS);
+        give_lane(mutable(dictionary), encoding.lane);
+    }
+    close_encoding(&encoding);
+    return status;
+}
+
+void fathom_sparse_free(struct fathom_sparse *sparse) {
+    fathom_free(sparse->offsets);
+    fathom_free(sparse->features);
+    fathom_free(sparse->values);
+    *sparse = (struct fathom_sparse)FATHOM_SPARSE_INIT;
+}

@@ -1,0 +1,91 @@
+/* Reading a few features without the rest of the encoder, and writing features back as rows. */
+#include <base/error.h>
+#include <base/memory.h>
+#include <dictionary/dictionary_internal.h>
+#include <math.h>
+
+static int load_encoder(float *out, const fathom_dictionary *dictionary, uint32_t feature) {
+    float bias;
+    memset(out, 0, dictionary->stride * sizeof *out);
+    return fathom_dictionary_encoder_row(out, &bias, dictionary, feature);
+}
+
+int fathom_dictionary_read(float *out, const fathom_dictionary *dictionary, const uint32_t *features, size_t n_features, const float *rows, const int32_t *positions, size_t n_rows) {
+    const struct fathom_dictionary_info *info = &dictionary->info;
+    const size_t stride = dictionary->stride, d = info->d_in;
+    float *encoder = NULL, *x = NULL;
+    if (!info->has_threshold) return fathom__fail(FATHOM_ERROR_UNSUPPORTED, "%s: has no threshold, so that single features cannot be read; encode with the whole encoder", info->path);
+    int status = fathom__alloc_aligned(&encoder, n_features * stride, sizeof *encoder);
+    if (!status) status = fathom__alloc_aligned(&x, stride, sizeof *x);
+    for (size_t i = 0; i < n_features && !status; i++)
+        status = load_encoder(encoder + i * stride, dictionary, features[i]);
+    if (status) goto done;
+    memset(x, 0, stride * sizeof *x);
+    for (size_t r = 0; r < n_rows; r++) {
+        const float *row = rows + r * d;
+        float *values = out + r * n_features;
+        memset(values, 0, n_features * sizeof *values);
+        if (!fathom_dictionary_covers(dictionary, row, positions ? positions[r] : INT32_MAX)) continue;
+        for (size_t j = 0; j < d; j++)
+            x[j] = row[j] * info->input_scale - dictionary->subtracted[j];
+        for (size_t i = 0; i < n_features; i++) {
+            const float value = fathom__dot(x, encoder + i * stride, stride) + dictionary->encoder_bias[features[i]];
+            if (!isfinite(value)) {
+                status = fathom__fail(FATHOM_ERROR_NUMERIC, "%s: row %zu to read is not finite", info->path, r);
+                goto done;
+            }
+            if (value > fathom_dictionary_threshold(dictionary, features[i])) values[i] = value;
+        }
+    }
+done:
+    fathom_free(encoder);
+    fathom_free(x);
+    return status;
+}
+
+/* The decoder as f32, made once many rows are asked for. */
+static int whole_decoder(const float **out, const fathom_dictionary *dictionary) {
+    fathom_dictionary *own = (fathom_dictionary *)(uintptr_t)dictionary; /* made late, under the lock; no answer changes */
+    int status = 0;
+    pthread_mutex_lock(&own->lock);
+    if (!own->whole_decoder) {
+        float *rows = NULL;
+        status = fathom__alloc_aligned(&rows, (size_t)own->info.n_features * own->info.d_out, sizeof *rows);
+        if (!status) status = fathom__gguf_rows_f32(rows, own->decoder, 0, own->info.n_features);
+        if (status)
+            fathom_free(rows);
+        else
+            own->whole_decoder = rows;
+    }
+    *out = own->whole_decoder;
+    pthread_mutex_unlock(&own->lock);
+    return status;
+}
+
+int fathom_dictionary_decode(float *out, const fathom_dictionary *dictionary, const struct fathom_sparse *sparse) {
+    enum { FEW_PART = 8 }; /* below this part of the features, single rows are dequantised as they come */
+    const struct fathom_dictionary_info *info = &dictionary->info;
+    const size_t d = info->d_out;
+    const float *whole = NULL;
+    float *row = NULL;
+    int status = 0;
+    if (sparse->n_rows == 0) return 0;
+    for (size_t i = 0; i < sparse->offsets[sparse->n_rows]; i++)
+        if (sparse->features[i] >= info->n_features) return fathom__fail(FATHOM_ERROR_NOT_FOUND, "%s: there is no feature %u; they are numbered 0 to %u", info->path, sparse->features[i], info->n_features - 1);
+    if (sparse->offsets[sparse->n_rows] > info->n_features / FEW_PART) status = whole_decoder(&whole, dictionary);
+    if (!status) status = fathom__alloc_aligned(&row, d, sizeof *row);
+    for (size_t r = 0; r < sparse->n_rows && !status; r++) {
+        float *y = out + r * d;
+        memcpy(y, dictionary->decoder_bias, d * sizeof *y);
+        for (size_t i = sparse->offsets[r]; i < sparse->offsets[r + 1] && !status; i++) {
+            const float *direction = whole ? whole + sparse->features[i] * d : row;
+            if (!whole) status = fathom__gguf_rows_f32(row, dictionary->decoder, sparse->features[i], 1);
+            for (size_t j = 0; j < d; j++)
+                y[j] += sparse->values[i] * direction[j];
+        }
+        for (size_t j = 0; j < d; j++)
+            y[j] /= info->input_scale;
+    }
+    fathom_free(row);
+    return status;
+}
