@@ -1,0 +1,10 @@
+/* The tables, and how a file comes from one version to the next. */
+#ifndef FATHOM_CATALOGUE_SCHEMA_H
+#define FATHOM_CATALOGUE_SCHEMA_H
+
+#include "catalogue/store.h"
+
+/* Brings a file of an older version (0: an empty file) to FATHOM__STORE_VERSION in one transaction. */
+int fathom__schema_migrate(const struct fathom__store *store, int version);
+
+#endif

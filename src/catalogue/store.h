@@ -1,0 +1,45 @@
+/* The SQLite file: opening it with every check, and SQLite's errors as ours. */
+#ifndef FATHOM_CATALOGUE_STORE_H
+#define FATHOM_CATALOGUE_STORE_H
+
+#include <fathom/dictionary.h>
+#include <sqlite3.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define FATHOM__STORE_APPLICATION 0x4661746d /* "Fatm", in SQLite's header */
+#define FATHOM__STORE_VERSION 1
+#define FATHOM__DICTIONARY_HASH_SIZE 33
+
+struct fathom__store {
+    sqlite3 *database;
+    char *path;
+};
+
+enum fathom__store_mode {
+    FATHOM__STORE_READ,
+    FATHOM__STORE_WRITE, /* an existing catalogue */
+    FATHOM__STORE_CREATE /* made when missing or empty */
+};
+
+/* Errors: IO, FORMAT, UNSUPPORTED (a newer version), LIMIT (locked), MEMORY. */
+int fathom__store_open(struct fathom__store *out, const char *path, enum fathom__store_mode mode);
+void fathom__store_close(struct fathom__store *store); /* rolls back what was not committed */
+
+/* The status and message of a failed call: `code` is SQLite's. */
+int fathom__store_fail(const struct fathom__store *store, int code, const char *doing);
+int fathom__store_run(const struct fathom__store *store, const char *sql);
+int fathom__store_prepare(sqlite3_stmt **out, const struct fathom__store *store, const char *sql);
+/* One step: *row tells whether there is a row to read. */
+int fathom__store_step(bool *row, const struct fathom__store *store, sqlite3_stmt *statement);
+/* A step that gives no row, then reset for the next bindings. */
+int fathom__store_do(const struct fathom__store *store, sqlite3_stmt *statement);
+/* A damaged value in a row: FORMAT, naming the file. */
+int fathom__store_damaged(const struct fathom__store *store, const char *what);
+
+/* What tells one dictionary from another: the XXH3-128 of its file. */
+int fathom__dictionary_hash(char out[FATHOM__DICTIONARY_HASH_SIZE], const fathom_dictionary *dictionary);
+/* The row of a dictionary. Errors: NOT_FOUND (lists those that are there), MISMATCH (the file is of another model). */
+int fathom__store_dictionary(int64_t *id, const struct fathom__store *store, const fathom_dictionary *dictionary);
+
+#endif
