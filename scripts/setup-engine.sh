@@ -12,7 +12,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/fathom
 tools=${FATHOM_ENGINE_TOOLS:-OFF}
 # What the binary depends on names the folder: the machine's instruction set, the compiler and the recipe.
-key=$( { grep -m1 '^flags' /proc/cpuinfo 2>/dev/null || uname -mpv; ${CXX:-c++} -dumpfullversion; cat "$root/cmake/engine/CMakeLists.txt"; echo "$tools ${LLAMA_SOURCE_DIR:-}"; } | cksum | cut -d' ' -f1)
+key=$( { grep -m1 '^flags' /proc/cpuinfo 2>/dev/null || uname -mpv; ${CXX:-c++} -dumpfullversion; cat "$root"/cmake/engine/*; echo "$tools ${LLAMA_SOURCE_DIR:-}"; } | cksum | cut -d' ' -f1)
 prefix=$cache/engine/$engine_version-$(uname -m)-$key
 
 if [ ! -f "$prefix/complete" ]; then
