@@ -1,8 +1,9 @@
 #include "cli.h"
 
-extern const struct cli_command cli_command_bench_train, cli_command_completion, cli_command_man;
+extern const struct cli_command cli_command_bench_harvest, cli_command_bench_train, cli_command_completion, cli_command_man;
 
 const struct cli_command *const cli_commands[] = {
+    &cli_command_bench_harvest,
     &cli_command_bench_train,
     &cli_command_completion,
     &cli_command_man,
