@@ -322,6 +322,10 @@ const char *fathom__wordnet_name(size_t *length, const fathom__wordnet *wordnet,
     return (const char *)wordnet->data.bytes + wordnet->synsets[synset].name;
 }
 
+uint32_t fathom__wordnet_offset(const fathom__wordnet *wordnet, uint32_t synset) {
+    return wordnet->synsets[synset].offset;
+}
+
 bool fathom__wordnet_is_name(const fathom__wordnet *wordnet, uint32_t synset) {
     const char first = *((const char *)wordnet->data.bytes + wordnet->synsets[synset].name);
     return first >= 'A' && first <= 'Z';

@@ -35,6 +35,8 @@ unsigned fathom__wordnet_words_from(const fathom__wordnet *wordnet, const char *
 
 /* The first word of a synset, as written in the database ("Golden_Gate_Bridge"); not zero-terminated. */
 const char *fathom__wordnet_name(size_t *length, const fathom__wordnet *wordnet, uint32_t synset);
+/* Where the synset stands in data.noun, which is how other programs name it. */
+uint32_t fathom__wordnet_offset(const fathom__wordnet *wordnet, uint32_t synset);
 /* Whether it is a name: its first word is written with a capital. */
 bool fathom__wordnet_is_name(const fathom__wordnet *wordnet, uint32_t synset);
 /* The synset itself and all above it (hypernyms and instance hypernyms), each once, in ascending order; at most

@@ -1,0 +1,188 @@
+/* Rules as people read them, and as JSON. */
+#include "base/error.h"
+#include "base/json.h"
+#include "base/utf8.h"
+#include "catalogue/rule.h"
+
+#include <string.h>
+#include <strings.h>
+
+enum { SHOWN_IDS = 4 };
+
+struct flag_name {
+    uint8_t flag;
+    const char *text, *json;
+};
+
+static const struct flag_name flag_names[] = {
+    {FATHOM__CAPITAL, "capitalised words", "capital"},
+    {FATHOM__ALL_CAPITALS, "words in capitals", "all-capitals"},
+    {FATHOM__NUMBER, "numbers", "number"},
+    {FATHOM__YEAR, "years", "year"},
+    {FATHOM__LINE_BREAK, "line breaks", "line-break"},
+    {FATHOM__PUNCTUATION, "punctuation", "punctuation"},
+    {FATHOM__WORD_FIRST, "beginnings of words", "word-first"},
+    {FATHOM__WORD_LAST, "ends of words", "word-last"},
+};
+
+static const struct flag_name *name_of(uint8_t flag) {
+    for (size_t i = 0; i + 1 < sizeof flag_names / sizeof *flag_names; i++)
+        if (flag_names[i].flag == flag) return &flag_names[i];
+    return &flag_names[sizeof flag_names / sizeof *flag_names - 1];
+}
+
+/* The class's name; its plural when the corpus uses it, for "music" has none. */
+static void class_name(char *out, size_t size, const struct fathom__stream *stream, uint32_t synset) {
+    size_t length;
+    uint32_t word;
+    const char *name = fathom__wordnet_name(&length, stream->wordnet, synset);
+    fathom__wordnet_plural(out, size, stream->wordnet, name, length);
+    const char *last = strrchr(out, ' ');
+    last = last ? last + 1 : out;
+    if (fathom__intern_find(&word, &stream->word_table, last, strlen(last)) && stream->word_counts[word]) return;
+    if (length >= size) length = size - 1;
+    for (size_t i = 0; i < length; i++)
+        out[i] = name[i] == '_' ? ' ' : name[i];
+    out[length] = 0;
+}
+
+/* A token's bytes as shown: without the blank before a word, line breaks and tabs by their escapes. */
+static int token_text(struct fathom__buffer *out, const struct fathom__stream *stream, uint32_t token) {
+    const char *bytes = stream->vocabulary->bytes[token];
+    size_t length = stream->vocabulary->lengths[token];
+    char *clean = NULL;
+    while (length > 1 && *bytes == ' ') {
+        bytes++;
+        length--;
+    }
+    int status = fathom__utf8_clean(&clean, bytes, length);
+    for (const char *c = clean; !status && *c; c++)
+        status = *c == '\n'   ? fathom__buffer_text(out, "\\n")
+                 : *c == '\r' ? fathom__buffer_text(out, "\\r")
+                 : *c == '\t' ? fathom__buffer_text(out, "\\t")
+                              : fathom__buffer_append(out, c, 1);
+    fathom_free(clean);
+    return status;
+}
+
+static int id_text(struct fathom__buffer *out, const struct fathom__condition *condition,
+                   const struct fathom__stream *stream, uint32_t i) {
+    if (condition->kind == FATHOM__TOKENS) return token_text(out, stream, condition->ids[i]);
+    return fathom__buffer_text(out, fathom__stream_word(stream, condition->ids[i]));
+}
+
+/* ‘a’, ‘b’ and ‘c’; tokens that look alike are shown once. */
+static int list_text(struct fathom__buffer *out, const struct fathom__condition *condition,
+                     const struct fathom__stream *stream) {
+    struct fathom__buffer names[FATHOM__RULE_IDS];
+    uint32_t n = 0;
+    int status = FATHOM_OK;
+    for (uint32_t i = 0; !status && i < condition->n_ids; i++) {
+        names[n] = (struct fathom__buffer)FATHOM__BUFFER_INIT(1024);
+        status = id_text(&names[n], condition, stream, i);
+        bool seen = false;
+        for (uint32_t j = 0; !status && j < n; j++)
+            seen |= names[j].length == names[n].length &&
+                    strncasecmp(names[j].bytes ? names[j].bytes : "", names[n].bytes ? names[n].bytes : "",
+                                names[n].length) == 0;
+        if (seen)
+            fathom__buffer_free(&names[n]);
+        else
+            n++;
+    }
+    const uint32_t shown = n < SHOWN_IDS ? n : SHOWN_IDS;
+    for (uint32_t i = 0; !status && i < shown; i++)
+        status = fathom__buffer_format(out, "%s‘%s’",
+                                       !i           ? ""
+                                       : i + 1 == n ? " and "
+                                                    : ", ",
+                                       names[i].bytes ? names[i].bytes : "");
+    if (!status && n > shown) status = fathom__buffer_text(out, ", …");
+    for (uint32_t i = 0; i < n; i++)
+        fathom__buffer_free(&names[i]);
+    return status;
+}
+
+static int condition_text(struct fathom__buffer *out, const struct fathom__condition *condition,
+                          const struct fathom__stream *stream) {
+    static const char *const places[FATHOM__PLACES] = {"", "after ", "before ", "about "};
+    char name[128];
+    int status = fathom__buffer_text(out, places[condition->place]);
+    if (status) return status;
+    switch (condition->kind) {
+    case FATHOM__CLASS: class_name(name, sizeof name, stream, condition->synset); return fathom__buffer_text(out, name);
+    case FATHOM__FLAG: return fathom__buffer_text(out, name_of(condition->flag)->text);
+    case FATHOM__SUFFIX: return fathom__buffer_format(out, "words ending in ‘-%s’", condition->affix);
+    case FATHOM__PREFIX: return fathom__buffer_format(out, "words beginning with ‘%s-’", condition->affix);
+    case FATHOM__TOKENS:
+        if (condition->place == FATHOM__HERE && condition->n_ids == 1 &&
+            (status = fathom__buffer_text(out, "the token ")))
+            return status;
+        return list_text(out, condition, stream);
+    default: return list_text(out, condition, stream);
+    }
+}
+
+static bool is_word_edge(const struct fathom__condition *condition) {
+    return condition->kind == FATHOM__FLAG &&
+           (condition->flag == FATHOM__WORD_FIRST || condition->flag == FATHOM__WORD_LAST);
+}
+
+int fathom__rule_text(struct fathom__buffer *out, const struct fathom__rule *rule,
+                      const struct fathom__stream *stream) {
+    int status = FATHOM_OK;
+    bool first = true;
+    for (unsigned i = 0; !status && i < rule->n; i++) {
+        if (rule->n > 1 && is_word_edge(&rule->conditions[i]))
+            continue; /* says which token of the word, not which words */
+        if (!first) status = fathom__buffer_text(out, rule->conditions[i].place == FATHOM__HERE ? ", " : " ");
+        if (!status) status = condition_text(out, &rule->conditions[i], stream);
+        first = false;
+    }
+    return status;
+}
+
+static json_t *condition_json(const struct fathom__condition *condition, const struct fathom__stream *stream) {
+    static const char *const places[FATHOM__PLACES] = {"here", "before", "after", "near"};
+    static const char *const kinds[] = {"tokens", "words", "class", "shape", "suffix", "prefix"};
+    json_t *object = json_object();
+    json_object_set_new(object, "place", json_string(places[condition->place]));
+    json_object_set_new(object, "kind", json_string(kinds[condition->kind]));
+    if (condition->kind == FATHOM__TOKENS || condition->kind == FATHOM__WORDS) {
+        json_t *list = json_array();
+        for (uint32_t i = 0; i < condition->n_ids; i++) {
+            const bool token = condition->kind == FATHOM__TOKENS;
+            const char *bytes =
+                token ? stream->vocabulary->bytes[condition->ids[i]] : fathom__stream_word(stream, condition->ids[i]);
+            const size_t length = token ? stream->vocabulary->lengths[condition->ids[i]] : strlen(bytes);
+            json_t *item = json_object();
+            if (token) json_object_set_new(item, "token", json_integer(condition->ids[i]));
+            json_object_set_new(item, "text", fathom__json_string(bytes, length));
+            json_array_append_new(list, item);
+        }
+        json_object_set_new(object, "any", list);
+    } else if (condition->kind == FATHOM__CLASS) {
+        size_t length;
+        const char *name = fathom__wordnet_name(&length, stream->wordnet, condition->synset);
+        json_object_set_new(object, "class", fathom__json_string(name, length));
+        json_object_set_new(object, "synset", json_integer(fathom__wordnet_offset(stream->wordnet, condition->synset)));
+    } else if (condition->kind == FATHOM__FLAG) {
+        json_object_set_new(object, "shape", json_string(name_of(condition->flag)->json));
+    } else {
+        json_object_set_new(object, "affix", fathom__json_string(condition->affix, strlen(condition->affix)));
+    }
+    return object;
+}
+
+int fathom__rule_json(json_t **out, const struct fathom__rule *rule, const struct fathom__stream *stream) {
+    json_t *object = json_object(), *all = json_array();
+    for (unsigned i = 0; i < rule->n; i++)
+        json_array_append_new(all, condition_json(&rule->conditions[i], stream));
+    json_object_set_new(object, "all", all);
+    if (!object || json_array_size(all) != rule->n) {
+        json_decref(object);
+        return fathom__fail_memory(0);
+    }
+    *out = object;
+    return FATHOM_OK;
+}
