@@ -127,15 +127,47 @@ static int describe(fathom_model *model) {
     return FATHOM_OK;
 }
 
+/* Everything that can be found out about the files before the engine, which aborts on what it does not expect, sees them. */
+static int check(const fathom_model *model, const struct fathom_model_options *options) {
+    const struct fathom__model_shape *shape = &model->shape;
+    bool try_first = shape->architecture == FATHOM__ARCH_OTHER;
+    if (!try_first) {
+        int status = fathom__model_check_vocabulary(&try_first, &model->files);
+        if (status == FATHOM_OK) status = fathom__model_check_tensors(&model->files, shape);
+        if (status != FATHOM_OK) return status;
+    }
+    return try_first && !options->trust_architecture ? fathom__model_trial(&model->files) : FATHOM_OK;
+}
+
+/* What the engine's own defaults made of the vocabulary: tokenising would abort. */
+static int check_loaded_vocabulary(const fathom_model *model) {
+    if (llama_vocab_type(model->vocab) == LLAMA_VOCAB_TYPE_NONE) {
+        return fathom__fail(FATHOM_ERROR_FORMAT, "%s: the model has no vocabulary", model->path);
+    }
+    if (llama_vocab_get_add_bos(model->vocab) && llama_vocab_bos(model->vocab) == LLAMA_TOKEN_NULL) {
+        return fathom__fail(FATHOM_ERROR_FORMAT,
+                            "%s: the tokenizer adds a bos token, but key tokenizer.ggml.bos_token_id is missing",
+                            model->path);
+    }
+    if (llama_vocab_get_add_eos(model->vocab) && llama_vocab_eos(model->vocab) == LLAMA_TOKEN_NULL) {
+        return fathom__fail(FATHOM_ERROR_FORMAT,
+                            "%s: the tokenizer adds an eos token, but key tokenizer.ggml.eos_token_id is missing",
+                            model->path);
+    }
+    return FATHOM_OK;
+}
+
 static int open_path(fathom_model *model, const struct fathom_model_options *options) {
     int status = fathom__model_files_open(&model->files, model->path);
     if (status == FATHOM_OK) status = fathom__model_read_shape(&model->shape, &model->files);
+    if (status == FATHOM_OK) status = check(model, options);
     if (status == FATHOM_OK) status = measure_files(model);
-    if (status != FATHOM_OK) return status;
-    status = load(model, options);
+    if (status == FATHOM_OK) status = load(model, options);
     if (status != FATHOM_OK) return status;
     model->vocab = llama_model_get_vocab(model->engine);
-    status = describe(model);
+    status = check_loaded_vocabulary(model);
+    if (status == FATHOM_OK) status = describe(model);
+    if (status == FATHOM_OK) status = fathom__model_load_adapters(model, options->adapters, options->n_adapters);
     if (status == FATHOM_OK) status = fathom__model_read_tokens(model);
     if (status == FATHOM_OK) status = fathom__model_identify(model);
     return status;
