@@ -1,0 +1,32 @@
+/* Texts through a model, several in one batch, as rows at hook points. */
+#ifndef FATHOM_DETECT_READ_H
+#define FATHOM_DETECT_READ_H
+
+#include <fathom/detect.h>
+
+/* Rows longer than this many times the median of their kind say more about the model's bookkeeping than about the text. */
+#define FATHOM__OUTLIER_RATIO 10.0f
+
+/* A text, or a window of one that is longer than a window holds. Everything is borrowed during the callback. */
+struct fathom__piece {
+    size_t text;     /* its number */
+    size_t first;    /* index of the piece's first token in the text */
+    size_t n_tokens; /* 0 for an empty text */
+    bool last;       /* no further piece of this text follows */
+    const int32_t *tokens;
+    const int32_t *positions; /* from 0 in every piece */
+    const float *const *rows; /* [hooks] of f32 [n_tokens, width] */
+    const size_t *widths;     /* [hooks] */
+};
+typedef int (*fathom__piece_fn)(const struct fathom__piece *piece, void *payload);
+
+/* Delivers every text in order. Errors: those of models and sessions, with the text's number; what fn returns. */
+int fathom__read_texts(const fathom_model *model, const struct fathom_texts *texts, const struct fathom_hook *hooks,
+                       size_t n_hooks, fathom__piece_fn fn, void *payload);
+
+double fathom__norm(const float *row, size_t width);
+
+/* The median of n values, which are reordered; 0 when there are none. */
+float fathom__median(float *values, size_t n);
+
+#endif
