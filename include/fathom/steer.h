@@ -54,7 +54,7 @@ FATHOM_API int fathom_direction_open(struct fathom_direction *out, const fathom_
 /* Writes it as tensor "direction" f32 [layers, width], with hook points, layers and model identity as metadata. */
 FATHOM_API int fathom_direction_write(const struct fathom_direction *direction, const fathom_model *model, const char *path);
 
-/* The control: random unit vectors at the same layers with the same norms. */
+/* The control: one random unit vector at the same layers with the same norms. */
 FATHOM_API int fathom_direction_random(struct fathom_direction *out, const struct fathom_direction *like, uint64_t seed);
 
 /* Plans --------------------------------------------------------------------------------------------------- */

@@ -1,0 +1,297 @@
+#include "steer/asker.h"
+#include "base/error.h"
+#include "base/memory.h"
+#include "steer/answer.h"
+#include "steer/concept.h"
+#include "steer/fluency.h"
+#include <math.h>
+#include <string.h>
+
+enum { DEFAULT_NEW = 48, MOST_TOKENS = 4096, REPETITION_SIZE = 4 };
+
+/* A token may lose this many nats before the likelihood's share of fluency falls to 1 / e. */
+static const double likelihood_scale = 2.0;
+
+struct prompt {
+    int32_t *tokens;
+    size_t n;
+};
+
+struct fathom__asker {
+    const fathom_model *model;
+    const struct fathom_steer_asking *asking;
+    const fathom_concept *concept;
+    struct prompt *prompts; /* [questions] */
+    uint32_t n_seeds, max_new;
+    fathom_session *steered, *plain;
+};
+
+void fathom__asker_close(fathom__asker *asker) {
+    if (asker == NULL) {
+        return;
+    }
+    if (asker->steered != NULL) {
+        fathom_session_close(asker->steered);
+    }
+    if (asker->plain != NULL) {
+        fathom_session_close(asker->plain);
+    }
+    for (size_t q = 0; q < asker->asking->n_questions && asker->prompts != NULL; q++) {
+        fathom_free(asker->prompts[q].tokens);
+    }
+    fathom_free(asker->prompts);
+    fathom_free(asker);
+}
+
+static int open_sessions(fathom__asker *asker) {
+    struct fathom_session_options options = FATHOM_SESSION_OPTIONS_INIT;
+    size_t longest = 0;
+    for (size_t q = 0; q < asker->asking->n_questions; q++) {
+        longest = asker->prompts[q].n > longest ? asker->prompts[q].n : longest;
+    }
+    if (longest + asker->max_new > MOST_TOKENS) {
+        return fathom__fail(FATHOM_ERROR_LIMIT, "a prompt of %zu tokens with an answer of %u is longer than %d",
+                            longest, asker->max_new, MOST_TOKENS);
+    }
+    /* Prompt and answer fit one decode, so that their probabilities come out of one graph. */
+    options.n_context = options.n_batch = (uint32_t)longest + asker->max_new;
+    int status = fathom_session_open(&asker->steered, asker->model, &options);
+    return status == FATHOM_OK ? fathom_session_open(&asker->plain, asker->model, &options) : status;
+}
+
+int fathom__asker_open(fathom__asker **out, const fathom_model *model, const struct fathom_steer_asking *asking,
+                       const fathom_concept *concept) {
+    fathom__asker *asker = NULL;
+    if (asking->n_questions < 2) {
+        return fathom__fail(FATHOM_ERROR_ARGUMENT, "at least two questions are needed: relevance compares them");
+    }
+    int status = fathom__alloc(&asker, 1, sizeof *asker);
+    if (status != FATHOM_OK) {
+        return status;
+    }
+    asker->model = model;
+    asker->asking = asking;
+    asker->concept = concept;
+    asker->n_seeds = asking->n_seeds ? asking->n_seeds : 1;
+    asker->max_new = asking->max_new ? asking->max_new : DEFAULT_NEW;
+    status = fathom__alloc(&asker->prompts, asking->n_questions, sizeof *asker->prompts);
+    for (size_t q = 0; q < asking->n_questions && status == FATHOM_OK; q++) {
+        status = fathom_prompt_tokens(&asker->prompts[q].tokens, &asker->prompts[q].n, model, &asking->style,
+                                      asking->questions[q]);
+    }
+    if (status == FATHOM_OK) {
+        status = open_sessions(asker);
+    }
+    if (status != FATHOM_OK) {
+        fathom__asker_close(asker);
+        return status;
+    }
+    *out = asker;
+    return FATHOM_OK;
+}
+
+static double log_softmax(const float *logits, size_t n, int32_t token) {
+    float highest = logits[0];
+    double sum = 0;
+    for (size_t i = 1; i < n; i++) {
+        highest = fmaxf(highest, logits[i]);
+    }
+    for (size_t i = 0; i < n; i++) {
+        sum += exp((double)logits[i] - highest);
+    }
+    return (double)logits[token] - highest - log(sum);
+}
+
+int fathom__answer_probability(double *log_probability, double *concept_mass, fathom_session *session,
+                               const int32_t *prompt, size_t n_prompt, const int32_t *answer, size_t n_answer,
+                               const fathom_concept *concept) {
+    size_t n_vocab = fathom_model_describe(fathom_session_model(session))->n_vocab;
+    struct fathom_row *rows = NULL;
+    double sum = 0;
+    double mass = 0;
+    int status = fathom__alloc(&rows, n_prompt + n_answer, sizeof *rows);
+    if (status != FATHOM_OK) {
+        return status;
+    }
+    /* The row before a token predicts it; the answer's last token predicts nothing that is asked for. */
+    size_t n_rows = n_prompt + n_answer - 1;
+    for (size_t i = 0; i < n_rows; i++) {
+        rows[i] =
+            (struct fathom_row){i < n_prompt ? prompt[i] : answer[i - n_prompt], (int32_t)i, 0, i + 1 >= n_prompt};
+    }
+    fathom_session_forget(session, -1, 0);
+    status = fathom_session_decode(session, rows, n_rows);
+    for (size_t i = 0; i < n_answer && status == FATHOM_OK; i++) {
+        const float *logits = fathom_session_logits(session, n_prompt - 1 + i);
+        if (logits == NULL) {
+            status = fathom__fail(FATHOM_ERROR_ENGINE, "row %zu has no logits", n_prompt - 1 + i);
+            break;
+        }
+        sum += log_softmax(logits, n_vocab, answer[i]);
+        if (concept != NULL) {
+            mass += fathom__concept_log_mass(concept, logits, n_vocab);
+        }
+    }
+    if (status == FATHOM_OK) {
+        *log_probability = sum;
+        if (concept_mass != NULL) {
+            *concept_mass = mass / (double)n_answer;
+        }
+    }
+    fathom_free(rows);
+    return status;
+}
+
+/* Sums over answers on the way to a score. */
+struct sums {
+    size_t n, n_words, n_mentions, n_mentioning;
+    size_t n_measured; /* answers with a token in them */
+    double repetition, distinct_1, distinct_2, log_probability, relevance, concept;
+};
+
+/* Likelihood and relevance of an answer in the plain model. */
+static int measure_plain(struct sums *sums, fathom__asker *asker, size_t question,
+                         const struct fathom__answer *answer) {
+    size_t n_questions = asker->asking->n_questions;
+    double own = 0;
+    double others = 0;
+    for (size_t q = 0; q < n_questions; q++) {
+        double sum = 0;
+        int status = fathom__answer_probability(&sum, NULL, asker->plain, asker->prompts[q].tokens, asker->prompts[q].n,
+                                                answer->tokens, answer->n, NULL);
+        if (status != FATHOM_OK) {
+            return status;
+        }
+        *(q == question ? &own : &others) += sum / (double)answer->n;
+    }
+    sums->log_probability += own;
+    sums->relevance += own - others / (double)(n_questions - 1);
+    return FATHOM_OK;
+}
+
+static int measure(struct sums *sums, fathom__asker *asker, size_t question, const struct fathom__answer *answer) {
+    const struct prompt *prompt = &asker->prompts[question];
+    sums->n++;
+    sums->n_words += fathom__count_words(answer->text);
+    if (asker->concept != NULL) {
+        size_t mentions = fathom_concept_mentions(asker->concept, answer->text);
+        sums->n_mentions += mentions;
+        sums->n_mentioning += mentions > 0;
+    }
+    if (answer->n == 0) {
+        sums->repetition += 1; /* an empty answer says nothing new */
+        return FATHOM_OK;
+    }
+    sums->n_measured++;
+    sums->repetition += fathom__repetition(answer->tokens, answer->n, REPETITION_SIZE);
+    sums->distinct_1 += fathom__distinct(answer->tokens, answer->n, 1);
+    sums->distinct_2 += fathom__distinct(answer->tokens, answer->n, 2);
+    int status = measure_plain(sums, asker, question, answer);
+    if (status == FATHOM_OK && asker->concept != NULL) {
+        double ignored = 0;
+        double mass = 0;
+        status = fathom__answer_probability(&ignored, &mass, asker->steered, prompt->tokens, prompt->n, answer->tokens,
+                                            answer->n, asker->concept);
+        sums->concept += mass;
+    }
+    return status;
+}
+
+static void make_score(struct fathom_steer_score *out, const struct sums *sums, bool concept,
+                       const struct fathom_steer_score *plain) {
+    double n = (double)sums->n;
+    double measured = (double)sums->n_measured;
+    struct fathom_steer_score score = {.n_answers = sums->n};
+    score.mention_rate = concept ? (double)sums->n_mentioning / n : NAN;
+    score.mentions_per_100_words =
+        concept && sums->n_words > 0 ? 100.0 * (double)sums->n_mentions / (double)sums->n_words : NAN;
+    score.concept_log_probability = concept && measured > 0 ? sums->concept / measured : NAN;
+    score.repetition = sums->repetition / n;
+    score.distinct_1 = measured > 0 ? sums->distinct_1 / measured : 0;
+    score.distinct_2 = measured > 0 ? sums->distinct_2 / measured : 0;
+    score.log_probability = measured > 0 ? sums->log_probability / measured : -INFINITY;
+    score.relevance = measured > 0 ? sums->relevance / measured : 0;
+
+    double lost = plain != NULL ? score.log_probability - plain->log_probability : 0;
+    double usual = plain != NULL ? plain->relevance : score.relevance;
+    score.concept_part = score.mention_rate;
+    score.fluency_part = (1 - score.repetition) * exp(fmin(0, lost) / likelihood_scale);
+    score.relevance_part = usual > 0 ? fmax(0, fmin(1, score.relevance / usual)) : 0;
+    const double parts[] = {score.concept_part, score.fluency_part, score.relevance_part};
+    score.objective = fathom__harmonic_mean(parts, sizeof parts / sizeof parts[0]);
+    *out = score;
+}
+
+static int keep_answer(struct fathom_answers *answers, struct fathom__answer *answer) {
+    size_t capacity = answers->n;
+    int status = fathom__grow(&answers->texts, &capacity, answers->n + 1, sizeof *answers->texts);
+    if (status == FATHOM_OK) {
+        answers->texts[answers->n++] = answer->text;
+        answer->text = NULL;
+    }
+    return status;
+}
+
+static int ask_once(struct sums *sums, struct fathom_answers *answers, fathom__asker *asker, fathom_steering *steering,
+                    size_t question, uint64_t seed) {
+    const struct prompt *prompt = &asker->prompts[question];
+    struct fathom_sampling sampling = asker->asking->sampling;
+    struct fathom__answer answer = {0};
+    int status = FATHOM_OK;
+    sampling.seed += seed;
+    if (steering != NULL) {
+        status = fathom_steering_prompt(steering, 0, (int32_t)prompt->n);
+    }
+    if (status == FATHOM_OK) {
+        status = fathom__answer_generate(&answer, asker->steered, prompt->tokens, prompt->n, asker->max_new, &sampling,
+                                         asker->asking->style.stop);
+    }
+    if (status == FATHOM_OK) {
+        status = measure(sums, asker, question, &answer);
+    }
+    if (status == FATHOM_OK && answers != NULL) {
+        status = keep_answer(answers, &answer);
+    }
+    fathom__answer_free(&answer);
+    return status;
+}
+
+int fathom__asker_ask(struct fathom_steer_score *out, struct fathom_answers *answers, fathom__asker *asker,
+                      const fathom_steer *plan, const struct fathom_steer_score *plain, uint64_t seed_offset,
+                      int (*between)(void *payload), void *payload) {
+    struct sums sums = {0};
+    fathom_steering *steering = NULL;
+    struct fathom_answers kept = FATHOM_ANSWERS_INIT;
+    int status = plan != NULL ? fathom_steer_attach(&steering, asker->steered, plan) : FATHOM_OK;
+    for (size_t q = 0; q < asker->asking->n_questions && status == FATHOM_OK; q++) {
+        for (uint32_t s = 0; s < asker->n_seeds && status == FATHOM_OK; s++) {
+            status = ask_once(&sums, answers != NULL ? &kept : NULL, asker, steering, q, seed_offset + s);
+            if (status == FATHOM_OK && between != NULL) {
+                int returned = between(payload);
+                status = returned == 0 ? FATHOM_OK : fathom__callback_status(returned);
+            }
+        }
+    }
+    fathom_steer_detach(steering);
+    if (status != FATHOM_OK) {
+        fathom_answers_free(&kept);
+        return status;
+    }
+    make_score(out, &sums, asker->concept != NULL, plain);
+    if (answers != NULL) {
+        *answers = kept;
+    }
+    return FATHOM_OK;
+}
+
+int fathom_steer_ask(struct fathom_steer_score *out, struct fathom_answers *answers, const fathom_model *model,
+                     const fathom_steer *plan, const struct fathom_steer_asking *asking, const fathom_concept *concept,
+                     const struct fathom_steer_score *plain) {
+    fathom__asker *asker = NULL;
+    int status = fathom__asker_open(&asker, model, asking, concept);
+    if (status == FATHOM_OK) {
+        status = fathom__asker_ask(out, answers, asker, plan, plain, 0, NULL, NULL);
+    }
+    fathom__asker_close(asker);
+    return status;
+}

@@ -1,0 +1,298 @@
+#include "base/error.h"
+#include "base/memory.h"
+#include "detect/read.h"
+#include "steer/concept.h"
+#include <fathom/steer.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Arad et al. add ten times the feature's maximum after a neutral prompt. */
+static const float output_strength = 10.0f;
+
+static const char *const neutral_prompts[] = {"In my experience,", "From my point of view,",
+                                              "The first thing to say is that", "I think"};
+enum { NEUTRAL_PROMPTS = sizeof neutral_prompts / sizeof neutral_prompts[0] };
+
+/* Mean and largest activation of every active feature in every text, as they are read. */
+struct entry {
+    uint32_t feature;
+    uint32_t text;
+    float mean, maximum;
+};
+
+struct ranking {
+    const fathom_dictionary *dictionary;
+    struct entry *entries;
+    size_t n, capacity;
+    struct fathom_sparse sparse;
+    /* The present text. */
+    double *sums;     /* [features] */
+    float *maxima;    /* [features] */
+    uint32_t *active; /* features with a sum */
+    size_t n_active;
+    uint64_t covered;
+};
+
+static int finish_text(struct ranking *ranking, size_t text) {
+    int status =
+        fathom__grow(&ranking->entries, &ranking->capacity, ranking->n + ranking->n_active, sizeof *ranking->entries);
+    for (size_t i = 0; i < ranking->n_active && status == FATHOM_OK; i++) {
+        uint32_t f = ranking->active[i];
+        ranking->entries[ranking->n++] =
+            (struct entry){f, (uint32_t)text, (float)(ranking->sums[f] / (double)ranking->covered), ranking->maxima[f]};
+        ranking->sums[f] = 0;
+        ranking->maxima[f] = 0;
+    }
+    ranking->n_active = 0;
+    ranking->covered = 0;
+    return status;
+}
+
+static int rank_piece(const struct fathom__piece *piece, void *payload) {
+    struct ranking *ranking = payload;
+    struct fathom_sparse *sparse = &ranking->sparse;
+    int status = FATHOM_OK;
+    if (piece->n_tokens > 0) {
+        status = fathom_dictionary_encode(sparse, ranking->dictionary, piece->rows[0], piece->positions,
+                                          piece->n_tokens, FATHOM_ENCODE_RUN);
+    }
+    for (size_t r = 0; r < piece->n_tokens && status == FATHOM_OK; r++) {
+        ranking->covered +=
+            fathom_dictionary_covers(ranking->dictionary, piece->rows[0] + r * piece->widths[0], piece->positions[r]);
+        for (size_t i = sparse->offsets[r]; i < sparse->offsets[r + 1]; i++) {
+            uint32_t f = sparse->features[i];
+            if (ranking->sums[f] == 0) {
+                ranking->active[ranking->n_active++] = f;
+            }
+            ranking->sums[f] += sparse->values[i];
+            ranking->maxima[f] = fmaxf(ranking->maxima[f], sparse->values[i]);
+        }
+    }
+    return status == FATHOM_OK && piece->last ? finish_text(ranking, piece->text) : status;
+}
+
+static int read_entries(struct ranking *ranking, const fathom_model *model, const struct fathom_texts *texts) {
+    const struct fathom_dictionary_info *info = fathom_dictionary_describe(ranking->dictionary);
+    struct fathom_hook hook;
+    int status = fathom_dictionary_match(&hook, ranking->dictionary, model);
+    if (status == FATHOM_OK) {
+        status = fathom__alloc(&ranking->sums, info->n_features, sizeof *ranking->sums);
+    }
+    if (status == FATHOM_OK) {
+        status = fathom__alloc(&ranking->maxima, info->n_features, sizeof *ranking->maxima);
+    }
+    if (status == FATHOM_OK) {
+        status = fathom__alloc(&ranking->active, info->n_features, sizeof *ranking->active);
+    }
+    return status == FATHOM_OK ? fathom__read_texts(model, texts, &hook, 1, rank_piece, ranking) : status;
+}
+
+static int by_feature(const void *a, const void *b) {
+    uint32_t x = ((const struct entry *)a)->feature;
+    uint32_t y = ((const struct entry *)b)->feature;
+    return x < y ? -1 : x > y;
+}
+
+/* One candidate out of the entries of one feature; texts without an entry have activation 0. */
+static int make_candidate(struct fathom_steer_candidate *out, const struct entry *entries, size_t n,
+                          const struct fathom_texts *texts, double *scores) {
+    struct fathom_steer_candidate candidate = {.feature = entries[0].feature, .output_score = NAN, .best_rank = NAN};
+    double sums[2] = {0, 0};
+    memset(scores, 0, texts->n * sizeof *scores);
+    for (size_t i = 0; i < n; i++) {
+        int label = texts->labels[entries[i].text];
+        if (label < 0) {
+            continue;
+        }
+        sums[label] += entries[i].mean;
+        scores[entries[i].text] = entries[i].maximum;
+        candidate.maximum = fmaxf(candidate.maximum, entries[i].maximum);
+    }
+    candidate.positive_mean = (float)(sums[1] / (double)fathom_texts_count(texts, FATHOM_LABEL_POSITIVE));
+    candidate.negative_mean = (float)(sums[0] / (double)fathom_texts_count(texts, FATHOM_LABEL_NEGATIVE));
+    *out = candidate;
+    return fathom_auroc(&out->auroc, scores, texts->labels, texts->n);
+}
+
+static int by_difference(const void *a, const void *b) {
+    const struct fathom_steer_candidate *x = a;
+    const struct fathom_steer_candidate *y = b;
+    float dx = x->positive_mean - x->negative_mean;
+    float dy = y->positive_mean - y->negative_mean;
+    if (dx != dy) {
+        return dx > dy ? -1 : 1;
+    }
+    return x->feature < y->feature ? -1 : x->feature > y->feature;
+}
+
+static int by_output(const void *a, const void *b) {
+    double x = ((const struct fathom_steer_candidate *)a)->output_score;
+    double y = ((const struct fathom_steer_candidate *)b)->output_score;
+    return x != y ? (x > y ? -1 : 1) : by_difference(a, b);
+}
+
+static int collect(struct fathom_steer_candidate **out, size_t *n_out, struct ranking *ranking,
+                   const struct fathom_texts *texts) {
+    struct fathom_steer_candidate *candidates = NULL;
+    double *scores = NULL;
+    size_t n = 0;
+    size_t capacity = 0;
+    int status = fathom__alloc(&scores, texts->n, sizeof *scores);
+    if (status == FATHOM_OK && ranking->n > 0) {
+        qsort(ranking->entries, ranking->n, sizeof *ranking->entries, by_feature);
+    }
+    for (size_t first = 0; first < ranking->n && status == FATHOM_OK;) {
+        size_t next = first;
+        while (next < ranking->n && ranking->entries[next].feature == ranking->entries[first].feature) {
+            next++;
+        }
+        status = fathom__grow(&candidates, &capacity, n + 1, sizeof *candidates);
+        if (status == FATHOM_OK) {
+            status = make_candidate(&candidates[n++], ranking->entries + first, next - first, texts, scores);
+        }
+        first = next;
+    }
+    fathom_free(scores);
+    if (status != FATHOM_OK) {
+        fathom_free(candidates);
+        return status;
+    }
+    if (n > 0) {
+        qsort(candidates, n, sizeof *candidates, by_difference);
+    }
+    *out = candidates;
+    *n_out = n;
+    return FATHOM_OK;
+}
+
+/* What the model says after the neutral prompts. */
+struct probing {
+    const fathom_model *model;
+    fathom_session *session;
+    const fathom_concept *concept;
+    int32_t *prompts[NEUTRAL_PROMPTS];
+    size_t lengths[NEUTRAL_PROMPTS];
+};
+
+static double best_rank(const fathom_concept *concept, const float *logits, size_t n_vocab) {
+    size_t n = 0;
+    const int32_t *tokens = fathom__concept_tokens(&n, concept);
+    float best = -INFINITY;
+    size_t above = 0;
+    for (size_t i = 0; i < n; i++) {
+        best = fmaxf(best, logits[tokens[i]]);
+    }
+    for (size_t i = 0; i < n_vocab; i++) {
+        above += logits[i] > best;
+    }
+    return (double)above;
+}
+
+/* Means over the neutral prompts of the concept's probability and best rank. */
+static int probe_prompts(double *mass, double *rank, struct probing *probing) {
+    size_t n_vocab = fathom_model_describe(probing->model)->n_vocab;
+    *mass = *rank = 0;
+    for (size_t p = 0; p < NEUTRAL_PROMPTS; p++) {
+        fathom_session_forget(probing->session, -1, 0);
+        int status = fathom_session_feed(probing->session, probing->prompts[p], probing->lengths[p], 0, 0, false);
+        if (status != FATHOM_OK) {
+            return status;
+        }
+        const float *logits = fathom_session_logits(probing->session, probing->lengths[p] - 1);
+        if (logits == NULL) {
+            return fathom__fail(FATHOM_ERROR_ENGINE, "a neutral prompt left no logits");
+        }
+        *mass += exp(fathom__concept_log_mass(probing->concept, logits, n_vocab)) / NEUTRAL_PROMPTS;
+        *rank += best_rank(probing->concept, logits, n_vocab) / NEUTRAL_PROMPTS;
+    }
+    return FATHOM_OK;
+}
+
+static int probe_candidate(struct fathom_steer_candidate *candidate, struct probing *probing,
+                           const fathom_dictionary *dictionary, double plain_mass) {
+    struct fathom_steer_feature edit = {.dictionary = dictionary,
+                                        .feature = candidate->feature,
+                                        .mode = FATHOM_STEER_ADD,
+                                        .value = output_strength * candidate->maximum};
+    fathom_steer *plan = NULL;
+    fathom_steering *steering = NULL;
+    double mass = 0;
+    int status = fathom_steer_open(&plan, probing->model);
+    if (status == FATHOM_OK) {
+        status = fathom_steer_add_feature(plan, &edit);
+    }
+    if (status == FATHOM_OK) {
+        status = fathom_steer_attach(&steering, probing->session, plan);
+    }
+    if (status == FATHOM_OK) {
+        status = probe_prompts(&mass, &candidate->best_rank, probing);
+    }
+    candidate->output_score = mass - plain_mass;
+    fathom_steer_detach(steering);
+    fathom_steer_close(plan);
+    return status;
+}
+
+static int measure_outputs(struct fathom_steer_candidate *candidates, size_t n, const fathom_model *model,
+                           const fathom_dictionary *dictionary, const fathom_concept *concept) {
+    struct probing probing = {.model = model, .concept = concept};
+    struct fathom_session_options options = {.n_context = 64, .n_batch = 64};
+    double plain_mass = 0;
+    double plain_rank = 0;
+    int status = fathom_session_open(&probing.session, model, &options);
+    for (size_t p = 0; p < NEUTRAL_PROMPTS && status == FATHOM_OK; p++) {
+        status = fathom_tokenize(&probing.prompts[p], &probing.lengths[p], model, neutral_prompts[p],
+                                 strlen(neutral_prompts[p]), true, false);
+    }
+    if (status == FATHOM_OK) {
+        status = probe_prompts(&plain_mass, &plain_rank, &probing);
+    }
+    for (size_t i = 0; i < n && status == FATHOM_OK; i++) {
+        status = probe_candidate(&candidates[i], &probing, dictionary, plain_mass);
+    }
+    for (size_t p = 0; p < NEUTRAL_PROMPTS; p++) {
+        fathom_free(probing.prompts[p]);
+    }
+    if (probing.session != NULL) {
+        fathom_session_close(probing.session);
+    }
+    return status;
+}
+
+int fathom_steer_candidates(struct fathom_steer_candidate **out, size_t *n_out, const fathom_model *model,
+                            const fathom_dictionary *dictionary, const struct fathom_texts *texts,
+                            const fathom_concept *concept, size_t n_measured, size_t most) {
+    struct ranking ranking = {.dictionary = dictionary};
+    struct fathom_steer_candidate *candidates = NULL;
+    size_t n = 0;
+    int status = FATHOM_OK;
+    if (fathom_texts_count(texts, FATHOM_LABEL_POSITIVE) == 0 ||
+        fathom_texts_count(texts, FATHOM_LABEL_NEGATIVE) == 0) {
+        return fathom__fail(FATHOM_ERROR_ARGUMENT, "candidates need texts with the concept and near misses without it");
+    }
+    status = read_entries(&ranking, model, texts);
+    if (status == FATHOM_OK) {
+        status = collect(&candidates, &n, &ranking, texts);
+    }
+    n = n < most ? n : most;
+    n_measured = n_measured < n ? n_measured : n;
+    if (status == FATHOM_OK && n_measured > 0) {
+        status = measure_outputs(candidates, n_measured, model, dictionary, concept);
+    }
+    if (status == FATHOM_OK && n_measured > 0) {
+        qsort(candidates, n_measured, sizeof *candidates, by_output);
+    }
+    fathom_sparse_free(&ranking.sparse);
+    fathom_free(ranking.entries);
+    fathom_free(ranking.sums);
+    fathom_free(ranking.maxima);
+    fathom_free(ranking.active);
+    if (status != FATHOM_OK) {
+        fathom_free(candidates);
+        return status;
+    }
+    *out = candidates;
+    *n_out = n;
+    return FATHOM_OK;
+}
