@@ -50,8 +50,7 @@ static int tap_layers(fathom_session *session, struct capture *captures, const s
     return status;
 }
 
-static int decode(struct fathom__baseline *baseline, fathom_session *session,
-                  const struct fathom__question *question) {
+static int decode(struct fathom__baseline *baseline, fathom_session *session, const struct fathom__question *question) {
     struct fathom_row *rows = NULL;
     int status = fathom__alloc(&rows, baseline->length, sizeof *rows);
     for (size_t i = 0; status == FATHOM_OK && i < baseline->length; i++)

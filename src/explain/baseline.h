@@ -7,10 +7,10 @@
 
 struct fathom__baseline {
     size_t d_model, n_layers, length; /* length: rows run */
-    float *embedding;  /* [length, d_model] */
-    float *residual;   /* [n_layers, d_model]: resid_post at the last prompt token */
-    float *attention;  /* [n_layers, d_model]: what attention adds there */
-    float *mlp;        /* [n_layers, d_model]: what the MLP adds there */
+    float *embedding;                 /* [length, d_model] */
+    float *residual;                  /* [n_layers, d_model]: resid_post at the last prompt token */
+    float *attention;                 /* [n_layers, d_model]: what attention adds there */
+    float *mlp;                       /* [n_layers, d_model]: what the MLP adds there */
     double log_probability, first_probability;
     uint32_t first_rank;
 
@@ -23,7 +23,8 @@ struct fathom__baseline {
     struct fathom_sparse features;
 };
 
-int fathom__baseline_run(struct fathom__baseline *out, fathom_session *session, const fathom_dictionary *dictionary, const struct fathom__question *question);
+int fathom__baseline_run(struct fathom__baseline *out, fathom_session *session, const fathom_dictionary *dictionary,
+                         const struct fathom__question *question);
 void fathom__baseline_free(struct fathom__baseline *baseline);
 
 #endif

@@ -39,7 +39,8 @@ static int read_layers(fathom_explanation *explanation, const struct fathom__bas
     int status = fathom__alloc(&explanation->layers, n, sizeof *explanation->layers);
     if (status == FATHOM_OK) status = fathom__alloc(&readings, n, sizeof *readings);
     if (status == FATHOM_OK) status = fathom__alloc(&targets, n, sizeof *targets);
-    for (size_t l = 0; status == FATHOM_OK && l < n; l++) targets[l] = explanation->answer[0];
+    for (size_t l = 0; status == FATHOM_OK && l < n; l++)
+        targets[l] = explanation->answer[0];
     if (status == FATHOM_OK) status = fathom_lens_read(readings, lens, baseline->residual, n, targets, n_threads);
     if (status == FATHOM_OK) {
         double denominator = fathom_lens_denominator(lens, baseline->residual + (n - 1) * d);

@@ -1,4 +1,5 @@
-/* Which features carried the answer: each feature that is active on the prompt is set to zero on all prompt rows, once. */
+/* Which features carried the answer: each feature that is active on the prompt is set to zero on all prompt rows, once.
+ */
 #include "parts.h"
 #include <base/error.h>
 #include <base/memory.h>
@@ -8,11 +9,11 @@
 /* One feature's activity on the prompt. */
 struct active {
     uint32_t feature;
-    int32_t strongest;   /* position */
+    int32_t strongest; /* position */
     float value, sum;
-    float *values;       /* [n_prompt], 0 where inactive */
-    float *direction;    /* [width] */
-    double size;         /* Euclidean size of what is taken away, over all rows */
+    float *values;    /* [n_prompt], 0 where inactive */
+    float *direction; /* [width] */
+    double size;      /* Euclidean size of what is taken away, over all rows */
     double effect;
 };
 
@@ -31,7 +32,8 @@ static bool take_feature_away(float *row, const struct fathom_block *block, size
     size_t position = (size_t)block->positions[r];
     if (position >= work->n_prompt || !(active->values[position] > 0)) return false;
     float step = active->values[position] / work->scale;
-    for (size_t i = 0; i < block->width; i++) row[i] -= step * active->direction[i];
+    for (size_t i = 0; i < block->width; i++)
+        row[i] -= step * active->direction[i];
     return true;
 }
 
@@ -41,7 +43,8 @@ static bool take_error_away(float *row, const struct fathom_block *block, size_t
     size_t position = (size_t)block->positions[r];
     (void)variant;
     if (position >= work->n_prompt || !baseline->covered[position]) return false;
-    for (size_t i = 0; i < block->width; i++) row[i] = baseline->reconstruction[position * block->width + i];
+    for (size_t i = 0; i < block->width; i++)
+        row[i] = baseline->reconstruction[position * block->width + i];
     return true;
 }
 
@@ -63,7 +66,8 @@ static int gather(struct work *work, const fathom_dictionary *dictionary) {
     uint32_t *features = NULL;
     int status = fathom__alloc(&features, n_entries, sizeof *features);
     if (status != FATHOM_OK) return status;
-    for (size_t e = 0; e < n_entries; e++) features[e] = sparse->features[e];
+    for (size_t e = 0; e < n_entries; e++)
+        features[e] = sparse->features[e];
     qsort(features, n_entries, sizeof *features, by_feature);
     for (size_t e = 0; e < n_entries; e++)
         if (work->n == 0 || features[work->n - 1] != features[e]) features[work->n++] = features[e];
@@ -131,7 +135,8 @@ static int fill(fathom_explanation *explanation, const struct work *work, const 
     if (status == FATHOM_OK) status = fathom__alloc(&candidates, n_peers, sizeof *candidates);
     if (status == FATHOM_OK) status = fathom__alloc(&effects, work->n, sizeof *effects);
     if (status == FATHOM_OK) status = fathom__alloc(&controls, parts->n_controls, sizeof *controls);
-    for (size_t a = 0; status == FATHOM_OK && a < work->n; a++) effects[a] = work->actives[a].effect;
+    for (size_t a = 0; status == FATHOM_OK && a < work->n; a++)
+        effects[a] = work->actives[a].effect;
     for (size_t f = 0; status == FATHOM_OK && f < n; f++) {
         const struct active *active = &work->actives[f];
         size_t n_candidates = peers(candidates, work, f, n_peers);

@@ -23,8 +23,10 @@ static int set_mean(fathom_lens *lens) {
     if (status == FATHOM_OK) status = fathom__alloc(&lens->mean, lens->d_model, sizeof *lens->mean);
     if (status != FATHOM_OK) goto done;
     for (size_t v = 0; v < lens->n_vocab; v++)
-        for (size_t i = 0; i < lens->d_model; i++) sums[i] += (double)lens->unembedding[v * lens->d_model + i];
-    for (size_t i = 0; i < lens->d_model; i++) lens->mean[i] = (float)(sums[i] / (double)lens->n_vocab);
+        for (size_t i = 0; i < lens->d_model; i++)
+            sums[i] += (double)lens->unembedding[v * lens->d_model + i];
+    for (size_t i = 0; i < lens->d_model; i++)
+        lens->mean[i] = (float)(sums[i] / (double)lens->n_vocab);
 done:
     fathom_free(sums);
     return status;
@@ -59,7 +61,8 @@ void fathom_lens_close(fathom_lens *lens) {
 
 static double mean_of(const float *row, size_t n) {
     double sum = 0;
-    for (size_t i = 0; i < n; i++) sum += (double)row[i];
+    for (size_t i = 0; i < n; i++)
+        sum += (double)row[i];
     return sum / (double)n;
 }
 
@@ -95,10 +98,13 @@ static float product(const float *a, const float *b, size_t n) {
     float sums[LANES] = {0};
     size_t i = 0;
     for (; i + LANES <= n; i += LANES)
-        for (size_t l = 0; l < LANES; l++) sums[l] += a[i + l] * b[i + l];
-    for (; i < n; i++) sums[0] += a[i] * b[i];
+        for (size_t l = 0; l < LANES; l++)
+            sums[l] += a[i + l] * b[i + l];
+    for (; i < n; i++)
+        sums[0] += a[i] * b[i];
     float sum = 0;
-    for (size_t l = 0; l < LANES; l++) sum += sums[l];
+    for (size_t l = 0; l < LANES; l++)
+        sum += sums[l];
     return sum;
 }
 
@@ -157,7 +163,8 @@ static int read_row(struct fathom_lens_reading *out, const float *logits, size_t
         out->top[i] = (struct fathom_lens_guess){tokens[i], exp((double)(top[i] - top[0])) / sum};
     if (target >= 0) {
         out->target_probability = exp((double)(logits[target] - top[0])) / sum;
-        for (size_t v = 0; v < n_vocab; v++) out->target_rank += logits[v] > logits[target];
+        for (size_t v = 0; v < n_vocab; v++)
+            out->target_rank += logits[v] > logits[target];
     }
     return FATHOM_OK;
 }

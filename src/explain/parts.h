@@ -15,7 +15,8 @@ struct fathom__parts {
     void *progress_payload;
 };
 
-int fathom__explain_features(fathom_explanation *explanation, const struct fathom__parts *parts, const fathom_dictionary *dictionary);
+int fathom__explain_features(fathom_explanation *explanation, const struct fathom__parts *parts,
+                             const fathom_dictionary *dictionary);
 int fathom__explain_tokens(fathom_explanation *explanation, const struct fathom__parts *parts);
 
 #endif

@@ -5,9 +5,9 @@
 #include <string.h>
 
 struct work {
-    float *clean;     /* [n_layers, length, d_model] */
+    float *clean; /* [n_layers, length, d_model] */
     size_t d_model, length;
-    size_t first;     /* first position where the prompts differ */
+    size_t first;       /* first position where the prompts differ */
     size_t n_positions; /* patched positions a layer: first … n - 1 */
 };
 
@@ -45,8 +45,8 @@ static int run_clean(double *log_probability, fathom_session *session, const str
     int status = fathom__alloc(&taps, n_layers, sizeof *taps);
     for (size_t l = 0; status == FATHOM_OK && l < n_layers; l++) {
         taps[l] = (struct layer_tap){work, (int32_t)l};
-        status = fathom_session_tap(NULL, session, (struct fathom_hook){FATHOM_HOOK_RESID_POST, (int32_t)l}, keep,
-                                    &taps[l]);
+        status =
+            fathom_session_tap(NULL, session, (struct fathom_hook){FATHOM_HOOK_RESID_POST, (int32_t)l}, keep, &taps[l]);
     }
     if (status == FATHOM_OK) status = run_plain(log_probability, session, question);
     fathom_session_unhook_all(session);
@@ -57,9 +57,9 @@ static int run_clean(double *log_probability, fathom_session *session, const str
 static int check(struct work *work, const int32_t *clean, const int32_t *corrupt, size_t n, size_t n_answer) {
     if (n == 0 || n_answer == 0)
         return fathom__fail(FATHOM_ERROR_ARGUMENT, "patching needs a prompt and an answer of at least one token each");
-    while (work->first < n && clean[work->first] == corrupt[work->first]) work->first++;
-    if (work->first == n)
-        return fathom__fail(FATHOM_ERROR_ARGUMENT, "the clean and the corrupt prompt are the same");
+    while (work->first < n && clean[work->first] == corrupt[work->first])
+        work->first++;
+    if (work->first == n) return fathom__fail(FATHOM_ERROR_ARGUMENT, "the clean and the corrupt prompt are the same");
     work->n_positions = n - work->first;
     return FATHOM_OK;
 }
@@ -74,7 +74,8 @@ static int measure(struct fathom_patching *out, fathom_session *session, const s
     if (status == FATHOM_OK)
         status = fathom__alloc(&out->recovered, out->n_layers * out->n_positions, sizeof *out->recovered);
     if (status != FATHOM_OK) goto done;
-    for (size_t l = 0; l < out->n_layers; l++) hooks[l] = (struct fathom_hook){FATHOM_HOOK_RESID_POST, (int32_t)l};
+    for (size_t l = 0; l < out->n_layers; l++)
+        hooks[l] = (struct fathom_hook){FATHOM_HOOK_RESID_POST, (int32_t)l};
     struct fathom__variants variants = {
         .question = *question,
         .hooks = hooks,
@@ -121,10 +122,11 @@ int fathom_patch(struct fathom_patching *out, const fathom_model *model, const i
     if (status == FATHOM_OK) status = run_clean(&patching.clean, session, &questions[0], &work, patching.n_layers);
     if (status == FATHOM_OK) status = run_plain(&patching.corrupt, session, &questions[1]);
     if (status == FATHOM_OK && !(patching.clean > patching.corrupt))
-        status = fathom__fail(FATHOM_ERROR_ARGUMENT,
-                              "the answer is not likelier after the clean prompt (%.3f nats) than after the corrupt one "
-                              "(%.3f): there is nothing to recover",
-                              patching.clean, patching.corrupt);
+        status =
+            fathom__fail(FATHOM_ERROR_ARGUMENT,
+                         "the answer is not likelier after the clean prompt (%.3f nats) than after the corrupt one "
+                         "(%.3f): there is nothing to recover",
+                         patching.clean, patching.corrupt);
     if (status == FATHOM_OK) status = measure(&patching, session, &questions[1], &work, progress, payload);
     if (status == FATHOM_OK)
         *out = patching;

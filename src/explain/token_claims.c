@@ -1,5 +1,5 @@
-/* Which earlier tokens carried the answer: a token is taken away in two ways, its content (its embedding replaced by the mean of the
- * others') and the sight of it (no later row may attend to it, at any layer). */
+/* Which earlier tokens carried the answer: a token is taken away in two ways, its content (its embedding replaced by
+ * the mean of the others') and the sight of it (no later row may attend to it, at any layer). */
 #include "parts.h"
 #include <base/error.h>
 #include <base/memory.h>
@@ -13,11 +13,13 @@ struct work {
 static bool erase_token(float *row, const struct fathom_block *block, size_t r, size_t variant, void *payload) {
     const struct work *work = payload;
     if ((size_t)block->positions[r] != variant) return false;
-    for (size_t i = 0; i < block->width; i++) row[i] = work->means[variant * block->width + i];
+    for (size_t i = 0; i < block->width; i++)
+        row[i] = work->means[variant * block->width + i];
     return true;
 }
 
-/* The pattern's columns are positions here: one sequence in a cleared session. What the other columns hold is scaled up to sum to one again. */
+/* The pattern's columns are positions here: one sequence in a cleared session. What the other columns hold is scaled up
+ * to sum to one again. */
 static bool hide_token(float *row, const struct fathom_block *block, size_t r, size_t variant, void *payload) {
     size_t n_keys = block->width / block->heads;
     size_t hidden = variant + 1; /* position 0 is not asked about */
@@ -28,7 +30,8 @@ static bool hide_token(float *row, const struct fathom_block *block, size_t r, s
         float rest = 1 - pattern[hidden];
         pattern[hidden] = 0;
         if (!(rest > 0)) continue;
-        for (size_t k = 0; k < n_keys; k++) pattern[k] /= rest;
+        for (size_t k = 0; k < n_keys; k++)
+            pattern[k] /= rest;
     }
     return true;
 }
@@ -38,13 +41,15 @@ static void set_means(struct work *work) {
     double others = work->n_prompt > 1 ? (double)(work->n_prompt - 1) : 1;
     for (size_t i = 0; i < d; i++) {
         double sum = 0;
-        for (size_t p = 0; p < work->n_prompt; p++) sum += (double)work->baseline->embedding[p * d + i];
+        for (size_t p = 0; p < work->n_prompt; p++)
+            sum += (double)work->baseline->embedding[p * d + i];
         for (size_t p = 0; p < work->n_prompt; p++)
             work->means[p * d + i] = (float)((sum - (double)work->baseline->embedding[p * d + i]) / others);
     }
 }
 
-/* Claims for effects of positions first … first + n - 1 (position `first` has index 0), each beside draws from the others. */
+/* Claims for effects of positions first … first + n - 1 (position `first` has index 0), each beside draws from the
+ * others. */
 static int fill(struct fathom_explained_token *tokens, bool unseen, const double *log_probabilities, size_t n,
                 const struct fathom__parts *parts) {
     double plain = parts->baseline->log_probability;
@@ -53,7 +58,8 @@ static int fill(struct fathom_explained_token *tokens, bool unseen, const double
     int status = fathom__alloc(&effects, n, sizeof *effects);
     if (status == FATHOM_OK) status = fathom__alloc(&controls, parts->n_controls, sizeof *controls);
     if (status == FATHOM_OK) status = fathom__alloc(&candidates, n, sizeof *candidates);
-    for (size_t i = 0; status == FATHOM_OK && i < n; i++) effects[i] = log_probabilities[i] - plain;
+    for (size_t i = 0; status == FATHOM_OK && i < n; i++)
+        effects[i] = log_probabilities[i] - plain;
     for (size_t i = 0; status == FATHOM_OK && i < n; i++) {
         size_t n_candidates = 0;
         for (size_t j = 0; j < n; j++)
@@ -77,7 +83,8 @@ static int measure_unseen(fathom_explanation *explanation, struct fathom__varian
     struct fathom_hook *hooks = NULL;
     int status = fathom__alloc(&hooks, n_layers, sizeof *hooks);
     if (status != FATHOM_OK || n == 0) goto done;
-    for (size_t l = 0; l < n_layers; l++) hooks[l] = (struct fathom_hook){FATHOM_HOOK_PATTERN, (int32_t)l};
+    for (size_t l = 0; l < n_layers; l++)
+        hooks[l] = (struct fathom_hook){FATHOM_HOOK_PATTERN, (int32_t)l};
     variants->hooks = hooks;
     variants->n_hooks = n_layers;
     variants->change = hide_token;

@@ -29,8 +29,10 @@ int fathom__variants_session(fathom_session **out, const fathom_model *model, co
 static int log_softmax(double *out, const float *logits, size_t n, int32_t token) {
     float most = logits[0];
     double sum = 0;
-    for (size_t v = 1; v < n; v++) most = logits[v] > most ? logits[v] : most;
-    for (size_t v = 0; v < n; v++) sum += exp((double)(logits[v] - most));
+    for (size_t v = 1; v < n; v++)
+        most = logits[v] > most ? logits[v] : most;
+    for (size_t v = 0; v < n; v++)
+        sum += exp((double)(logits[v] - most));
     *out = (double)(logits[token] - most) - log(sum);
     return isfinite(*out) ? FATHOM_OK : fathom__fail(FATHOM_ERROR_NUMERIC, "the model's logits are not finite");
 }
@@ -50,7 +52,8 @@ int fathom__answer_probability(double *log_probability, double *first_probabilit
         if (i == 0 && first_probability != NULL) *first_probability = exp(part);
         if (i == 0 && first_rank != NULL) {
             *first_rank = 0;
-            for (size_t v = 0; v < n_vocab; v++) *first_rank += logits[v] > logits[token];
+            for (size_t v = 0; v < n_vocab; v++)
+                *first_rank += logits[v] > logits[token];
         }
         total += part;
     }
@@ -128,7 +131,8 @@ int fathom__variants_measure(double *log_probabilities, fathom_session *session,
         status = run(log_probabilities + first, session, &variants->question, rows, n);
         if (status == FATHOM_OK) status = report(variants, first + n, started);
     }
-    for (size_t i = 0; i < n_ids; i++) fathom_session_unhook(session, ids[i]);
+    for (size_t i = 0; i < n_ids; i++)
+        fathom_session_unhook(session, ids[i]);
     fathom_free(ids);
     fathom_free(rows);
     return status;

@@ -19,7 +19,8 @@ struct fathom__question {
 size_t fathom__question_length(const struct fathom__question *question);
 
 /* Changes row `r` of a block for a variant; returns whether it did. */
-typedef bool (*fathom__variant_fn)(float *row, const struct fathom_block *block, size_t r, size_t variant, void *payload);
+typedef bool (*fathom__variant_fn)(float *row, const struct fathom_block *block, size_t r, size_t variant,
+                                   void *payload);
 
 struct fathom__variants {
     struct fathom__question question;
@@ -38,13 +39,18 @@ struct fathom__variants {
 #define FATHOM__VARIANT_ROWS 512
 
 /* Opens a session that fits the question's variants. */
-int fathom__variants_session(fathom_session **out, const fathom_model *model, const struct fathom__question *question, uint32_t n_threads);
+int fathom__variants_session(fathom_session **out, const fathom_model *model, const struct fathom__question *question,
+                             uint32_t n_threads);
 
-/* log_probabilities[v]: log p(answer | prompt) under variant v, natural logarithm. The session's own taps and edits stay in force. */
-int fathom__variants_measure(double *log_probabilities, fathom_session *session, const struct fathom__variants *variants);
+/* log_probabilities[v]: log p(answer | prompt) under variant v, natural logarithm. The session's own taps and edits
+ * stay in force. */
+int fathom__variants_measure(double *log_probabilities, fathom_session *session,
+                             const struct fathom__variants *variants);
 
-/* log p(answer) out of the logits of one sequence whose first row of the last decode is `first_row`; *first_rank and *first_probability are of the answer's
- * first token; both may be NULL. */
-int fathom__answer_probability(double *log_probability, double *first_probability, uint32_t *first_rank, const fathom_session *session, const struct fathom__question *question, size_t first_row);
+/* log p(answer) out of the logits of one sequence whose first row of the last decode is `first_row`; *first_rank and
+ * *first_probability are of the answer's first token; both may be NULL. */
+int fathom__answer_probability(double *log_probability, double *first_probability, uint32_t *first_rank,
+                               const fathom_session *session, const struct fathom__question *question,
+                               size_t first_row);
 
 #endif
