@@ -1,0 +1,117 @@
+/* The doctor on tiny models: healthy ones pass, and what is made wrong is found. */
+#include "base/memory.h"
+#include "engine/model_internal.h"
+#include "tests/support/tiny_model.h"
+#include <fathom/doctor.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static char folder[] = "/tmp/fathom-doctor-XXXXXX";
+static char path[256];
+
+static int make_folder(void **state) {
+    (void)state;
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+static int drop_folder(void **state) {
+    (void)state;
+    return rmdir(folder);
+}
+
+static fathom_model *open_tiny(const char *architecture) {
+    fathom_model *model = NULL;
+    snprintf(path, sizeof path, "%s/%s.gguf", folder, architecture);
+    assert_int_equal(fathom_test_tiny_model(path, architecture, 9), FATHOM_OK);
+    if (fathom_model_open(&model, path, NULL)) fail_msg("%s", fathom_error_message());
+    unlink(path);
+    return model;
+}
+
+static const struct fathom_doctor_check *find(const struct fathom_doctor_report *report, const char *name) {
+    for (size_t i = 0; i < report->n_checks; i++)
+        if (strcmp(report->checks[i].name, name) == 0) return &report->checks[i];
+    fail_msg("no check \"%s\"", name);
+    return NULL;
+}
+
+static void test_healthy_models(void **state) {
+    (void)state;
+    static const char *const architectures[] = {"llama", "gemma3"};
+    for (int i = 0; i < 2; i++) {
+        fathom_model *model = open_tiny(architectures[i]);
+        struct fathom_doctor_options options = {.n_threads = 1};
+        struct fathom_doctor_report *report = NULL;
+        assert_int_equal(fathom_doctor_run(&report, model, &options), FATHOM_OK);
+        for (size_t c = 0; c < report->n_checks; c++)
+            if (!report->checks[c].passed)
+                print_error("%s: %s: %g, %s\n", architectures[i], report->checks[c].name, report->checks[c].measured,
+                            report->checks[c].detail);
+        assert_int_equal(report->n_failed, 0);
+        assert_int_equal(report->n_checks, 18);
+        assert_int_equal(report->n_hooks, 17 * 4 + 3);
+        assert_string_equal(report->hooks[0].name, "hook_embed");
+        assert_int_equal(report->hooks[0].width_per_head, 64);
+        /* Nothing is compared with itself: sums of f32 numbers in another order differ a little. */
+        const struct fathom_doctor_check *check = find(report, "mlp_in is the norm of its residual stream");
+        assert_true(check->measured > 0.0 && check->measured < check->expected);
+        fathom_doctor_free(report);
+        fathom_model_close(model);
+    }
+}
+
+/* What would be seen if a tap carried something else than the model computes with. */
+static void test_wrong_values_are_found(void **state) {
+    (void)state;
+    fathom_model *model = open_tiny("llama");
+    struct fathom_doctor_options options = {.n_threads = 1};
+    struct fathom_doctor_report *report = NULL;
+    model->shape.norm_epsilon = 0.5f;
+    assert_int_equal(fathom_doctor_run(&report, model, &options), FATHOM_OK);
+    assert_false(find(report, "resid_post is what the next layer reads")->passed);
+    assert_false(find(report, "mlp_in is the norm of its residual stream")->passed);
+    assert_false(find(report, "final_norm is the norm of the last resid_post")->passed);
+    assert_true(find(report, "resid_mid is resid_pre + attn_out")->passed);
+    assert_int_equal(report->n_failed, 3);
+    fathom_doctor_free(report);
+
+    model->shape.norm_epsilon = 1e-5f;
+    model->shape.logit_softcap = 0.5f;
+    assert_int_equal(fathom_doctor_run(&report, model, &options), FATHOM_OK);
+    assert_false(find(report, "logits are W_U times final_norm")->passed);
+    fathom_doctor_free(report);
+    fathom_model_close(model);
+}
+
+static int stop(const struct fathom_progress *progress, void *payload) {
+    (void)progress;
+    return ++*(int *)payload == 3;
+}
+
+static void test_stopping(void **state) {
+    (void)state;
+    fathom_model *model = open_tiny("llama");
+    int calls = 0;
+    struct fathom_doctor_options options = {.n_threads = 1, .progress = stop, .payload = &calls};
+    struct fathom_doctor_report *report = NULL;
+    assert_int_equal(fathom_doctor_run(&report, model, &options), FATHOM_ERROR_STOPPED);
+    assert_null(report);
+    assert_int_equal(calls, 3);
+    assert_int_equal(fathom_doctor_run(NULL, model, NULL), FATHOM_ERROR_ARGUMENT);
+    fathom_model_close(model);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_healthy_models),
+        cmocka_unit_test(test_wrong_values_are_found),
+        cmocka_unit_test(test_stopping),
+    };
+    return cmocka_run_group_tests(tests, make_folder, drop_folder);
+}
