@@ -142,8 +142,8 @@ static void keep_top(int32_t *tokens, float *logits, size_t *n, int32_t token, f
 }
 
 static int read_row(struct fathom_lens_reading *out, const float *logits, size_t n_vocab, int32_t target, size_t row) {
-    int32_t tokens[FATHOM_LENS_TOP];
-    float top[FATHOM_LENS_TOP];
+    int32_t tokens[FATHOM_LENS_TOP] = {0};
+    float top[FATHOM_LENS_TOP] = {0};
     size_t n = 0;
     double sum = 0, weighted = 0;
     memset(out, 0, sizeof *out);
