@@ -46,7 +46,6 @@ CONVERSATIONS = [
         ("assistant", "f"),
         ("user", "g"),
     ],
-    [],
 ]
 CONVERSATIONS = [[{"role": role, "content": content} for role, content in turns] for turns in CONVERSATIONS]
 

@@ -61,6 +61,9 @@ def numbers(name, folder):
         raise SystemExit(f"{name}: reading changed the logits")
 
     out = {"tokens": tokens} | {point: tensor.numpy() for point, tensor in seen.items()}
+    for point in seen:
+        if point.endswith("hook_z"):
+            out[point] = out[point].reshape(len(tokens), model.config.num_attention_heads, -1)
     for point, tensor in asides.items():
         if "blocks." not in point or "blocks.0." in point:
             out[point] = tensor.numpy().reshape(tensor.shape[0], -1)
