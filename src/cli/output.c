@@ -1,4 +1,5 @@
 #include "cli.h"
+#include "help.h"
 #include "parse.h"
 #include <errno.h>
 #include <math.h>
