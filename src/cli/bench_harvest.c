@@ -15,8 +15,10 @@ enum { WARM_BLOCKS = 2, DEFAULT_TOKENS = 65536, DOCUMENT_TOKENS = 1000, DOCUMENT
 
 static const struct cli_option options[] = {
     CLI_OPTION_MODEL,
-    {"hook", 0, CLI_TEXT, "NAME", "hook point to harvest; several with commas between them (resid_post.11)", false, false},
-    {"corpus", 0, CLI_FILE, "FILE", "text to run (random tokens: the time does not depend on what they are)", true, false},
+    {"hook", 0, CLI_TEXT, "NAME", "hook point to harvest; several with commas between them (resid_post.11)", false,
+     false},
+    {"corpus", 0, CLI_FILE, "FILE", "text to run (random tokens: the time does not depend on what they are)", true,
+     false},
     {"tokens", 0, CLI_INTEGER, "N", "tokens that are timed, after a few that are not (65536)", false, false},
     {"context", 0, CLI_INTEGER, "N", "tokens of a sequence (256)", false, false},
     {"original", 0, CLI_FLAG, NULL, "run the model as it is, not a derived bf16 copy", false, false},
@@ -31,7 +33,8 @@ const struct cli_command cli_command_bench_harvest = {
     .summary = "measure how fast activations are harvested",
     .operands = "",
     .description = "Times the stream of activations that training and indexing read, from text to rows of floats.",
-    .examples = "fathom bench harvest -m smollm2 --hook resid_post.11 --threads 2 --json # the figure that is compared with other libraries",
+    .examples = "fathom bench harvest -m smollm2 --hook resid_post.11 --threads 2 --json # the figure that is compared "
+                "with other libraries",
     .options = options,
     .run = bench_harvest,
 };
@@ -54,8 +57,8 @@ static int take(const struct fathom_harvest_block *block, void *payload) {
 }
 
 static bool plain_token(const char **bytes, size_t *length, const fathom_model *model, int32_t token) {
-    return !fathom_token_is_special(model, token) && fathom_token_bytes(bytes, length, model, token) == FATHOM_OK && *length > 0 &&
-           fathom__utf8_valid(NULL, *bytes, *length) && !memchr(*bytes, '\0', *length);
+    return !fathom_token_is_special(model, token) && fathom_token_bytes(bytes, length, model, token) == FATHOM_OK &&
+           *length > 0 && fathom__utf8_valid(NULL, *bytes, *length) && !memchr(*bytes, '\0', *length);
 }
 
 /* JSONL documents that are random tokens of the model's vocabulary. */
@@ -76,7 +79,8 @@ static int random_text(FILE *file, const fathom_model *model, uint64_t n_tokens,
             written++;
         }
         json_t *line = status ? NULL : json_pack("{s:s%}", "text", text.bytes, text.length);
-        if (line && (json_dumpf(line, file, JSON_COMPACT) != 0 || fputc('\n', file) == EOF)) status = fathom__fail(FATHOM_ERROR_IO, "cannot write the text to run");
+        if (line && (json_dumpf(line, file, JSON_COMPACT) != 0 || fputc('\n', file) == EOF))
+            status = fathom__fail(FATHOM_ERROR_IO, "cannot write the text to run");
         json_decref(line);
     }
     fathom__buffer_free(&text);
@@ -90,7 +94,8 @@ static int temporary_text(char **path, const char *model_path, uint64_t n_tokens
     int status = fathom__format(path, "%s/fathom-bench-XXXXXX", folder ? folder : "/tmp");
     if (status) return status;
     const int descriptor = mkstemp(*path);
-    if (descriptor < 0 || !(file = fdopen(descriptor, "w"))) return fathom__fail(FATHOM_ERROR_IO, "%s: cannot make a temporary file", *path);
+    if (descriptor < 0 || !(file = fdopen(descriptor, "w")))
+        return fathom__fail(FATHOM_ERROR_IO, "%s: cannot make a temporary file", *path);
     status = fathom_model_open(&model, model_path, NULL);
     if (!status) status = random_text(file, model, n_tokens, seed);
     fathom_model_close(model);
@@ -125,8 +130,10 @@ static size_t split_hooks(const char **hooks, size_t most, char *text) {
 
 enum { MOST_HOOKS = 64 };
 
-static int print_result(const struct cli_arguments *arguments, const struct fathom_harvest_options *harvest, const struct timing *timing, const char *model) {
-    const double seconds = timing->ended - timing->started, rows = (double)(timing->rows - timing->started_at), rate = seconds > 0 ? rows / seconds : 0;
+static int print_result(const struct cli_arguments *arguments, const struct fathom_harvest_options *harvest,
+                        const struct timing *timing, const char *model) {
+    const double seconds = timing->ended - timing->started, rows = (double)(timing->rows - timing->started_at),
+                 rate = seconds > 0 ? rows / seconds : 0;
     if (!cli_json(arguments)) {
         printf("%.0f tokens a second: %.0f tokens in %.2f s on %u threads\n", rate, rows, seconds, harvest->n_threads);
         return CLI_OK;
@@ -134,24 +141,28 @@ static int print_result(const struct cli_arguments *arguments, const struct fath
     json_t *hooks = json_array();
     for (size_t i = 0; i < harvest->n_hooks; i++)
         json_array_append_new(hooks, json_string(harvest->hooks[i]));
-    return cli_print_json(json_pack("{s:f, s:s, s:o, s:i, s:i, s:I, s:f, s:b}", "tokens_per_second", rate, "model", model, "hooks", hooks, "threads",
-                                    (int)harvest->n_threads, "context", (int)harvest->context, "tokens", (json_int_t)rows, "seconds", seconds, "original",
+    return cli_print_json(json_pack("{s:f, s:s, s:o, s:i, s:i, s:I, s:f, s:b}", "tokens_per_second", rate, "model",
+                                    model, "hooks", hooks, "threads", (int)harvest->n_threads, "context",
+                                    (int)harvest->context, "tokens", (json_int_t)rows, "seconds", seconds, "original",
                                     harvest->original ? 1 : 0));
 }
 
 int bench_harvest(struct cli_arguments *arguments) {
     int64_t tokens, context, threads, seed;
-    if (!cli_integer(&tokens, arguments, "tokens", 1024, INT32_MAX, DEFAULT_TOKENS) || !cli_integer(&context, arguments, "context", 2, 1 << 20, 256) ||
-        !cli_integer(&threads, arguments, "threads", 1, 1024, fathom__cores()) || !cli_integer(&seed, arguments, "seed", 0, INT64_MAX, 1))
+    if (!cli_integer(&tokens, arguments, "tokens", 1024, INT32_MAX, DEFAULT_TOKENS) ||
+        !cli_integer(&context, arguments, "context", 2, 1 << 20, 256) ||
+        !cli_integer(&threads, arguments, "threads", 1, 1024, fathom__cores()) ||
+        !cli_integer(&seed, arguments, "seed", 0, INT64_MAX, 1))
         return CLI_USAGE;
     const char *model = cli_text(arguments, "model", "smollm2"), *hooks[MOST_HOOKS];
     struct timing timing = {.warm_blocks = WARM_BLOCKS * (uint64_t)threads};
-    struct fathom_harvest_options harvest = {.hooks = hooks,
-                                             .context = (uint32_t)context,
-                                             .n_threads = (uint32_t)threads,
-                                             .max_tokens = (uint64_t)tokens + timing.warm_blocks * (uint64_t)(context > 512 ? context : 512),
-                                             .original = cli_has(arguments, "original"),
-                                             .progress = cli_progress};
+    struct fathom_harvest_options harvest = {
+        .hooks = hooks,
+        .context = (uint32_t)context,
+        .n_threads = (uint32_t)threads,
+        .max_tokens = (uint64_t)tokens + timing.warm_blocks * (uint64_t)(context > 512 ? context : 512),
+        .original = cli_has(arguments, "original"),
+        .progress = cli_progress};
     size_t n_corpora = 0;
     const char *const *corpora = cli_all(&n_corpora, arguments, "corpus");
     char *names = NULL, *temporary = NULL;
@@ -159,7 +170,9 @@ int bench_harvest(struct cli_arguments *arguments) {
     int status = fathom__copy_string(&names, cli_text(arguments, "hook", "resid_post.11"));
     if (!status) harvest.n_hooks = split_hooks(hooks, MOST_HOOKS, names);
     if (!status && n_corpora == 0) status = temporary_text(&temporary, model, harvest.max_tokens, (uint64_t)seed);
-    if (!status) status = n_corpora > 0 ? open_corpus(&corpus, corpora, n_corpora, (uint64_t)seed) : open_corpus(&corpus, (const char *const[]){temporary}, 1, 1);
+    if (!status)
+        status = n_corpora > 0 ? open_corpus(&corpus, corpora, n_corpora, (uint64_t)seed)
+                               : open_corpus(&corpus, (const char *const[]){temporary}, 1, 1);
     if (!status) status = fathom_harvest(NULL, model, corpus, &harvest, take, &timing);
     const int code = status ? cli_fail(arguments, status) : print_result(arguments, &harvest, &timing, model);
     fathom_corpus_close(corpus);

@@ -42,21 +42,25 @@ int fathom__scratch_hold(void *out, struct fathom__scratch *scratch, size_t size
     return FATHOM_OK;
 }
 
-int fathom__accelerator_packed(const struct fathom__packed **out, fathom__accelerator *accelerator, const struct ggml_tensor *weight) {
+int fathom__accelerator_packed(const struct fathom__packed **out, fathom__accelerator *accelerator,
+                               const struct ggml_tensor *weight) {
     int status = FATHOM_OK;
     pthread_mutex_lock(&accelerator->lock);
     for (size_t i = 0; i < accelerator->n_weights; i++) {
         const struct kept_weight *kept = &accelerator->weights[i];
-        if (kept->address == weight->data && kept->k == weight->ne[0] && kept->n == weight->ne[1] && kept->type == weight->type) {
+        if (kept->address == weight->data && kept->k == weight->ne[0] && kept->n == weight->ne[1] &&
+            kept->type == weight->type) {
             *out = kept->packed;
             goto end;
         }
     }
     struct fathom__packed *packed = NULL;
-    status = fathom__grow(&accelerator->weights, &accelerator->capacity, accelerator->n_weights + 1, sizeof *accelerator->weights);
+    status = fathom__grow(&accelerator->weights, &accelerator->capacity, accelerator->n_weights + 1,
+                          sizeof *accelerator->weights);
     if (status == FATHOM_OK) status = fathom__packed_open(&packed, weight);
     if (status == FATHOM_OK) {
-        accelerator->weights[accelerator->n_weights++] = (struct kept_weight){weight->data, weight->ne[1], weight->ne[0], weight->type, packed};
+        accelerator->weights[accelerator->n_weights++] =
+            (struct kept_weight){weight->data, weight->ne[1], weight->ne[0], weight->type, packed};
         *out = packed;
     }
 end:
@@ -68,11 +72,12 @@ end:
 
 static bool product_supports(const struct ggml_tensor *node) {
     const struct ggml_tensor *weight = node->src[0], *rows = node->src[1];
-    if (!weight->buffer || ggml_backend_buffer_get_usage(weight->buffer) != GGML_BACKEND_BUFFER_USAGE_WEIGHTS) return false;
+    if (!weight->buffer || ggml_backend_buffer_get_usage(weight->buffer) != GGML_BACKEND_BUFFER_USAGE_WEIGHTS)
+        return false;
     if (!ggml_backend_buffer_is_host(weight->buffer)) return false;
     if (weight->type != GGML_TYPE_F32 && !ggml_get_type_traits(weight->type)->to_float) return false;
-    return ggml_is_matrix(weight) && ggml_is_contiguous(weight) && rows->type == GGML_TYPE_F32 && node->type == GGML_TYPE_F32 && ggml_is_contiguous(rows) &&
-           ggml_is_contiguous(node);
+    return ggml_is_matrix(weight) && ggml_is_contiguous(weight) && rows->type == GGML_TYPE_F32 &&
+           node->type == GGML_TYPE_F32 && ggml_is_contiguous(rows) && ggml_is_contiguous(node);
 }
 
 /* The rows that a product multiplies, as bf16. */
@@ -89,7 +94,10 @@ static int round_rows(const fathom__bf16 **out, struct fathom__worker *worker, c
 }
 
 static struct fathom__product_shape shape_of(const struct ggml_tensor *node) {
-    return (struct fathom__product_shape){.m = ggml_nrows(node->src[1]), .n = node->src[0]->ne[1], .k = node->src[0]->ne[0], .right = FATHOM__RIGHT_PACKED};
+    return (struct fathom__product_shape){.m = ggml_nrows(node->src[1]),
+                                          .n = node->src[0]->ne[1],
+                                          .k = node->src[0]->ne[0],
+                                          .right = FATHOM__RIGHT_PACKED};
 }
 
 static int product_compute(struct fathom__worker *worker, struct ggml_tensor *node) {
@@ -112,12 +120,13 @@ struct gated {
 static bool find_gated(struct gated *out, const struct ggml_cgraph *graph, int at) {
     static const enum ggml_op pattern[] = {GGML_OP_MUL_MAT, GGML_OP_MUL_MAT, GGML_OP_GLU, GGML_OP_MUL_MAT};
     if (at + 3 >= graph->n_nodes) return false;
-    struct ggml_tensor *const first = graph->nodes[at], *const second = graph->nodes[at + 1], *const joined = graph->nodes[at + 2];
+    struct ggml_tensor *const first = graph->nodes[at], *const second = graph->nodes[at + 1],
+                              *const joined = graph->nodes[at + 2];
     const int nodes[] = {at, at + 1, at + 2, at + 3};
     if (!ggml_can_fuse_subgraph_ext(graph, nodes, 4, pattern, &nodes[3], 1)) return false;
     *out = (struct gated){.joined = joined, .down = graph->nodes[at + 3], .gate = joined->src[0], .up = joined->src[1]};
-    return ((out->gate == first && out->up == second) || (out->gate == second && out->up == first)) && first->src[1] == second->src[1] &&
-           out->down->src[1] == joined && fathom__rows_supports(joined);
+    return ((out->gate == first && out->up == second) || (out->gate == second && out->up == first)) &&
+           first->src[1] == second->src[1] && out->down->src[1] == joined && fathom__rows_supports(joined);
 }
 
 static int gated_compute(struct fathom__worker *worker, const struct gated *mlp) {
@@ -133,12 +142,16 @@ static int gated_compute(struct fathom__worker *worker, const struct gated *mlp)
     if (status == FATHOM_OK) status = fathom__accelerator_packed(&up_weight, worker->accelerator, mlp->up->src[0]);
     if (status == FATHOM_OK) status = fathom__accelerator_packed(&down_weight, worker->accelerator, mlp->down->src[0]);
     if (status == FATHOM_OK) status = round_rows(&rows, worker, mlp->gate->src[1]);
-    if (status == FATHOM_OK) status = fathom__scratch_hold(&inner, &worker->gate, 2 * (size_t)(gate.m * gate.n) * sizeof *inner);
+    if (status == FATHOM_OK)
+        status = fathom__scratch_hold(&inner, &worker->gate, 2 * (size_t)(gate.m * gate.n) * sizeof *inner);
     if (status != FATHOM_OK) return status;
     product = inner + gate.m * gate.n;
     status = fathom__product_run(worker->products, &gate, rows, fathom__packed_bytes(gate_weight), inner, NULL);
-    if (status == FATHOM_OK) status = fathom__product_run(worker->products, &up, rows, fathom__packed_bytes(up_weight), product, inner);
-    if (status == FATHOM_OK) status = fathom__product_run(worker->products, &down, product, fathom__packed_bytes(down_weight), mlp->down->data, NULL);
+    if (status == FATHOM_OK)
+        status = fathom__product_run(worker->products, &up, rows, fathom__packed_bytes(up_weight), product, inner);
+    if (status == FATHOM_OK)
+        status = fathom__product_run(worker->products, &down, product, fathom__packed_bytes(down_weight),
+                                     mlp->down->data, NULL);
     return status;
 }
 
@@ -151,11 +164,13 @@ static const char *backend_name(ggml_backend_t backend) {
 
 static void worker_close(struct fathom__worker *worker) {
     fathom__products_close(worker->products);
-    struct fathom__scratch *const scratches[] = {&worker->rows,   &worker->gate,    &worker->keys,    &worker->values, &worker->queries,
-                                                 &worker->scores, &worker->weights, &worker->sums,   &worker->mask,
-                                                 &worker->ranges};
-    for (size_t i = 0; i < sizeof scratches / sizeof *scratches; i++) fathom_free(scratches[i]->bytes);
-    for (size_t i = 0; i < FATHOM__ROTATIONS; i++) fathom_free(worker->rotations[i].table);
+    struct fathom__scratch *const scratches[] = {&worker->rows,    &worker->gate,   &worker->keys,    &worker->values,
+                                                 &worker->queries, &worker->scores, &worker->weights, &worker->sums,
+                                                 &worker->mask,    &worker->ranges};
+    for (size_t i = 0; i < sizeof scratches / sizeof *scratches; i++)
+        fathom_free(scratches[i]->bytes);
+    for (size_t i = 0; i < FATHOM__ROTATIONS; i++)
+        fathom_free(worker->rotations[i].table);
     fathom_free(worker);
 }
 
@@ -165,12 +180,14 @@ static void backend_free(ggml_backend_t backend) {
 }
 
 static bool computes_nothing(enum ggml_op op) {
-    return op == GGML_OP_NONE || op == GGML_OP_RESHAPE || op == GGML_OP_VIEW || op == GGML_OP_PERMUTE || op == GGML_OP_TRANSPOSE;
+    return op == GGML_OP_NONE || op == GGML_OP_RESHAPE || op == GGML_OP_VIEW || op == GGML_OP_PERMUTE ||
+           op == GGML_OP_TRANSPOSE;
 }
 
 static bool fusable_norm(const struct ggml_cgraph *graph, int at) {
     static const enum ggml_op pair[] = {GGML_OP_RMS_NORM, GGML_OP_MUL};
-    return at + 1 < graph->n_nodes && ggml_can_fuse(graph, at, pair, 2) && fathom__rows_can_norm_gain(graph->nodes[at], graph->nodes[at + 1]);
+    return at + 1 < graph->n_nodes && ggml_can_fuse(graph, at, pair, 2) &&
+           fathom__rows_can_norm_gain(graph->nodes[at], graph->nodes[at + 1]);
 }
 
 static enum ggml_status backend_compute(ggml_backend_t backend, struct ggml_cgraph *graph) {
@@ -201,7 +218,8 @@ static enum ggml_status backend_compute(ggml_backend_t backend, struct ggml_cgra
 }
 
 static ggml_guid_t backend_guid(void) {
-    static ggml_guid guid = {0x66, 0x61, 0x74, 0x68, 0x6f, 0x6d, 0x2d, 0x61, 0x63, 0x63, 0x65, 0x6c, 0x2d, 0x62, 0x66, 0x31};
+    static ggml_guid guid = {0x66, 0x61, 0x74, 0x68, 0x6f, 0x6d, 0x2d, 0x61,
+                             0x63, 0x63, 0x65, 0x6c, 0x2d, 0x62, 0x66, 0x31};
     return &guid;
 }
 
@@ -276,7 +294,10 @@ static void *registry_function(ggml_backend_reg_t registry, const char *name) {
 
 static struct ggml_backend_reg the_registry = {
     .api_version = GGML_BACKEND_API_VERSION,
-    .iface = {.get_name = registry_name, .get_device_count = registry_count, .get_device = registry_device, .get_proc_address = registry_function},
+    .iface = {.get_name = registry_name,
+              .get_device_count = registry_count,
+              .get_device = registry_device,
+              .get_proc_address = registry_function},
 };
 
 static struct ggml_backend_device the_device = {
@@ -347,7 +368,8 @@ bool fathom__accelerator_register(void) {
 
 int fathom__accelerator_open(fathom__accelerator **out) {
     fathom__accelerator *accelerator = NULL;
-    if (!fathom__accelerator_register()) return fathom__fail(FATHOM_ERROR_UNSUPPORTED, "this processor does not multiply bf16 in hardware");
+    if (!fathom__accelerator_register())
+        return fathom__fail(FATHOM_ERROR_UNSUPPORTED, "this processor does not multiply bf16 in hardware");
     const int status = fathom__alloc(&accelerator, 1, sizeof *accelerator);
     if (status != FATHOM_OK) return status;
     pthread_mutex_init(&accelerator->lock, NULL);
@@ -357,7 +379,8 @@ int fathom__accelerator_open(fathom__accelerator **out) {
 
 void fathom__accelerator_close(fathom__accelerator *accelerator) {
     if (!accelerator) return;
-    for (size_t i = 0; i < accelerator->n_weights; i++) fathom__packed_close(accelerator->weights[i].packed);
+    for (size_t i = 0; i < accelerator->n_weights; i++)
+        fathom__packed_close(accelerator->weights[i].packed);
     fathom_free(accelerator->weights);
     pthread_mutex_destroy(&accelerator->lock);
     fathom_free(accelerator);

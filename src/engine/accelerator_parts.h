@@ -32,9 +32,9 @@ struct fathom__worker {
     fathom__accelerator *accelerator;
     struct fathom__products *products;
     struct fathom__scratch rows, gate, keys, values, queries, scores, weights, sums, mask, ranges;
-    const void *rounded;       /* the tensor whose bf16 form is in `rows`: q, k and v, and gate and up, share one input */
+    const void *rounded; /* the tensor whose bf16 form is in `rows`: q, k and v, and gate and up, share one input */
     const void *rounded_data;
-    const void *ranged_mask;   /* the mask whose live ranges are in `ranges` */
+    const void *ranged_mask; /* the mask whose live ranges are in `ranges` */
     struct fathom__rotation rotations[FATHOM__ROTATIONS];
     size_t next_rotation;
 };
@@ -60,8 +60,8 @@ struct fathom__product_shape {
 };
 int fathom__products_open(struct fathom__products **out);
 void fathom__products_close(struct fathom__products *products);
-int fathom__product_run(struct fathom__products *products, const struct fathom__product_shape *shape, const fathom__bf16 *a, const void *b, void *c,
-                        const fathom__bf16 *other);
+int fathom__product_run(struct fathom__products *products, const struct fathom__product_shape *shape,
+                        const fathom__bf16 *a, const void *b, void *c, const fathom__bf16 *other);
 
 /* Whether this machine multiplies bf16 in hardware. */
 bool fathom__product_fast(void);
@@ -71,7 +71,8 @@ int fathom__packed_open(struct fathom__packed **out, const struct ggml_tensor *w
 const void *fathom__packed_bytes(const struct fathom__packed *packed);
 void fathom__packed_close(struct fathom__packed *packed);
 /* The packed form of a weight out of the accelerator's store, made at the first call; valid as long as the accelerator. */
-int fathom__accelerator_packed(const struct fathom__packed **out, fathom__accelerator *accelerator, const struct ggml_tensor *weight);
+int fathom__accelerator_packed(const struct fathom__packed **out, fathom__accelerator *accelerator,
+                               const struct ggml_tensor *weight);
 
 void fathom__to_bf16(fathom__bf16 *out, const float *in, size_t n);
 

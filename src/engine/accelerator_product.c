@@ -35,14 +35,16 @@ struct fathom__packed {
 };
 
 static int dnnl_failed(dnnl_status_t status, const char *doing) {
-    return fathom__fail(status == dnnl_out_of_memory ? FATHOM_ERROR_MEMORY : FATHOM_ERROR_ENGINE, "oneDNN could not %s (status %d)", doing, (int)status);
+    return fathom__fail(status == dnnl_out_of_memory ? FATHOM_ERROR_MEMORY : FATHOM_ERROR_ENGINE,
+                        "oneDNN could not %s (status %d)", doing, (int)status);
 }
 
 bool fathom__product_fast(void) {
     return (dnnl_get_effective_cpu_isa() & dnnl_cpu_isa_avx512_core_bf16) == dnnl_cpu_isa_avx512_core_bf16;
 }
 
-static dnnl_status_t matrix(dnnl_memory_desc_t *out, int64_t rows, int64_t columns, dnnl_data_type_t type, dnnl_format_tag_t layout) {
+static dnnl_status_t matrix(dnnl_memory_desc_t *out, int64_t rows, int64_t columns, dnnl_data_type_t type,
+                            dnnl_format_tag_t layout) {
     const dnnl_dims_t sizes = {rows, columns};
     return dnnl_memory_desc_init_by_tag(out, 2, sizes, type, layout);
 }
@@ -52,8 +54,10 @@ static dnnl_status_t add_finish(dnnl_primitive_attr_t attributes, const struct f
     dnnl_post_ops_t finish = NULL;
     if (shape->finish == FATHOM__FINISH_PLAIN) return dnnl_success;
     dnnl_status_t status = dnnl_post_ops_create(&finish);
-    if (status == dnnl_success && shape->finish == FATHOM__FINISH_SILU) status = dnnl_post_ops_append_eltwise(finish, 1.0f, dnnl_eltwise_swish, 1.0f, 0.0f);
-    if (status == dnnl_success && shape->finish == FATHOM__FINISH_GELU) status = dnnl_post_ops_append_eltwise(finish, 1.0f, dnnl_eltwise_gelu_tanh, 0.0f, 0.0f);
+    if (status == dnnl_success && shape->finish == FATHOM__FINISH_SILU)
+        status = dnnl_post_ops_append_eltwise(finish, 1.0f, dnnl_eltwise_swish, 1.0f, 0.0f);
+    if (status == dnnl_success && shape->finish == FATHOM__FINISH_GELU)
+        status = dnnl_post_ops_append_eltwise(finish, 1.0f, dnnl_eltwise_gelu_tanh, 0.0f, 0.0f);
     if (status == dnnl_success && shape->finish == FATHOM__FINISH_TIMES) {
         status = matrix(&other, shape->m, shape->n, dnnl_bf16, dnnl_ab);
         if (status == dnnl_success) status = dnnl_post_ops_append_binary(finish, dnnl_binary_mul, &other);
@@ -64,7 +68,8 @@ static dnnl_status_t add_finish(dnnl_primitive_attr_t attributes, const struct f
 }
 
 /* Describes a product; with a layout of `any` for b oneDNN chooses b's layout. */
-static dnnl_status_t describe(dnnl_primitive_desc_t *out, const struct fathom__product_shape *shape, const dnnl_memory_desc_t *b, dnnl_engine_t engine) {
+static dnnl_status_t describe(dnnl_primitive_desc_t *out, const struct fathom__product_shape *shape,
+                              const dnnl_memory_desc_t *b, dnnl_engine_t engine) {
     dnnl_memory_desc_t a, c;
     dnnl_matmul_desc_t product;
     dnnl_primitive_attr_t attributes = NULL;
@@ -90,7 +95,8 @@ static dnnl_status_t packed_layout(dnnl_memory_desc_t *out, int64_t n, int64_t k
     return status;
 }
 
-static dnnl_status_t right_layout(dnnl_memory_desc_t *out, const struct fathom__product_shape *shape, dnnl_engine_t engine) {
+static dnnl_status_t right_layout(dnnl_memory_desc_t *out, const struct fathom__product_shape *shape,
+                                  dnnl_engine_t engine) {
     if (shape->right == FATHOM__RIGHT_PACKED) return packed_layout(out, shape->n, shape->k, engine);
     return matrix(out, shape->k, shape->n, dnnl_bf16, shape->right == FATHOM__RIGHT_ROWS ? dnnl_ba : dnnl_ab);
 }
@@ -113,9 +119,13 @@ static dnnl_status_t prepare(struct prepared *out, const struct fathom__product_
     dnnl_status_t status = right_layout(&layout, shape, engine);
     if (status == dnnl_success) status = describe(&description, shape, &layout, engine);
     if (status == dnnl_success) status = dnnl_primitive_create(&out->primitive, description);
-    if (status == dnnl_success) status = dnnl_memory_create(&out->a, dnnl_primitive_desc_query_md(description, dnnl_query_src_md, 0), engine, DNNL_MEMORY_NONE);
+    if (status == dnnl_success)
+        status = dnnl_memory_create(&out->a, dnnl_primitive_desc_query_md(description, dnnl_query_src_md, 0), engine,
+                                    DNNL_MEMORY_NONE);
     if (status == dnnl_success) status = dnnl_memory_create(&out->b, &layout, engine, DNNL_MEMORY_NONE);
-    if (status == dnnl_success) status = dnnl_memory_create(&out->c, dnnl_primitive_desc_query_md(description, dnnl_query_dst_md, 0), engine, DNNL_MEMORY_NONE);
+    if (status == dnnl_success)
+        status = dnnl_memory_create(&out->c, dnnl_primitive_desc_query_md(description, dnnl_query_dst_md, 0), engine,
+                                    DNNL_MEMORY_NONE);
     if (status == dnnl_success) status = matrix(&other, shape->m, shape->n, dnnl_bf16, dnnl_ab);
     if (status == dnnl_success) status = dnnl_memory_create(&out->other, &other, engine, DNNL_MEMORY_NONE);
     if (status == dnnl_success) {
@@ -129,10 +139,12 @@ static dnnl_status_t prepare(struct prepared *out, const struct fathom__product_
 }
 
 static bool same_shape(const struct fathom__product_shape *a, const struct fathom__product_shape *b) {
-    return a->m == b->m && a->n == b->n && a->k == b->k && a->right == b->right && a->finish == b->finish && a->to_bf16 == b->to_bf16;
+    return a->m == b->m && a->n == b->n && a->k == b->k && a->right == b->right && a->finish == b->finish &&
+           a->to_bf16 == b->to_bf16;
 }
 
-static int find_prepared(struct prepared **out, struct fathom__products *products, const struct fathom__product_shape *shape) {
+static int find_prepared(struct prepared **out, struct fathom__products *products,
+                         const struct fathom__product_shape *shape) {
     for (size_t i = 0; i < products->n_kept; i++) {
         const size_t at = (products->last + i) % products->n_kept; /* attention asks for the same shape many times */
         if (same_shape(&products->kept[at].shape, shape)) {
@@ -163,8 +175,8 @@ static void *unconst(const void *pointer) {
     return plain;
 }
 
-int fathom__product_run(struct fathom__products *products, const struct fathom__product_shape *shape, const fathom__bf16 *a, const void *b, void *c,
-                        const fathom__bf16 *other) {
+int fathom__product_run(struct fathom__products *products, const struct fathom__product_shape *shape,
+                        const fathom__bf16 *a, const void *b, void *c, const fathom__bf16 *other) {
     struct prepared *prepared = NULL;
     void *scratch = NULL;
     int status = find_prepared(&prepared, products, shape);
@@ -201,7 +213,8 @@ int fathom__products_open(struct fathom__products **out) {
 
 void fathom__products_close(struct fathom__products *products) {
     if (!products) return;
-    for (size_t i = 0; i < products->n_kept; i++) prepared_close(&products->kept[i]);
+    for (size_t i = 0; i < products->n_kept; i++)
+        prepared_close(&products->kept[i]);
     if (products->stream) dnnl_stream_destroy(products->stream);
     if (products->engine) dnnl_engine_destroy(products->engine);
     fathom_free(products->scratch.bytes);
@@ -234,12 +247,14 @@ static int plain_bf16(fathom__bf16 **out, const struct ggml_tensor *weight) {
     return FATHOM_OK;
 }
 
-static dnnl_status_t reorder(void *to, const dnnl_memory_desc_t *to_layout, void *from, const dnnl_memory_desc_t *from_layout, dnnl_engine_t engine) {
+static dnnl_status_t reorder(void *to, const dnnl_memory_desc_t *to_layout, void *from,
+                             const dnnl_memory_desc_t *from_layout, dnnl_engine_t engine) {
     dnnl_primitive_desc_t description = NULL;
     dnnl_primitive_t primitive = NULL;
     dnnl_memory_t source = NULL, target = NULL;
     dnnl_stream_t stream = NULL;
-    dnnl_status_t status = dnnl_reorder_primitive_desc_create(&description, from_layout, engine, to_layout, engine, NULL);
+    dnnl_status_t status =
+        dnnl_reorder_primitive_desc_create(&description, from_layout, engine, to_layout, engine, NULL);
     if (status == dnnl_success) status = dnnl_primitive_create(&primitive, description);
     if (status == dnnl_success) status = dnnl_memory_create(&source, from_layout, engine, from);
     if (status == dnnl_success) status = dnnl_memory_create(&target, to_layout, engine, to);

@@ -12,13 +12,22 @@
 #include <string.h>
 
 /* Rotation parameters of a node, as ggml packs them. */
-enum { ROPE_DIMENSIONS = 1, ROPE_MODE = 2, ROPE_BASE = 5, ROPE_SCALE = 6, ROPE_EXTENSION = 7, ROPE_MAGNITUDE = 8, ROPE_OFFSET = 15 };
+enum {
+    ROPE_DIMENSIONS = 1,
+    ROPE_MODE = 2,
+    ROPE_BASE = 5,
+    ROPE_SCALE = 6,
+    ROPE_EXTENSION = 7,
+    ROPE_MAGNITUDE = 8,
+    ROPE_OFFSET = 15
+};
 
 #define FIRST_POSITIONS 256
 
 void fathom__to_bf16(fathom__bf16 *out, const float *in, size_t n) {
     size_t i = 0;
-    for (; i + FATHOM__LANES <= n; i += FATHOM__LANES) fathom__v_store_bf16(out + i, fathom__v_load(in + i));
+    for (; i + FATHOM__LANES <= n; i += FATHOM__LANES)
+        fathom__v_store_bf16(out + i, fathom__v_load(in + i));
     if (i < n) {
         float rest[FATHOM__LANES] = {0};
         fathom__bf16 rounded[FATHOM__LANES];
@@ -38,9 +47,9 @@ static const float *paired_row(const struct ggml_tensor *tensor, int64_t i1, int
     return row_of(tensor, i1 % tensor->ne[1], i2 % tensor->ne[2], i3 % tensor->ne[3]);
 }
 
-#define FOR_ROWS(tensor)                                  \
-    for (int64_t i3 = 0; i3 < (tensor)->ne[3]; i3++)      \
-        for (int64_t i2 = 0; i2 < (tensor)->ne[2]; i2++)  \
+#define FOR_ROWS(tensor)                                                                                               \
+    for (int64_t i3 = 0; i3 < (tensor)->ne[3]; i3++)                                                                   \
+        for (int64_t i2 = 0; i2 < (tensor)->ne[2]; i2++)                                                               \
             for (int64_t i1 = 0; i1 < (tensor)->ne[1]; i1++)
 
 static float parameter(const struct ggml_tensor *node, int index) {
@@ -71,7 +80,8 @@ static void norm_row(float *y, const float *x, const float *gain, int64_t n, flo
 int fathom__rows_norm_gain(const struct ggml_tensor *norm, struct ggml_tensor *product) {
     const struct ggml_tensor *gain = product->src[0] == norm ? product->src[1] : product->src[0];
     FOR_ROWS(product)
-    norm_row(row_of(product, i1, i2, i3), row_of(norm->src[0], i1, i2, i3), paired_row(gain, i1, i2, i3), product->ne[0], parameter(norm, 0));
+    norm_row(row_of(product, i1, i2, i3), row_of(norm->src[0], i1, i2, i3), paired_row(gain, i1, i2, i3),
+             product->ne[0], parameter(norm, 0));
     return FATHOM_OK;
 }
 
@@ -82,15 +92,18 @@ bool fathom__rows_can_norm_gain(const struct ggml_tensor *norm, const struct ggm
 /* By element ----------------------------------------------------------------------------------------------- */
 
 static void add_row(float *out, const float *a, const float *b, int64_t n) {
-    for (int64_t i = 0; i < n; i += FATHOM__LANES) fathom__v_store(out + i, fathom__v_load(a + i) + fathom__v_load(b + i));
+    for (int64_t i = 0; i < n; i += FATHOM__LANES)
+        fathom__v_store(out + i, fathom__v_load(a + i) + fathom__v_load(b + i));
 }
 
 static void multiply_row(float *out, const float *a, const float *b, int64_t n) {
-    for (int64_t i = 0; i < n; i += FATHOM__LANES) fathom__v_store(out + i, fathom__v_load(a + i) * fathom__v_load(b + i));
+    for (int64_t i = 0; i < n; i += FATHOM__LANES)
+        fathom__v_store(out + i, fathom__v_load(a + i) * fathom__v_load(b + i));
 }
 
 static void scale_row(float *out, const float *a, float scale, float shift, int64_t n) {
-    for (int64_t i = 0; i < n; i += FATHOM__LANES) fathom__v_store(out + i, fathom__v_load(a + i) * scale + shift);
+    for (int64_t i = 0; i < n; i += FATHOM__LANES)
+        fathom__v_store(out + i, fathom__v_load(a + i) * scale + shift);
 }
 
 static void silu_row(float *out, const float *gate, const float *up, int64_t n) {
@@ -131,7 +144,8 @@ static int rotation_extend(struct fathom__rotation *rotation, int32_t last) {
     const size_t width = 2 * (size_t)rotation->n_rotated;
     if (last < rotation->n_positions) return FATHOM_OK;
     int32_t capacity = rotation->capacity > 0 ? rotation->capacity : FIRST_POSITIONS;
-    while (capacity <= last) capacity *= 2;
+    while (capacity <= last)
+        capacity *= 2;
     if (capacity > rotation->capacity) {
         float *table = NULL;
         const int status = fathom__alloc_aligned(&table, (size_t)capacity * width, sizeof *table);
@@ -148,7 +162,8 @@ static int rotation_extend(struct fathom__rotation *rotation, int32_t last) {
     return FATHOM_OK;
 }
 
-static int rotation_for(const struct fathom__rotation **out, struct fathom__worker *worker, const struct ggml_tensor *node, int32_t last) {
+static int rotation_for(const struct fathom__rotation **out, struct fathom__worker *worker,
+                        const struct ggml_tensor *node, int32_t last) {
     const struct fathom__rotation wanted = {.base = parameter(node, ROPE_BASE),
                                             .scale = parameter(node, ROPE_SCALE),
                                             .magnitude = parameter(node, ROPE_MAGNITUDE),
@@ -158,8 +173,8 @@ static int rotation_for(const struct fathom__rotation **out, struct fathom__work
     struct fathom__rotation *rotation = NULL;
     for (size_t i = 0; i < FATHOM__ROTATIONS && !rotation; i++) {
         struct fathom__rotation *kept = &worker->rotations[i];
-        if (kept->base == wanted.base && kept->scale == wanted.scale && kept->magnitude == wanted.magnitude && kept->factors == wanted.factors &&
-            kept->n_rotated == wanted.n_rotated && kept->mode == wanted.mode)
+        if (kept->base == wanted.base && kept->scale == wanted.scale && kept->magnitude == wanted.magnitude &&
+            kept->factors == wanted.factors && kept->n_rotated == wanted.n_rotated && kept->mode == wanted.mode)
             rotation = kept;
     }
     if (!rotation) {
@@ -196,7 +211,8 @@ static int rotate(struct fathom__worker *worker, struct ggml_tensor *node) {
     const int32_t n = node->op_params[ROPE_DIMENSIONS];
     const struct fathom__rotation *rotation;
     int32_t last = 0;
-    for (int64_t i = 0; i < node->ne[2]; i++) last = positions[i] > last ? positions[i] : last;
+    for (int64_t i = 0; i < node->ne[2]; i++)
+        last = positions[i] > last ? positions[i] : last;
     const int status = rotation_for(&rotation, worker, node, last);
     if (status != FATHOM_OK) return status;
     FOR_ROWS(node) {
@@ -221,7 +237,8 @@ static int set_rows(struct ggml_tensor *node) {
     const struct ggml_tensor *rows = node->src[0], *numbers = node->src[1];
     for (int64_t i = 0; i < rows->ne[1]; i++) {
         const int64_t to = row_number(numbers, i);
-        if (to < 0 || to >= node->ne[1]) return fathom__fail(FATHOM_ERROR_ENGINE, "the engine wrote a row outside its cache");
+        if (to < 0 || to >= node->ne[1])
+            return fathom__fail(FATHOM_ERROR_ENGINE, "the engine wrote a row outside its cache");
         if (node->type == GGML_TYPE_F16)
             ggml_cpu_fp32_to_fp16(row_of(rows, i, 0, 0), row_of(node, to, 0, 0), rows->ne[0]);
         else
@@ -237,47 +254,45 @@ static bool plain_rows(const struct ggml_tensor *tensor) {
 }
 
 static bool whole_vectors(const struct ggml_tensor *node) {
-    return plain_rows(node) && plain_rows(node->src[0]) && node->ne[0] % FATHOM__LANES == 0 && node->src[0]->ne[0] == node->ne[0];
+    return plain_rows(node) && plain_rows(node->src[0]) && node->ne[0] % FATHOM__LANES == 0 &&
+           node->src[0]->ne[0] == node->ne[0];
 }
 
 static bool broadcasts(const struct ggml_tensor *node) {
     const struct ggml_tensor *second = node->src[1];
-    return whole_vectors(node) && plain_rows(second) && second->ne[0] == node->ne[0] && ggml_are_same_shape(node, node->src[0]) &&
-           ggml_can_repeat(second, node);
+    return whole_vectors(node) && plain_rows(second) && second->ne[0] == node->ne[0] &&
+           ggml_are_same_shape(node, node->src[0]) && ggml_can_repeat(second, node);
 }
 
 static bool rotates(const struct ggml_tensor *node) {
     const int32_t mode = node->op_params[ROPE_MODE], n = node->op_params[ROPE_DIMENSIONS];
     const int32_t whole = mode == GGML_ROPE_TYPE_NEOX ? 2 * FATHOM__LANES : FATHOM__LANES;
-    return plain_rows(node) && plain_rows(node->src[0]) && node->src[1]->type == GGML_TYPE_I32 && n <= node->ne[0] && n % whole == 0 &&
-           (mode == GGML_ROPE_TYPE_NORMAL || mode == GGML_ROPE_TYPE_NEOX) && parameter(node, ROPE_EXTENSION) == 0.0f &&
-           node->op_params[ROPE_OFFSET] == 0 && (!node->src[2] || node->src[2]->type == GGML_TYPE_F32);
+    return plain_rows(node) && plain_rows(node->src[0]) && node->src[1]->type == GGML_TYPE_I32 && n <= node->ne[0] &&
+           n % whole == 0 && (mode == GGML_ROPE_TYPE_NORMAL || mode == GGML_ROPE_TYPE_NEOX) &&
+           parameter(node, ROPE_EXTENSION) == 0.0f && node->op_params[ROPE_OFFSET] == 0 &&
+           (!node->src[2] || node->src[2]->type == GGML_TYPE_F32);
 }
 
 static bool sets_rows(const struct ggml_tensor *node) {
     const struct ggml_tensor *rows = node->src[0], *numbers = node->src[1];
     return plain_rows(rows) && rows->ne[2] == 1 && rows->ne[3] == 1 && node->ne[2] == 1 && node->ne[3] == 1 &&
-           (node->type == GGML_TYPE_F16 || node->type == GGML_TYPE_F32) && (numbers->type == GGML_TYPE_I64 || numbers->type == GGML_TYPE_I32) &&
-           ggml_is_contiguous(numbers);
+           (node->type == GGML_TYPE_F16 || node->type == GGML_TYPE_F32) &&
+           (numbers->type == GGML_TYPE_I64 || numbers->type == GGML_TYPE_I32) && ggml_is_contiguous(numbers);
 }
 
 bool fathom__rows_supports(const struct ggml_tensor *node) {
     switch (node->op) {
     case GGML_OP_RMS_NORM:
-    case GGML_OP_SCALE:
-        return whole_vectors(node);
+    case GGML_OP_SCALE: return whole_vectors(node);
     case GGML_OP_ADD:
-    case GGML_OP_MUL:
-        return broadcasts(node);
+    case GGML_OP_MUL: return broadcasts(node);
     case GGML_OP_GLU:
-        return node->src[1] && whole_vectors(node) && plain_rows(node->src[1]) && ggml_are_same_shape(node, node->src[1]) &&
+        return node->src[1] && whole_vectors(node) && plain_rows(node->src[1]) &&
+               ggml_are_same_shape(node, node->src[1]) &&
                (ggml_get_glu_op(node) == GGML_GLU_OP_SWIGLU || ggml_get_glu_op(node) == GGML_GLU_OP_GEGLU);
-    case GGML_OP_ROPE:
-        return rotates(node);
-    case GGML_OP_SET_ROWS:
-        return sets_rows(node);
-    default:
-        return false;
+    case GGML_OP_ROPE: return rotates(node);
+    case GGML_OP_SET_ROWS: return sets_rows(node);
+    default: return false;
     }
 }
 
@@ -290,18 +305,10 @@ int fathom__rows_compute(struct fathom__worker *worker, struct ggml_tensor *node
         float *out = row_of(node, i1, i2, i3);
         const float *in = row_of(a, i1, i2, i3);
         switch (node->op) {
-        case GGML_OP_RMS_NORM:
-            norm_row(out, in, NULL, n, parameter(node, 0));
-            break;
-        case GGML_OP_SCALE:
-            scale_row(out, in, parameter(node, 0), parameter(node, 1), n);
-            break;
-        case GGML_OP_ADD:
-            add_row(out, in, paired_row(b, i1, i2, i3), n);
-            break;
-        case GGML_OP_MUL:
-            multiply_row(out, in, paired_row(b, i1, i2, i3), n);
-            break;
+        case GGML_OP_RMS_NORM: norm_row(out, in, NULL, n, parameter(node, 0)); break;
+        case GGML_OP_SCALE: scale_row(out, in, parameter(node, 0), parameter(node, 1), n); break;
+        case GGML_OP_ADD: add_row(out, in, paired_row(b, i1, i2, i3), n); break;
+        case GGML_OP_MUL: multiply_row(out, in, paired_row(b, i1, i2, i3), n); break;
         case GGML_OP_GLU:
             if (ggml_get_glu_op(node) == GGML_GLU_OP_SWIGLU)
                 silu_row(out, in, row_of(b, i1, i2, i3), n);
@@ -309,7 +316,8 @@ int fathom__rows_compute(struct fathom__worker *worker, struct ggml_tensor *node
                 gelu_row(out, in, row_of(b, i1, i2, i3), n);
             break;
         default:
-            return fathom__fail(FATHOM_ERROR_ENGINE, "%s reached the accelerator, which does not compute it", ggml_op_name(node->op));
+            return fathom__fail(FATHOM_ERROR_ENGINE, "%s reached the accelerator, which does not compute it",
+                                ggml_op_name(node->op));
         }
     }
     return FATHOM_OK;

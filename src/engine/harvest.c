@@ -38,11 +38,15 @@ static int check_hooks(struct harvest *h, fathom_model *model, int32_t *last_lay
         struct fathom_hook *hook = &h->plan.hooks[i];
         int status = fathom_hook_parse(hook, model, o->hooks[i]);
         if (status != FATHOM_OK) return status;
-        if (hook->kind == FATHOM_HOOK_ATTN_SCORES || hook->kind == FATHOM_HOOK_PATTERN || hook->kind == FATHOM_HOOK_LOGITS)
-            return fathom__fail(FATHOM_ERROR_UNSUPPORTED, "%s: scores, patterns and logits cannot be harvested; tap them in a session", o->hooks[i]);
+        if (hook->kind == FATHOM_HOOK_ATTN_SCORES || hook->kind == FATHOM_HOOK_PATTERN ||
+            hook->kind == FATHOM_HOOK_LOGITS)
+            return fathom__fail(FATHOM_ERROR_UNSUPPORTED,
+                                "%s: scores, patterns and logits cannot be harvested; tap them in a session",
+                                o->hooks[i]);
         fathom_hook_exists(&heads, &width, model, *hook);
         h->plan.widths[i] = (size_t)heads * width;
-        const int32_t needed = hook->kind == FATHOM_HOOK_FINAL_NORM ? (int32_t)fathom_model_describe(model)->n_layers - 1 : hook->layer;
+        const int32_t needed =
+            hook->kind == FATHOM_HOOK_FINAL_NORM ? (int32_t)fathom_model_describe(model)->n_layers - 1 : hook->layer;
         if (needed > *last_layer) *last_layer = needed;
     }
     return FATHOM_OK;
@@ -62,7 +66,8 @@ static int open_model(struct harvest *h, const char *path) {
         return status;
     }
     const uint32_t n_layers = fathom_model_describe(source)->n_layers, wanted = (uint32_t)last_layer + 2;
-    status = fathom_model_derive(&derived, fathom_model_describe(source)->path, wanted < n_layers ? wanted : 0, o->progress, o->payload);
+    status = fathom_model_derive(&derived, fathom_model_describe(source)->path, wanted < n_layers ? wanted : 0,
+                                 o->progress, o->payload);
     fathom_model_close(source);
     if (status == FATHOM_OK) status = fathom_model_open(&h->model, derived, NULL);
     fathom_free(derived);
@@ -72,7 +77,8 @@ static int open_model(struct harvest *h, const char *path) {
 static void close_batches(struct harvest *h) {
     for (size_t i = 0; h->batches && i < h->n_batches; i++) {
         struct fathom__batch *batch = &h->batches[i];
-        for (size_t k = 0; batch->values && k < h->plan.n_hooks; k++) fathom_free(batch->values[k]);
+        for (size_t k = 0; batch->values && k < h->plan.n_hooks; k++)
+            fathom_free(batch->values[k]);
         fathom_free(batch->values);
         fathom_free(batch->rows);
         fathom_free(batch->documents);
@@ -102,7 +108,8 @@ static int open_batches(struct harvest *h) {
 static uint64_t expected_rows(const struct harvest *h) {
     uint64_t done = 0, total = 0;
     fathom_corpus_position(&done, &total, h->cutter.corpus);
-    const uint64_t estimate = done > 0 && total > 0 ? (uint64_t)((double)h->cutter.n_cut * ((double)total / (double)done)) : 0;
+    const uint64_t estimate =
+        done > 0 && total > 0 ? (uint64_t)((double)h->cutter.n_cut * ((double)total / (double)done)) : 0;
     const uint64_t most = h->options->max_tokens;
     return most > 0 && (estimate == 0 || most < estimate) ? most : estimate;
 }
@@ -118,8 +125,10 @@ static int tell_progress(struct harvest *h, uint64_t reached) {
         }
     }
     h->told = now;
-    struct fathom_progress progress = {.stage = "harvest", .done = reached, .total = expected_rows(h), .unit = "tokens", .units_per_second = h->rate};
-    progress.seconds_left = progress.total > reached && h->rate > 0.0 ? (double)(progress.total - reached) / h->rate : -1.0;
+    struct fathom_progress progress = {
+        .stage = "harvest", .done = reached, .total = expected_rows(h), .unit = "tokens", .units_per_second = h->rate};
+    progress.seconds_left =
+        progress.total > reached && h->rate > 0.0 ? (double)(progress.total - reached) / h->rate : -1.0;
     const int returned = h->options->progress(&progress, h->options->payload);
     return returned == 0 ? FATHOM_OK : fathom__callback_status(returned);
 }
@@ -144,7 +153,8 @@ static int deliver(struct harvest *h, const struct fathom__batch *batch) {
         h->tokens[i] = batch->rows[offset + i].token;
         h->positions[i] = batch->rows[offset + i].position;
     }
-    for (size_t k = 0; k < h->plan.n_hooks; k++) h->rows[k] = batch->values[k] + offset * h->plan.widths[k];
+    for (size_t k = 0; k < h->plan.n_hooks; k++)
+        h->rows[k] = batch->values[k] + offset * h->plan.widths[k];
     const int returned = h->fn(&block, h->payload);
     if (returned != 0) return fathom__callback_status(returned);
     h->delivered += block.n_rows;
@@ -194,16 +204,17 @@ static int run(struct harvest *h) {
 
 static int check_options(const struct fathom_harvest_options *o) {
     if (o->n_hooks == 0) return fathom__fail(FATHOM_ERROR_ARGUMENT, "hooks: at least one hook point is expected");
-    if (o->context == 1 || o->context > 1u << 20) return fathom__fail(FATHOM_ERROR_ARGUMENT, "context: 2 to 1048576 tokens are expected, not %u", o->context);
+    if (o->context == 1 || o->context > 1u << 20)
+        return fathom__fail(FATHOM_ERROR_ARGUMENT, "context: 2 to 1048576 tokens are expected, not %u", o->context);
     if (o->max_tokens > 0 && o->skip_tokens > o->max_tokens) {
-        return fathom__fail(FATHOM_ERROR_ARGUMENT, "skip_tokens: %llu is past max_tokens, %llu", (unsigned long long)o->skip_tokens,
-                            (unsigned long long)o->max_tokens);
+        return fathom__fail(FATHOM_ERROR_ARGUMENT, "skip_tokens: %llu is past max_tokens, %llu",
+                            (unsigned long long)o->skip_tokens, (unsigned long long)o->max_tokens);
     }
     return FATHOM_OK;
 }
 
-int fathom_harvest(uint64_t *rows, const char *model_path, fathom_corpus *corpus, const struct fathom_harvest_options *options, fathom_harvest_fn fn,
-                   void *payload) {
+int fathom_harvest(uint64_t *rows, const char *model_path, fathom_corpus *corpus,
+                   const struct fathom_harvest_options *options, fathom_harvest_fn fn, void *payload) {
     struct harvest h = {.options = options, .fn = fn, .payload = payload};
     int status = check_options(options);
     if (status != FATHOM_OK) return status;
@@ -211,7 +222,8 @@ int fathom_harvest(uint64_t *rows, const char *model_path, fathom_corpus *corpus
     h.plan.n_threads = options->n_threads > 0 ? options->n_threads : fathom__cores();
     h.plan.accelerate = !options->original && fathom__accelerator_register();
     h.cutter.context = options->context > 0 ? options->context : FATHOM__HARVEST_CONTEXT;
-    h.cutter.batch_rows = h.plan.batch_rows = h.cutter.context > FATHOM__HARVEST_ROWS ? h.cutter.context : FATHOM__HARVEST_ROWS;
+    h.cutter.batch_rows = h.plan.batch_rows =
+        h.cutter.context > FATHOM__HARVEST_ROWS ? h.cutter.context : FATHOM__HARVEST_ROWS;
     h.n_batches = 2 * (size_t)h.plan.n_threads; /* one running and one waiting to be delivered for each worker */
     status = fathom__alloc(&h.plan.hooks, h.plan.n_hooks, sizeof *h.plan.hooks);
     if (status == FATHOM_OK) status = fathom__alloc(&h.plan.widths, h.plan.n_hooks, sizeof *h.plan.widths);

@@ -41,10 +41,13 @@ static size_t first_unfinite(const float *rows, size_t n_rows, size_t width) {
         const float *row = rows + r * width;
         fathom__vi bad = {0};
         size_t i = 0;
-        for (; i + FATHOM__LANES <= width; i += FATHOM__LANES) bad |= ((fathom__vi)fathom__v_load(row + i) & exponent) == exponent;
+        for (; i + FATHOM__LANES <= width; i += FATHOM__LANES)
+            bad |= ((fathom__vi)fathom__v_load(row + i) & exponent) == exponent;
         int any = 0;
-        for (int lane = 0; lane < FATHOM__LANES; lane++) any |= bad[lane];
-        for (; i < width; i++) any |= !(row[i] - row[i] == 0.0f);
+        for (int lane = 0; lane < FATHOM__LANES; lane++)
+            any |= bad[lane];
+        for (; i < width; i++)
+            any |= !(row[i] - row[i] == 0.0f);
         if (any) return r;
     }
     return n_rows;
@@ -57,15 +60,17 @@ static int take_rows(const struct fathom_block *block, void *payload) {
     if (block->n_rows != batch->n_rows || block->width != plan->widths[tap->hook]) {
         char name[FATHOM_HOOK_NAME_SIZE];
         fathom_hook_name(name, block->hook);
-        return fathom__fail(FATHOM_ERROR_ENGINE, "%s: %zu rows of width %zu came out of a batch of %zu rows and width %zu", name, block->n_rows, block->width,
-                            batch->n_rows, plan->widths[tap->hook]);
+        return fathom__fail(FATHOM_ERROR_ENGINE,
+                            "%s: %zu rows of width %zu came out of a batch of %zu rows and width %zu", name,
+                            block->n_rows, block->width, batch->n_rows, plan->widths[tap->hook]);
     }
     const size_t bad = first_unfinite(block->rows, block->n_rows, block->width);
     if (bad < block->n_rows) {
         char name[FATHOM_HOOK_NAME_SIZE];
         fathom_hook_name(name, block->hook);
-        return fathom__fail(FATHOM_ERROR_NUMERIC, "%s: the activation of token %d at position %d of document %llu is not finite", name, batch->rows[bad].token,
-                            batch->rows[bad].position, (unsigned long long)batch->documents[bad]);
+        return fathom__fail(
+            FATHOM_ERROR_NUMERIC, "%s: the activation of token %d at position %d of document %llu is not finite", name,
+            batch->rows[bad].token, batch->rows[bad].position, (unsigned long long)batch->documents[bad]);
     }
     memcpy(batch->values[tap->hook], block->rows, block->n_rows * block->width * sizeof(float));
     return FATHOM_OK;
@@ -73,8 +78,10 @@ static int take_rows(const struct fathom_block *block, void *payload) {
 
 static int open_session(struct worker *worker) {
     const struct fathom__harvest_plan *plan = worker->crew->plan;
-    const struct fathom_session_options options = {
-        .n_context = plan->batch_rows, .n_batch = plan->batch_rows, .n_sequences = FATHOM__HARVEST_SEQUENCES, .n_threads = 1};
+    const struct fathom_session_options options = {.n_context = plan->batch_rows,
+                                                   .n_batch = plan->batch_rows,
+                                                   .n_sequences = FATHOM__HARVEST_SEQUENCES,
+                                                   .n_threads = 1};
     int status = fathom_session_open(&worker->session, plan->model, &options);
     for (size_t h = 0; h < plan->n_hooks && status == FATHOM_OK; h++) {
         worker->taps[h] = (struct tap){worker, h};
@@ -96,7 +103,8 @@ static int recall(int status, const char *message) {
 static struct fathom__batch *next_batch(fathom__crew *crew) {
     struct fathom__batch *batch = NULL;
     pthread_mutex_lock(&crew->lock);
-    while (!crew->closing && crew->n_taken == crew->n_submitted) pthread_cond_wait(&crew->submitted, &crew->lock);
+    while (!crew->closing && crew->n_taken == crew->n_submitted)
+        pthread_cond_wait(&crew->submitted, &crew->lock);
     if (!crew->closing) batch = &crew->batches[crew->n_taken++ % crew->n_batches];
     pthread_mutex_unlock(&crew->lock);
     return batch;
@@ -109,7 +117,8 @@ static void *work(void *payload) {
     const int opened = open_session(worker);
     pthread_mutex_lock(&crew->lock);
     crew->n_ready++;
-    if (opened != FATHOM_OK && crew->open_status == FATHOM_OK) remember(&crew->open_status, &crew->open_message, opened);
+    if (opened != FATHOM_OK && crew->open_status == FATHOM_OK)
+        remember(&crew->open_status, &crew->open_message, opened);
     pthread_cond_broadcast(&crew->done);
     pthread_mutex_unlock(&crew->lock);
     while (opened == FATHOM_OK) {
@@ -136,17 +145,20 @@ static int start_workers(fathom__crew *crew) {
         worker->crew = crew;
         status = fathom__alloc(&worker->taps, crew->plan->n_hooks, sizeof *worker->taps);
         if (status != FATHOM_OK) break;
-        if (pthread_create(&worker->thread, NULL, work, worker) != 0) status = fathom__fail(FATHOM_ERROR_MEMORY, "cannot start a thread");
+        if (pthread_create(&worker->thread, NULL, work, worker) != 0)
+            status = fathom__fail(FATHOM_ERROR_MEMORY, "cannot start a thread");
         if (status == FATHOM_OK) crew->n_started++;
     }
     pthread_mutex_lock(&crew->lock);
-    while (crew->n_ready < crew->n_started) pthread_cond_wait(&crew->done, &crew->lock);
+    while (crew->n_ready < crew->n_started)
+        pthread_cond_wait(&crew->done, &crew->lock);
     pthread_mutex_unlock(&crew->lock);
     if (status == FATHOM_OK && crew->open_status != FATHOM_OK) status = recall(crew->open_status, crew->open_message);
     return status;
 }
 
-int fathom__crew_open(fathom__crew **out, const struct fathom__harvest_plan *plan, struct fathom__batch *batches, size_t n_batches) {
+int fathom__crew_open(fathom__crew **out, const struct fathom__harvest_plan *plan, struct fathom__batch *batches,
+                      size_t n_batches) {
     fathom__crew *crew = NULL;
     int status = fathom__alloc(&crew, 1, sizeof *crew);
     if (status != FATHOM_OK) return status;
@@ -172,8 +184,10 @@ void fathom__crew_close(fathom__crew *crew) {
     crew->closing = true;
     pthread_cond_broadcast(&crew->submitted);
     pthread_mutex_unlock(&crew->lock);
-    for (size_t i = 0; i < crew->n_started; i++) pthread_join(crew->workers[i].thread, NULL);
-    for (size_t i = 0; crew->workers && i < crew->plan->n_threads; i++) fathom_free(crew->workers[i].taps);
+    for (size_t i = 0; i < crew->n_started; i++)
+        pthread_join(crew->workers[i].thread, NULL);
+    for (size_t i = 0; crew->workers && i < crew->plan->n_threads; i++)
+        fathom_free(crew->workers[i].taps);
     fathom_free(crew->workers);
     fathom__accelerator_close(crew->accelerator);
     fathom_free(crew->open_message);
@@ -194,7 +208,8 @@ void fathom__crew_submit(fathom__crew *crew, struct fathom__batch *batch) {
 
 int fathom__crew_wait(fathom__crew *crew, struct fathom__batch *batch) {
     pthread_mutex_lock(&crew->lock);
-    while (batch->state != FATHOM__BATCH_DONE) pthread_cond_wait(&crew->done, &crew->lock);
+    while (batch->state != FATHOM__BATCH_DONE)
+        pthread_cond_wait(&crew->done, &crew->lock);
     pthread_mutex_unlock(&crew->lock);
     return batch->status == FATHOM_OK ? FATHOM_OK : recall(batch->status, batch->message);
 }

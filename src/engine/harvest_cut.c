@@ -17,7 +17,8 @@ static int next_document(struct fathom__cutter *cutter) {
         cutter->tokens = NULL;
         cutter->n_tokens = cutter->at = 0;
         cutter->document = document.number;
-        status = fathom_tokenize(&cutter->tokens, &cutter->n_tokens, cutter->model, document.text, document.length, false, false);
+        status = fathom_tokenize(&cutter->tokens, &cutter->n_tokens, cutter->model, document.text, document.length,
+                                 false, false);
         if (status != FATHOM_OK) return fathom__wrap(status, "document %llu", (unsigned long long)document.number);
     } while (cutter->n_tokens == 0);
     return FATHOM_OK;
@@ -44,7 +45,8 @@ int fathom__cutter_fill(struct fathom__batch *batch, struct fathom__cutter *cutt
         if (batch->n_rows + n + bos > cutter->batch_rows) break;
         int32_t position = 0;
         if (bos) put_row(batch, info->bos, position++, (int32_t)sequence, cutter->document);
-        for (size_t i = 0; i < n; i++) put_row(batch, cutter->tokens[cutter->at++], position++, (int32_t)sequence, cutter->document);
+        for (size_t i = 0; i < n; i++)
+            put_row(batch, cutter->tokens[cutter->at++], position++, (int32_t)sequence, cutter->document);
     }
     cutter->n_cut += batch->n_rows;
     return FATHOM_OK;

@@ -19,10 +19,10 @@ struct fathom__batch {
     struct fathom_row *rows; /* what the model is given, in the order of the corpus */
     uint64_t *documents;
     size_t n_rows;
-    uint64_t first_row;      /* of the whole stream */
-    float **values;          /* a hook's rows, f32 [capacity, width] */
+    uint64_t first_row; /* of the whole stream */
+    float **values;     /* a hook's rows, f32 [capacity, width] */
     enum fathom__batch_state state;
-    int status;              /* of the run, with its message */
+    int status; /* of the run, with its message */
     char *message;
 };
 
@@ -35,7 +35,7 @@ struct fathom__cutter {
     int32_t *tokens; /* of the present document */
     size_t n_tokens, at;
     uint64_t document;
-    uint64_t n_cut;  /* rows so far */
+    uint64_t n_cut; /* rows so far */
     bool ended;
 };
 /* Puts as many of the next sequences into the batch as fit whole; n_rows is 0 at the corpus' end. */
@@ -56,7 +56,8 @@ struct fathom__harvest_plan {
 typedef struct fathom__crew fathom__crew;
 
 /* Opens the workers, each with a session of its own. The batches (n of them, used in turn) and what the plan points to must outlive the crew. */
-int fathom__crew_open(fathom__crew **out, const struct fathom__harvest_plan *plan, struct fathom__batch *batches, size_t n_batches);
+int fathom__crew_open(fathom__crew **out, const struct fathom__harvest_plan *plan, struct fathom__batch *batches,
+                      size_t n_batches);
 /* Stops after the batches now running. */
 void fathom__crew_close(fathom__crew *crew);
 /* Hands over the next batch in turn. */

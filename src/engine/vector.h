@@ -50,14 +50,16 @@ static inline float fathom__v_sum(fathom__v v) {
     float lanes[FATHOM__LANES];
     memcpy(lanes, &v, sizeof lanes);
     for (int width = FATHOM__LANES / 2; width > 0; width /= 2)
-        for (int i = 0; i < width; i++) lanes[i] += lanes[i + width];
+        for (int i = 0; i < width; i++)
+            lanes[i] += lanes[i + width];
     return lanes[0];
 }
 
 static inline float fathom__v_greatest(fathom__v v) {
     float lanes[FATHOM__LANES];
     memcpy(lanes, &v, sizeof lanes);
-    for (int i = 1; i < FATHOM__LANES; i++) lanes[0] = lanes[i] > lanes[0] ? lanes[i] : lanes[0];
+    for (int i = 1; i < FATHOM__LANES; i++)
+        lanes[0] = lanes[i] > lanes[0] ? lanes[i] : lanes[0];
     return lanes[0];
 }
 
@@ -68,7 +70,8 @@ static inline fathom__v fathom__v_exp(fathom__v x) {
     const fathom__vi vanishes = x < least;
     x = fathom__v_select(x > most, most, x);
     x = fathom__v_select(vanishes, least, x);
-    const fathom__v round = fathom__v_all(12582912.0f); /* 1.5 · 2^23: adding it leaves the nearest integer in the low bits */
+    const fathom__v round =
+        fathom__v_all(12582912.0f); /* 1.5 · 2^23: adding it leaves the nearest integer in the low bits */
     const fathom__v shifted = x * 1.44269504f + round;
     const fathom__v n = shifted - round;
     const fathom__v r = (x - n * 0.693359375f) - n * -2.12194440e-4f;
