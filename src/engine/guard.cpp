@@ -1,6 +1,7 @@
 /* The one C++ file: exceptions of the engine and of its Jinja renderer end here. */
 #include "engine/guard.h"
 
+#include <cstring>
 #include <exception>
 #include <new>
 #include <string>
@@ -91,19 +92,42 @@ int fathom__guard_tokenize(int32_t *n, const struct llama_vocab *vocab, const ch
 
 namespace {
 
-/* The renderer's messages quote the source over several lines: "… at line L, column C …\nError: MESSAGE". One line is
- * kept. */
-std::string one_line(const std::string &text) {
-    std::string line, message = text;
-    const size_t at = text.find("line ");
-    if (at != std::string::npos) {
-        const size_t end = text.find_first_not_of("0123456789", at + 5);
-        if (end != at + 5) line = "line " + text.substr(at + 5, end == std::string::npos ? end : end - at - 5) + ": ";
+constexpr char newline_sign[] = "\u21B5"; /* the renderer's sign for a newline in what it quotes */
+
+std::string line_prefix(const std::string &source, size_t position) {
+    size_t line = 1;
+    for (size_t i = 0; i < position && i < source.size(); i++)
+        line += source[i] == '\n';
+    return "line " + std::to_string(line) + ": ";
+}
+
+/* Lexer and parser quote the source around an error, "…\n...QUOTE...\n" and a caret below it: where the quote stands tells the line. */
+std::string line_of_quote(const std::string &source, const std::string &text) {
+    const size_t start = text.find("\n..."), end = text.rfind("...\n"), caret = text.rfind('^');
+    if (start == std::string::npos || end == std::string::npos || caret == std::string::npos || end < start + 4)
+        return "";
+    std::string quote = text.substr(start + 4, end - start - 4);
+    for (size_t at; (at = quote.find(newline_sign)) != std::string::npos;)
+        quote.replace(at, strlen(newline_sign), "\n");
+    const size_t found = source.find(quote), below = caret - (end + 4);
+    return found == std::string::npos || below < 3 ? "" : line_prefix(source, found + below - 3);
+}
+
+/* Errors while running read "… at line L, column C …\n… quote …\nError: MESSAGE", all others "TAG: MESSAGE\n… quote …". One line is kept. */
+std::string one_line(const std::string &source, const std::string &text) {
+    std::string line, message;
+    const size_t error = text.rfind("\nError: "), at = text.find(" at line ");
+    if (error != std::string::npos && at != std::string::npos) {
+        const size_t digits = at + strlen(" at line ");
+        line = "line " + text.substr(digits, text.find_first_not_of("0123456789", digits) - digits) + ": ";
+        message = text.substr(error + strlen("\nError: "));
+    } else {
+        line = line_of_quote(source, text);
+        message = text.substr(0, text.find('\n'));
     }
-    const size_t error = text.rfind("Error: ");
-    if (error != std::string::npos) message = text.substr(error + 7);
-    const std::string raised = "Jinja Exception: ";
-    if (message.compare(0, raised.size(), raised) == 0) message.erase(0, raised.size());
+    for (const char *tag : {"Jinja Exception: ", "lexer: ", "parser: ", "Parser Error: "}) {
+        if (message.compare(0, strlen(tag), tag) == 0) message.erase(0, strlen(tag));
+    }
     for (char &c : message) {
         if (c == '\n' || c == '\r') c = ' ';
     }
@@ -150,7 +174,8 @@ int fathom__guard_render_chat(char **out, const char *name, const char *chat_tem
         } catch (const std::bad_alloc &) {
             throw;
         } catch (const std::exception &error) {
-            return fathom__fail(FATHOM_ERROR_FORMAT, "%s: chat template: %s", name, one_line(error.what()).c_str());
+            return fathom__fail(FATHOM_ERROR_FORMAT, "%s: chat template: %s", name,
+                                one_line(chat_template, error.what()).c_str());
         }
     });
 }
