@@ -17,8 +17,10 @@
 #ifndef FATHOM_TRAINER_H
 #define FATHOM_TRAINER_H
 
+#include <fathom/corpus.h>
 #include <fathom/dictionary.h>
 #include <fathom/error.h>
+#include <fathom/progress.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -101,6 +103,53 @@ FATHOM_API int fathom_trainer_save(const fathom_trainer *trainer, const char *pa
 /* Opens a saved trainer. n_threads 0: as it was saved (other numbers give the same result up to rounding). *note is new
  * (fathom_free), NULL allowed. Errors: IO, FORMAT (damaged or half-written, by its checksum), MEMORY. */
 FATHOM_API int fathom_trainer_resume(fathom_trainer **out, char **note, const char *path, uint32_t n_threads);
+
+/* A whole run: corpus, model, dictionaries --------------------------------------------------------------- */
+
+struct fathom_train_dictionary {
+    const char *path;         /* the native file to write */
+    const char *hook;         /* name or alias */
+    const char *name;         /* NULL: the file's name without folder and ending */
+    const char *dtype;        /* NULL: "bf16" */
+    struct fathom_trainer_options options; /* d_in, total_steps and n_threads are filled in */
+};
+
+struct fathom_train_options {
+    const char *model_path;
+    const struct fathom_corpus_source *sources;
+    size_t n_sources;
+    uint64_t tokens;          /* rows to train on, at each hook point; 0: what the corpus is estimated to hold, less the held-out rows */
+    uint64_t seed;            /* of the corpus' interleaving and of the shuffling */
+    uint32_t context;         /* as fathom_harvest_options */
+    uint32_t n_threads;       /* 0: all cores */
+    uint32_t skip_positions;  /* rows at positions below are left out; 0: 1, the first position, whose rows are of another kind; UINT32_MAX: none */
+    double norm_multiple;     /* rows with a norm over this multiple of the median are left out; 0: 8; negative: none */
+    uint64_t shuffle_rows;    /* rows mixed at a time, at each hook point; 0: 131072 (f32: 302 MB at width 576) */
+    uint64_t held_out_rows;   /* the corpus' first rows, to the end of their document, are kept aside for evaluation; 0: 16384 */
+    uint32_t evaluate_every;  /* steps; 0: 100 */
+    const char *metrics_path; /* JSON lines; NULL: none */
+    const char *checkpoint;   /* a folder; NULL: none */
+    uint64_t checkpoint_every; /* steps; 0: only when the run is stopped */
+    bool resume;              /* go on from the checkpoint if there is a complete one; MISMATCH when it is of another run */
+    fathom_progress_fn progress;
+    void *payload;
+};
+#define FATHOM_TRAIN_OPTIONS_INIT {.tokens = 0}
+
+/* What a run came to, for one dictionary. */
+struct fathom_train_result {
+    double fve, l0, dead_fraction; /* on held-out rows, features chosen as in training */
+    double threshold;              /* for reading by threshold, calibrated on held-out rows */
+    uint64_t steps, rows;          /* trained on */
+    uint64_t skipped_positions, skipped_norms; /* rows left out, at this hook point */
+    double max_norm;
+    double seconds;
+};
+
+/* Trains any number of dictionaries on one pass of a corpus through a model, and writes each as a native file with the record of the
+ * run in it. When the progress callback asks to stop, a checkpoint is written (if there is a folder for it) and STOPPED returned. The same options give the
+ * same dictionaries, also across a stop and a resume. results (NULL allowed) has room for n_dictionaries. Errors: those of model, corpus and harvest; ARGUMENT; IO. */
+FATHOM_API int fathom_train(struct fathom_train_result *results, const struct fathom_train_dictionary *dictionaries, size_t n_dictionaries, const struct fathom_train_options *options);
 
 #ifdef __cplusplus
 }

@@ -91,7 +91,7 @@ static int print_json(const struct setting *setting, const struct fathom_trainer
         "architecture", options->architecture == FATHOM_TRAIN_TOPK ? "topk" : "batchtopk", "d", (int)options->d_in,
         "features", (int)options->n_features, "k", (int)options->k, "batch", (int)options->batch, "threads",
         (int)options->n_threads, "steps", (json_int_t)setting->steps, "dead", last->dead_fraction, "data",
-        setting->data ? setting->data : "random", "product", fathom__product_name(trainer->product), "fve", last->fve));
+        setting->data ? setting->data : "random", "product", fathom__dense_name(trainer->product), "fve", last->fve));
 }
 
 int bench_train(struct cli_arguments *arguments) {

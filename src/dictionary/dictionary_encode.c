@@ -14,7 +14,7 @@
 
 void fathom__whole_close(struct fathom__whole *whole) {
     if (!whole) return;
-    fathom__product_close(whole->product);
+    fathom__dense_close(whole->product);
     fathom_free(whole->encoder);
     fathom_free(whole->tile_norm);
     fathom_free(whole->shifted_bias);
@@ -41,7 +41,7 @@ static int pack_tile(struct fathom__whole *whole, const fathom_dictionary *dicti
         rows[n++] = row;
     }
     whole->tile_norm[tile] = sqrtf(longest);
-    return fathom__product_pack(whole->product, 0, tile, rows, n);
+    return fathom__dense_pack(whole->product, 0, tile, rows, n);
 }
 
 static int make_whole(struct fathom__whole **out, const fathom_dictionary *dictionary) {
@@ -54,9 +54,9 @@ static int make_whole(struct fathom__whole **out, const fathom_dictionary *dicti
     if (!status) status = fathom__alloc_aligned(&whole->encoder, F * dictionary->stride, sizeof *whole->encoder);
     if (!status) status = fathom__alloc(&whole->bias, padded, sizeof *whole->bias);
     if (!status) status = fathom__alloc(&whole->shifted_bias, padded, sizeof *whole->shifted_bias);
-    if (!status) status = fathom__product_open(&whole->product, FATHOM__PRODUCT_BEST, dictionary->stride, F, whole->n_lanes);
-    if (!status) status = fathom__alloc(&whole->tile_norm, fathom__product_tiles(whole->product), sizeof *whole->tile_norm);
-    for (size_t tile = 0; !status && tile < fathom__product_tiles(whole->product); tile++)
+    if (!status) status = fathom__dense_open(&whole->product, FATHOM__PRODUCT_BEST, dictionary->stride, F, whole->n_lanes);
+    if (!status) status = fathom__alloc(&whole->tile_norm, fathom__dense_tiles(whole->product), sizeof *whole->tile_norm);
+    for (size_t tile = 0; !status && tile < fathom__dense_tiles(whole->product); tile++)
         status = pack_tile(whole, dictionary, tile);
     if (status)
         fathom__whole_close(whole);
@@ -115,7 +115,7 @@ struct encoding {
 };
 
 static int open_encoding(struct encoding *encoding) {
-    const size_t stride = encoding->dictionary->stride, tiles = fathom__product_tiles(encoding->whole->product), width = tiles * FATHOM__TILE_FEATURES;
+    const size_t stride = encoding->dictionary->stride, tiles = fathom__dense_tiles(encoding->whole->product), width = tiles * FATHOM__TILE_FEATURES;
     int status = fathom__alloc_aligned(&encoding->x, FATHOM__TILE_ROWS * stride, sizeof *encoding->x);
     if (!status) status = fathom__alloc_aligned(&encoding->x_bf16, FATHOM__TILE_ROWS * stride, sizeof *encoding->x_bf16);
     if (!status) status = fathom__alloc_aligned(&encoding->products, FATHOM__TILE_ROWS * width, sizeof *encoding->products);
@@ -174,7 +174,7 @@ static size_t tile_width(const struct encoding *encoding, size_t tile) {
 static size_t gather(struct encoding *encoding, size_t r, const float *bias, float floor, float bounds, const float *threshold) {
     const struct fathom__whole *whole = encoding->whole;
     size_t n = 0, kept = 0;
-    for (size_t tile = 0; tile < fathom__product_tiles(whole->product); tile++) {
+    for (size_t tile = 0; tile < fathom__dense_tiles(whole->product); tile++) {
         const float margin = bounds * ROUNDING * encoding->norm[r] * whole->tile_norm[tile];
         const uint32_t first = (uint32_t)(tile * FATHOM__TILE_FEATURES);
         fathom__offer_above(encoding->keys, &n, floor - margin, tile_row(encoding, tile, r), bias + first, first, tile_width(encoding, tile));
@@ -193,7 +193,7 @@ static size_t gather_topk(struct encoding *encoding, size_t r) {
     const uint32_t k = encoding->dictionary->info.k;
     struct fathom__candidates candidates = {encoding->keys, 0, 0};
     float longest = 0;
-    for (size_t tile = 0; tile < fathom__product_tiles(whole->product); tile++) {
+    for (size_t tile = 0; tile < fathom__dense_tiles(whole->product); tile++) {
         const uint32_t first = (uint32_t)(tile * FATHOM__TILE_FEATURES);
         fathom__offer(&candidates, k, tile_row(encoding, tile, r), whole->bias + first, first, tile_width(encoding, tile));
         if (whole->tile_norm[tile] > longest) longest = whole->tile_norm[tile];
@@ -228,8 +228,8 @@ static int append(struct fathom_sparse *out, const uint64_t *keys, size_t n) {
 
 static int encode_block(struct fathom_sparse *out, struct encoding *encoding, const float *rows, const int32_t *positions, size_t first, size_t n) {
     int status = load_rows(encoding, rows, positions, first, n);
-    for (size_t tile = 0; !status && tile < fathom__product_tiles(encoding->whole->product); tile++)
-        status = fathom__product_run(encoding->products + tile * FATHOM__TILE_ROWS * FATHOM__TILE_FEATURES, encoding->whole->product, encoding->lane, tile, encoding->x_bf16, n);
+    for (size_t tile = 0; !status && tile < fathom__dense_tiles(encoding->whole->product); tile++)
+        status = fathom__dense_run(encoding->products + tile * FATHOM__TILE_ROWS * FATHOM__TILE_FEATURES, encoding->whole->product, encoding->lane, tile, encoding->x_bf16, n);
     for (size_t r = 0; r < n && !status; r++) {
         size_t active = 0;
         if (encoding->covered[r]) active = encoding->topk ? gather_topk(encoding, r) : gather(encoding, r, encoding->whole->shifted_bias, 0, 1, encoding->dictionary->threshold);

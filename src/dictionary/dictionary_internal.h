@@ -22,7 +22,7 @@ struct fathom__whole {
     float *tile_norm;     /* [tiles]: length of the longest encoder row in a tile */
     float *shifted_bias;  /* [padded]: bias less threshold, so that a feature is active above 0 */
     float *bias;          /* [padded] */
-    fathom__product *product;
+    fathom__dense *product;
     bool *busy;           /* [lanes]: a lane of the product belongs to one call at a time */
     uint32_t n_lanes;
 };

@@ -3,24 +3,24 @@
 #include <dictionary/product.h>
 #include <dictionary/vector.h>
 
-struct fathom__product {
-    const struct fathom__product_methods *methods;
+struct fathom__dense {
+    const struct fathom__dense_methods *methods;
     void *state;
     size_t d, n_tiles;
     uint16_t *scratch; /* [n_workers, FATHOM__TILE_FEATURES, d] */
 };
 
-static const struct fathom__product_methods *find_methods(enum fathom__product_backend backend) {
+static const struct fathom__dense_methods *find_methods(enum fathom__dense_backend backend) {
 #ifdef FATHOM_HAVE_DNNL
-    if (backend != FATHOM__PRODUCT_GGML) return &fathom__product_dnnl;
+    if (backend != FATHOM__PRODUCT_GGML) return &fathom__dense_dnnl;
 #endif
-    return backend == FATHOM__PRODUCT_DNNL ? NULL : &fathom__product_ggml;
+    return backend == FATHOM__PRODUCT_DNNL ? NULL : &fathom__dense_ggml;
 }
 
-int fathom__product_open(fathom__product **out, enum fathom__product_backend backend, size_t d, size_t n_features, uint32_t n_workers) {
-    const struct fathom__product_methods *methods = find_methods(backend);
+int fathom__dense_open(fathom__dense **out, enum fathom__dense_backend backend, size_t d, size_t n_features, uint32_t n_workers) {
+    const struct fathom__dense_methods *methods = find_methods(backend);
     if (!methods) return fathom__fail(FATHOM_ERROR_UNSUPPORTED, "product: built without oneDNN");
-    fathom__product *product = NULL;
+    fathom__dense *product = NULL;
     int status = fathom__alloc(&product, 1, sizeof *product);
     if (status) return status;
     product->methods = methods;
@@ -29,28 +29,28 @@ int fathom__product_open(fathom__product **out, enum fathom__product_backend bac
     status = fathom__alloc_aligned(&product->scratch, (size_t)n_workers * FATHOM__TILE_FEATURES * d, sizeof *product->scratch);
     if (!status) status = methods->open(&product->state, d, product->n_tiles, n_workers);
     if (status)
-        fathom__product_close(product);
+        fathom__dense_close(product);
     else
         *out = product;
     return status;
 }
 
-void fathom__product_close(fathom__product *product) {
+void fathom__dense_close(fathom__dense *product) {
     if (!product) return;
     if (product->state) product->methods->close(product->state);
     fathom_free(product->scratch);
     fathom_free(product);
 }
 
-size_t fathom__product_tiles(const fathom__product *product) {
+size_t fathom__dense_tiles(const fathom__dense *product) {
     return product->n_tiles;
 }
 
-const char *fathom__product_name(const fathom__product *product) {
+const char *fathom__dense_name(const fathom__dense *product) {
     return product->methods->name;
 }
 
-int fathom__product_pack(fathom__product *product, uint32_t worker, size_t tile, const float *const *rows, size_t n) {
+int fathom__dense_pack(fathom__dense *product, uint32_t worker, size_t tile, const float *const *rows, size_t n) {
     const size_t d = product->d;
     uint16_t *scratch = product->scratch + (size_t)worker * FATHOM__TILE_FEATURES * d;
     for (size_t i = 0; i < n; i++)
@@ -59,6 +59,6 @@ int fathom__product_pack(fathom__product *product, uint32_t worker, size_t tile,
     return product->methods->pack(product->state, worker, tile, scratch);
 }
 
-int fathom__product_run(float *out, fathom__product *product, uint32_t worker, size_t tile, const uint16_t *x, size_t n_rows) {
+int fathom__dense_run(float *out, fathom__dense *product, uint32_t worker, size_t tile, const uint16_t *x, size_t n_rows) {
     return product->methods->run(out, product->state, worker, tile, x, n_rows);
 }

@@ -13,28 +13,28 @@
 #define FATHOM__TILE_FEATURES 256
 #define FATHOM__TILE_ROWS 256
 
-typedef struct fathom__product fathom__product;
+typedef struct fathom__dense fathom__dense;
 
-enum fathom__product_backend { FATHOM__PRODUCT_BEST, FATHOM__PRODUCT_DNNL, FATHOM__PRODUCT_GGML };
+enum fathom__dense_backend { FATHOM__PRODUCT_BEST, FATHOM__PRODUCT_DNNL, FATHOM__PRODUCT_GGML };
 
 /* d: a multiple of FATHOM__LANES. n_workers threads may pack and run at once, each with its own number. Errors: MEMORY, UNSUPPORTED
  * (a backend that is not there), ENGINE. */
-int fathom__product_open(fathom__product **out, enum fathom__product_backend backend, size_t d, size_t n_features, uint32_t n_workers);
-void fathom__product_close(fathom__product *product);
-size_t fathom__product_tiles(const fathom__product *product);
+int fathom__dense_open(fathom__dense **out, enum fathom__dense_backend backend, size_t d, size_t n_features, uint32_t n_workers);
+void fathom__dense_close(fathom__dense *product);
+size_t fathom__dense_tiles(const fathom__dense *product);
 
 /* Packs tile `tile` from f32 feature rows of width d. rows[i] is feature tile * FATHOM__TILE_FEATURES + i; n may be less than a tile's number: the
  * rest are zeros. ENGINE. */
-int fathom__product_pack(fathom__product *product, uint32_t worker, size_t tile, const float *const *rows, size_t n);
+int fathom__dense_pack(fathom__dense *product, uint32_t worker, size_t tile, const float *const *rows, size_t n);
 
 /* out[r, i] = x[r] · feature tile * FATHOM__TILE_FEATURES + i, f32 [n_rows, FATHOM__TILE_FEATURES]. x is bf16 [FATHOM__TILE_ROWS, d] whatever n_rows is
  * (rows past n_rows are read and may hold anything finite); out has room for FATHOM__TILE_ROWS rows. ENGINE. */
-int fathom__product_run(float *out, fathom__product *product, uint32_t worker, size_t tile, const uint16_t *x, size_t n_rows);
+int fathom__dense_run(float *out, fathom__dense *product, uint32_t worker, size_t tile, const uint16_t *x, size_t n_rows);
 
-const char *fathom__product_name(const fathom__product *product);
+const char *fathom__dense_name(const fathom__dense *product);
 
 /* What a backend fills in. */
-struct fathom__product_methods {
+struct fathom__dense_methods {
     const char *name;
     int (*open)(void **state, size_t d, size_t n_tiles, uint32_t n_workers);
     void (*close)(void *state);
@@ -42,7 +42,7 @@ struct fathom__product_methods {
     int (*pack)(void *state, uint32_t worker, size_t tile, const uint16_t *features);
     int (*run)(float *out, void *state, uint32_t worker, size_t tile, const uint16_t *x, size_t n_rows);
 };
-extern const struct fathom__product_methods fathom__product_dnnl; /* only where FATHOM_HAVE_DNNL is defined */
-extern const struct fathom__product_methods fathom__product_ggml;
+extern const struct fathom__dense_methods fathom__dense_dnnl; /* only where FATHOM_HAVE_DNNL is defined */
+extern const struct fathom__dense_methods fathom__dense_ggml;
 
 #endif

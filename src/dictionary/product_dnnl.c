@@ -184,6 +184,6 @@ static int run_dnnl(float *out, void *handle, uint32_t worker, size_t tile, cons
     return status ? failed(status, "the product") : 0;
 }
 
-const struct fathom__product_methods fathom__product_dnnl = {"oneDNN", open_dnnl, close_dnnl, pack_dnnl, run_dnnl};
+const struct fathom__dense_methods fathom__dense_dnnl = {"oneDNN", open_dnnl, close_dnnl, pack_dnnl, run_dnnl};
 
 #endif

@@ -117,8 +117,8 @@ static int open_arrays(fathom_trainer *trainer) {
     if (!status) status = fathom__alloc(&trainer->dead, F, sizeof *trainer->dead);
     if (!status) status = fathom__alloc(&trainer->dead_slot, F, sizeof *trainer->dead_slot);
     if (!status) status = fathom__alloc(&trainer->dead_bias, padded, sizeof *trainer->dead_bias);
-    if (!status) status = fathom__product_open(&trainer->product, FATHOM__PRODUCT_BEST, trainer->stride, F, trainer->n_workers);
-    if (!status && options->auxiliary_coefficient > 0) status = fathom__product_open(&trainer->dead_product, FATHOM__PRODUCT_BEST, trainer->stride, F, trainer->n_workers);
+    if (!status) status = fathom__dense_open(&trainer->product, FATHOM__PRODUCT_BEST, trainer->stride, F, trainer->n_workers);
+    if (!status && options->auxiliary_coefficient > 0) status = fathom__dense_open(&trainer->dead_product, FATHOM__PRODUCT_BEST, trainer->stride, F, trainer->n_workers);
     return status;
 }
 
@@ -171,8 +171,8 @@ void fathom_trainer_close(fathom_trainer *trainer) {
         close_worker(&trainer->workers[w]);
     fathom_free(trainer->workers);
     fathom__team_close(trainer->team);
-    fathom__product_close(trainer->product);
-    fathom__product_close(trainer->dead_product);
+    fathom__dense_close(trainer->product);
+    fathom__dense_close(trainer->dead_product);
     close_parameter(&trainer->encoder);
     close_parameter(&trainer->encoder_bias);
     close_parameter(&trainer->decoder);

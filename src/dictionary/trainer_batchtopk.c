@@ -30,7 +30,7 @@ static int gather_block(struct fathom__worker *own, const struct gathering *gath
     for (size_t tile = 0; tile * FATHOM__TILE_FEATURES < n_features; tile++) {
         const size_t first = tile * FATHOM__TILE_FEATURES, room = own->n_harvest + n * FATHOM__TILE_FEATURES;
         const double begin = fathom__seconds();
-        int status = fathom__product_run(own->tile, trainer->product, worker, tile, trainer->x_bf16 + block * trainer->stride, n);
+        int status = fathom__dense_run(own->tile, trainer->product, worker, tile, trainer->x_bf16 + block * trainer->stride, n);
         if (!status) status = fathom__grow(&own->harvest, &own->harvest_capacity, room, sizeof *own->harvest);
         if (!status) status = fathom__grow(&own->harvest_row, &own->harvest_row_capacity, room, sizeof *own->harvest_row);
         if (status) return status;

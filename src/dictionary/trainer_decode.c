@@ -98,7 +98,7 @@ static void pack_dead(uint32_t worker, uint32_t n_workers, void *payload) {
             rows[n] = trainer->encoder.value + (size_t)trainer->dead[slot] * trainer->stride;
             trainer->dead_bias[slot] = trainer->encoder_bias.value[trainer->dead[slot]];
         }
-        int status = fathom__product_pack(trainer->dead_product, worker, tile, rows, n);
+        int status = fathom__dense_pack(trainer->dead_product, worker, tile, rows, n);
         if (status) {
             fathom__worker_fail(&trainer->workers[worker], status);
             return;

@@ -51,13 +51,13 @@ static void pack(uint32_t worker, uint32_t n_workers, void *payload) {
     struct fathom__worker *own = &trainer->workers[worker];
     const size_t n_features = trainer->options.n_features;
     size_t first, last;
-    fathom__team_share(&first, &last, fathom__product_tiles(trainer->product), 1, worker, n_workers);
+    fathom__team_share(&first, &last, fathom__dense_tiles(trainer->product), 1, worker, n_workers);
     for (size_t tile = first; tile < last; tile++) {
         const float *rows[FATHOM__TILE_FEATURES];
         size_t n = 0;
         for (size_t f = tile * FATHOM__TILE_FEATURES; n < FATHOM__TILE_FEATURES && f < n_features; f++)
             rows[n++] = trainer->encoder.value + f * trainer->stride;
-        int status = fathom__product_pack(trainer->product, worker, tile, rows, n);
+        int status = fathom__dense_pack(trainer->product, worker, tile, rows, n);
         if (status) {
             fathom__worker_fail(own, status);
             return;
@@ -74,7 +74,7 @@ int fathom__trainer_pack(fathom_trainer *trainer) {
 
 struct encoding {
     fathom_trainer *trainer;
-    fathom__product *product;
+    fathom__dense *product;
     const float *bias;
     size_t n_features;
     struct fathom__active *active;
@@ -107,7 +107,7 @@ static void choose_topk(uint32_t worker, uint32_t n_workers, void *payload) {
         reset_candidates(own, trainer->room, n);
         for (size_t tile = 0; tile * FATHOM__TILE_FEATURES < encoding->n_features; tile++) {
             const double begin = fathom__seconds();
-            int status = fathom__product_run(own->tile, encoding->product, worker, tile, trainer->x_bf16 + block * trainer->stride, n);
+            int status = fathom__dense_run(own->tile, encoding->product, worker, tile, trainer->x_bf16 + block * trainer->stride, n);
             if (status) {
                 fathom__worker_fail(own, status);
                 return;
@@ -127,7 +127,7 @@ static void choose_topk(uint32_t worker, uint32_t n_workers, void *payload) {
     }
 }
 
-int fathom__trainer_topk(struct fathom__active *active, fathom_trainer *trainer, fathom__product *product, const float *bias, size_t n_features, uint32_t k) {
+int fathom__trainer_topk(struct fathom__active *active, fathom_trainer *trainer, fathom__dense *product, const float *bias, size_t n_features, uint32_t k) {
     struct encoding encoding = {trainer, product, bias, n_features, active, k};
     return fathom__trainer_run(trainer, choose_topk, &encoding);
 }

@@ -55,7 +55,7 @@ struct fathom_trainer {
     size_t stride;               /* d_in padded */
     uint32_t n_workers;
     fathom__team *team;
-    fathom__product *product, *dead_product; /* the second holds the dead features' encoder */
+    fathom__dense *product, *dead_product; /* the second holds the dead features' encoder */
     struct fathom__worker *workers;
     size_t room;                 /* keys a row */
 
@@ -100,7 +100,7 @@ static inline size_t fathom__tile_width(size_t n_features, size_t tile) {
     return left < FATHOM__TILE_FEATURES ? left : FATHOM__TILE_FEATURES;
 }
 /* The k strongest positive features of every loaded row, into active. */
-int fathom__trainer_topk(struct fathom__active *active, fathom_trainer *trainer, fathom__product *product, const float *bias, size_t n_features, uint32_t k);
+int fathom__trainer_topk(struct fathom__active *active, fathom_trainer *trainer, fathom__dense *product, const float *bias, size_t n_features, uint32_t k);
 /* BatchTopK: the k·n strongest of the batch. *least: the smallest value kept, 0 when none. */
 int fathom__trainer_batchtopk(struct fathom__active *active, float *least, fathom_trainer *trainer);
 

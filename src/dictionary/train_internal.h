@@ -1,0 +1,61 @@
+/* A training run, shared by the train_*.c files. */
+#ifndef FATHOM_DICTIONARY_TRAIN_INTERNAL_H
+#define FATHOM_DICTIONARY_TRAIN_INTERNAL_H
+
+#include <dictionary/train_stream.h>
+#include <fathom/harvest.h>
+#include <fathom/trainer.h>
+#include <jansson.h>
+#include <stdio.h>
+
+/* One dictionary in the making. */
+struct fathom__learner {
+    const struct fathom_train_dictionary *wanted;
+    size_t stream;             /* which hook point */
+    fathom_trainer *trainer;   /* opened with the first row, whose width decides */
+    struct fathom_trainer_metrics last;
+    struct fathom_trainer_evaluation evaluation;
+    bool evaluated;
+};
+
+struct fathom__run {
+    const struct fathom_train_options *options;
+    struct fathom__learner *learners;
+    size_t n_learners;
+    const char **hooks;        /* distinct ones */
+    struct fathom__rows *streams;
+    float **batches;           /* [n_streams]: a drawn batch */
+    size_t n_streams;
+    size_t batch;              /* rows; the same for all learners */
+    uint64_t tokens, total_steps;
+    uint64_t step;             /* made by every learner */
+    uint64_t delivered;        /* rows that the harvest gave, skipped ones included */
+    bool opened;               /* streams and trainers are there */
+    bool finished;             /* all steps are made */
+    char corpus[33];
+    char identity[FATHOM_IDENTITY_SIZE];
+    char *model_name;
+    FILE *metrics;
+    double started, seconds_before; /* before a resume */
+    double told, rate_from, rate;
+    uint64_t rate_rows;
+    uint64_t resumed_rows;     /* trained on before the resume: no part of the rate */
+};
+
+/* What identifies a run: a checkpoint of another run is refused. New. */
+json_t *fathom__run_identity(const struct fathom__run *run);
+/* What a dictionary file records about its training. New. */
+json_t *fathom__run_record(const struct fathom__run *run, const struct fathom__learner *learner);
+double fathom__run_seconds(const struct fathom__run *run);
+
+/* Opens streams and trainers for rows of these widths. */
+int fathom__run_open(struct fathom__run *run, const size_t *widths);
+
+/* train_state.c */
+int fathom__run_save(struct fathom__run *run);
+/* *found: there was a complete checkpoint, and the run now stands where it was written. */
+int fathom__run_restore(bool *found, struct fathom__run *run);
+/* Removes the checkpoint: the run is done. */
+void fathom__run_forget(struct fathom__run *run);
+
+#endif
