@@ -4,6 +4,7 @@
  *   model.h       GGUF models, tokens, chat       hook.h        hook points by TransformerLens name
  *   session.h     running, taps, edits, sampling  corpus.h      documents out of files
  *   harvest.h     a corpus as activations         dictionary.h  sparse features
+ *   trainer.h     training dictionaries
  *   catalogue.h   what the features mean          detect.h      monitors and probes
  *   steer.h       steering and its search
  */
@@ -20,6 +21,7 @@
 #include <fathom/model.h>
 #include <fathom/progress.h>
 #include <fathom/session.h>
+#include <fathom/trainer.h>
 #include <fathom/steer.h>
 
 #endif
