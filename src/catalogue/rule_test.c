@@ -169,7 +169,7 @@ static void rules_read_as_labels(void **state) {
     rule = one(FATHOM__HERE, FATHOM__WORDS, word("francisco"));
     rule.conditions[rule.n++] = one(FATHOM__BEFORE, FATHOM__WORDS, word("san")).conditions[0];
     rule.conditions[rule.n++] = (struct fathom__condition){.kind = FATHOM__FLAG, .flag = FATHOM__WORD_LAST};
-    assert_text(&rule, "‘francisco’ after ‘san’");
+    assert_text(&rule, "‘Francisco’ after ‘San’");
     assert_true(fathom__rule_quotes(&rule));
     rule = one(FATHOM__HERE, FATHOM__TOKENS, token("\n"));
     assert_text(&rule, "the token ‘\\n’");

@@ -68,7 +68,12 @@ static int token_text(struct fathom__buffer *out, const struct fathom__stream *s
 static int id_text(struct fathom__buffer *out, const struct fathom__condition *condition,
                    const struct fathom__stream *stream, uint32_t i) {
     if (condition->kind == FATHOM__TOKENS) return token_text(out, stream, condition->ids[i]);
-    return fathom__buffer_text(out, fathom__stream_word(stream, condition->ids[i]));
+    const size_t at = out->length;
+    const int status = fathom__buffer_text(out, fathom__stream_word(stream, condition->ids[i]));
+    if (!status && fathom__stream_word_is_name(stream, condition->ids[i]) && out->bytes[at] >= 'a' &&
+        out->bytes[at] <= 'z')
+        out->bytes[at] = (char)(out->bytes[at] - 'a' + 'A');
+    return status;
 }
 
 /* ‘a’, ‘b’ and ‘c’; tokens that look alike are shown once. */

@@ -211,6 +211,7 @@ static int count_background(struct fathom__stream *stream) {
     int status;
     if ((status = fathom__alloc(&stream->token_counts, stream->vocabulary->n, sizeof *stream->token_counts)) ||
         (status = fathom__alloc(&stream->word_counts, stream->word_table.count, sizeof *stream->word_counts)) ||
+        (status = fathom__alloc(&stream->capital_counts, stream->word_table.count, sizeof *stream->capital_counts)) ||
         (status = fathom__alloc(&stream->entry_counts, stream->entry_table.keys.count, sizeof *stream->entry_counts)))
         return status;
     for (size_t s = 0; s < evidence->n_sequences; s++) {
@@ -221,6 +222,8 @@ static int count_background(struct fathom__stream *stream) {
             stream->n_background++;
             stream->token_counts[evidence->tokens[row]]++;
             stream->word_counts[stream->words[row]]++;
+            stream->capital_counts[stream->words[row]] +=
+                (stream->flags[row] & (FATHOM__CAPITAL | FATHOM__ALL_CAPITALS)) != 0;
             stream->entry_counts[stream->entries[row]]++;
         }
     }
@@ -280,10 +283,15 @@ void fathom__stream_close(struct fathom__stream *stream) {
     fathom_free(stream->entry_table.classes);
     fathom_free(stream->token_counts);
     fathom_free(stream->word_counts);
+    fathom_free(stream->capital_counts);
     fathom_free(stream->entry_counts);
     fathom_free(stream);
 }
 
 const char *fathom__stream_word(const struct fathom__stream *stream, uint32_t word) {
     return fathom__intern_text(NULL, &stream->word_table, word);
+}
+
+bool fathom__stream_word_is_name(const struct fathom__stream *stream, uint32_t word) {
+    return stream->capital_counts[word] && stream->capital_counts[word] * 2 >= stream->word_counts[word];
 }

@@ -54,7 +54,8 @@ struct fathom__stream {
     /* How often each occurs on covered rows of documents that labels are proposed on. */
     uint64_t n_background;
     uint32_t *token_counts, *word_counts, *entry_counts;
-    uint64_t n_entry_rows; /* background rows that have an entry */
+    uint32_t *capital_counts; /* of words, where they begin with a capital or all is capitals */
+    uint64_t n_entry_rows;    /* background rows that have an entry */
 };
 
 /* Everything passed in is borrowed and must outlive the stream. wordnet may be NULL. */
@@ -67,5 +68,7 @@ bool fathom__entry_in_class(const struct fathom__stream *stream, uint32_t entry,
 size_t fathom__entry_classes(const uint32_t **synsets, const struct fathom__stream *stream, uint32_t entry);
 /* The lower-case text of a word. */
 const char *fathom__stream_word(const struct fathom__stream *stream, uint32_t word);
+/* Whether a word is mostly written with a capital. */
+bool fathom__stream_word_is_name(const struct fathom__stream *stream, uint32_t word);
 
 #endif

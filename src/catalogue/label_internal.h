@@ -1,0 +1,105 @@
+/* Shared by the files that make labels: what is counted once for all features, and what one thread needs. */
+#ifndef FATHOM_CATALOGUE_LABEL_INTERNAL_H
+#define FATHOM_CATALOGUE_LABEL_INTERNAL_H
+
+#include "catalogue/label.h"
+
+enum {
+    FATHOM__SAMPLE = 96,     /* most active rows, and most inactive ones, of a sample */
+    FATHOM__CANDIDATES = 96, /* most rules tried for a feature */
+    FATHOM__EVIDENCE_ROWS = 256,
+    FATHOM__AFFIX_LENGTHS = 4, /* endings and beginnings of up to so many letters */
+};
+
+/* Rows of held-out text under one role, by what is written there. */
+struct fathom__held_index {
+    uint32_t *rows; /* ascending; covered rows only */
+    size_t n_rows;
+    size_t *surface_starts; /* [n_surfaces + 1] */
+    uint32_t *surface_rows;
+};
+
+struct fathom__label_context {
+    const struct fathom__stream *stream;
+    const struct fathom__label_options *options;
+    struct fathom__held_index held[FATHOM__ROLES]; /* PROPOSE's is empty */
+    size_t n_surfaces;
+    /* For each class: background rows under it, and different entries under it. */
+    uint64_t *class_rows;
+    uint32_t *class_entries;
+    struct fathom__sequence *test_sequences; /* held-out ones, with their end in place of the document */
+    size_t n_test_sequences;
+    uint32_t longest_sequence;
+    uint32_t n_entries; /* different entries on background rows */
+    /* Endings ([0]) and beginnings ([1]) of words: their text and background rows. */
+    struct fathom__intern affixes[2];
+    uint64_t *affix_rows[2];
+    size_t affix_capacities[2];
+};
+
+struct fathom__sample {
+    uint32_t active[FATHOM__SAMPLE], inactive[FATHOM__SAMPLE];
+    size_t n_active, n_inactive;
+};
+
+struct fathom__candidates {
+    struct fathom__rule rules[FATHOM__CANDIDATES];
+    size_t n;
+};
+
+/* One pair of something seen at a row. */
+struct fathom__seen {
+    uint32_t id;
+    uint32_t row; /* index into the rows looked at */
+    uint32_t document;
+};
+
+/* A thread's own memory. */
+struct fathom__label_scratch {
+    struct fathom__seen *seen;
+    size_t n_seen, seen_capacity;
+    struct fathom__random random;
+    struct fathom__candidates candidates;
+    uint8_t *fires, *marks; /* [longest sequence] */
+};
+
+int fathom__label_context_open(struct fathom__label_context *out, const struct fathom__stream *stream,
+                               const struct fathom__label_options *options);
+void fathom__label_context_close(struct fathom__label_context *context);
+
+/* Balanced accuracy of a rule on a sample: the mean of the shares of active and of inactive rows that it tells right. */
+double fathom__label_score(const struct fathom__rule *rule, const struct fathom__sample *sample,
+                           const struct fathom__stream *stream);
+
+/* What is written at a row, as a number: the word, or the token where there is no word. */
+static inline uint32_t fathom__surface(const struct fathom__stream *stream, uint32_t row) {
+    return stream->words[row] ? stream->words[row]
+                              : (uint32_t)stream->word_table.count + (uint32_t)stream->evidence->tokens[row];
+}
+
+/* A sample of a feature's rows under a role; the same feature, role and seed give the same sample. */
+void fathom__label_sample(struct fathom__sample *out, const struct fathom__label_context *context, uint32_t feature,
+                          enum fathom__role role, struct fathom__random *random);
+
+/* The rules that the evidence proposes. */
+int fathom__label_propose(struct fathom__label_scratch *scratch, const struct fathom__label_context *context,
+                          uint32_t feature);
+/* The best of the proposed rules, and of those made of two of them, on a sample of text that proposed none. False when there is none. */
+bool fathom__label_choose(struct fathom__rule *out, struct fathom__label_scratch *scratch,
+                          const struct fathom__label_context *context, const struct fathom__sample *sample);
+/* The best single-token rule that was proposed; its n is 0 when there is none. */
+void fathom__label_choose_token(struct fathom__rule *out, const struct fathom__label_scratch *scratch,
+                                const struct fathom__label_context *context, const struct fathom__sample *sample);
+
+/* Classes, added to scratch->candidates. */
+int fathom__label_propose_classes(struct fathom__label_scratch *scratch, const struct fathom__label_context *context,
+                                  const uint32_t *rows, size_t n_rows, enum fathom__place place);
+
+/* Lists `what is seen` in a place of each row: one entry of scratch->seen for each different id of a row, sorted by id and row. */
+enum fathom__sight { FATHOM__SEE_TOKENS, FATHOM__SEE_WORDS, FATHOM__SEE_ENTRIES };
+int fathom__label_look(struct fathom__label_scratch *scratch, const struct fathom__stream *stream, const uint32_t *rows,
+                       size_t n_rows, enum fathom__place place, enum fathom__sight sight);
+/* The share of all rows that see something in this place when it stands on `count` background rows. */
+double fathom__label_share(const struct fathom__stream *stream, uint64_t count, enum fathom__place place);
+
+#endif

@@ -1,0 +1,223 @@
+#include "catalogue/label.h"
+#include "tests/support/tiny_wordnet.h"
+#include "tests/support/word_stream.h"
+
+#include <fathom/error.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum {
+    ATHLETES,  /* on every athlete */
+    FRANCISCO, /* on "Francisco", but only after "San" */
+    NUMBERS,   /* on every number */
+    NOISE,     /* anywhere, now and then */
+    DENSE,     /* on every other row */
+    RARE,      /* on two rows in all */
+    GOLDEN,    /* on one token */
+    ENDINGS,   /* on words that end in -ing */
+    FEATURES
+};
+enum { DOCUMENTS = 500, WORDS = 40, MOST_ROWS = 128 };
+
+static char folder[] = P_tmpdir "/fathom-label-XXXXXX";
+static struct word_pieces pieces;
+static struct fathom__evidence *evidence;
+static fathom__wordnet *wordnet;
+static struct fathom__stream *stream;
+
+static const char *const filler[] = {
+    "the",      "of",         "and",      "saw",           "near",      "with", "old",     "new",      "teacher",
+    "baker",    "driver",     "writer",   "house",         "tower",     "wall", "kid",     "athletes", "striker",
+    "sprinter", "goalkeeper", "swimmers", "San Francisco", "Francisco", "San",  "running", "eating",   "asking",
+    "crossing", "building",   "12",       "345",           "7",         "1937", "golden",  "poets",    "bridges",
+};
+
+static bool one_of(const char *word, size_t length, const char *list) {
+    for (const char *at = list; (at = strstr(at, word)); at++)
+        if ((at == list || at[-1] == ' ') && (at[length] == ' ' || !at[length])) return true;
+    return false;
+}
+
+/* Which features are on at a word, by what it is and what stood before it. */
+static size_t features_of(uint32_t *features, const char *word, const char *before, struct fathom__random *random,
+                          int *rare) {
+    size_t n = 0, length = strlen(word);
+    if (one_of(word, length, "athletes striker sprinter goalkeeper swimmers")) features[n++] = ATHLETES;
+    if (strcmp(word, "Francisco") == 0 && strcmp(before, "San") == 0) features[n++] = FRANCISCO;
+    if (word[0] >= '0' && word[0] <= '9') features[n++] = NUMBERS;
+    if (fathom__random_below(random, 30) == 0) features[n++] = NOISE;
+    if (fathom__random_below(random, 2) == 0) features[n++] = DENSE;
+    if (*rare > 0 && fathom__random_below(random, 1000) == 0) {
+        features[n++] = RARE;
+        --*rare;
+    }
+    if (strcmp(word, "golden") == 0) features[n++] = GOLDEN;
+    if (length > 3 && strcmp(word + length - 3, "ing") == 0) features[n++] = ENDINGS;
+    return n;
+}
+
+static void add_document(uint64_t number, struct fathom__random *random, int *rare) {
+    char text[MOST_ROWS * 16] = "";
+    for (int i = 0; i < WORDS; i++) {
+        strcat(text, " ");
+        strcat(text, filler[fathom__random_below(random, sizeof filler / sizeof *filler)]);
+    }
+    int32_t tokens[MOST_ROWS];
+    bool covered[MOST_ROWS];
+    size_t offsets[MOST_ROWS + 1] = {0}, n_values = 0;
+    uint32_t features[MOST_ROWS * FEATURES];
+    float values[MOST_ROWS * FEATURES];
+    const size_t n = word_tokens(tokens, MOST_ROWS, &pieces, text);
+    char before[32] = "";
+    for (size_t row = 0; row < n; row++) {
+        const char *word = fathom__intern_text(NULL, &pieces.table, (uint32_t)tokens[row]) + 1; /* past the blank */
+        covered[row] = true;
+        const size_t count = features_of(features + n_values, word, before, random, rare);
+        for (size_t i = 0; i < count; i++)
+            values[n_values++] = 0.2f + (float)fathom__random_unit(random);
+        offsets[row + 1] = n_values;
+        snprintf(before, sizeof before, "%s", word);
+    }
+    const struct fathom_sparse sparse = {.n_rows = n, .offsets = offsets, .features = features, .values = values};
+    assert_int_equal(fathom__evidence_add(evidence, tokens, covered, n, number, &sparse, 0), FATHOM_OK);
+}
+
+static int set_up(void **state) {
+    (void)state;
+    struct fathom__random random;
+    int rare = 2;
+    fathom__random_seed(&random, 11);
+    if (!mkdtemp(folder) || tiny_wordnet_write(folder) || fathom__evidence_open(&evidence, FEATURES, 5, 1)) return -1;
+    for (uint64_t i = 0; i < DOCUMENTS; i++)
+        add_document(i, &random, &rare);
+    return fathom__evidence_seal(evidence) || word_vocabulary(&pieces) || fathom__wordnet_open(&wordnet, folder) ||
+           fathom__stream_open(&stream, evidence, &pieces.vocabulary, wordnet);
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    char path[128];
+    const char *names[] = {"data.noun", "index.noun", "noun.exc"};
+    for (size_t i = 0; i < 3; i++) {
+        snprintf(path, sizeof path, "%s/%s", folder, names[i]);
+        unlink(path);
+    }
+    fathom__stream_close(stream);
+    fathom__wordnet_close(wordnet);
+    fathom__evidence_close(evidence);
+    word_pieces_free(&pieces);
+    return rmdir(folder);
+}
+
+static const struct fathom_label *find(const struct fathom__feature_label *labels, size_t n, uint32_t feature) {
+    for (size_t i = 0; i < n; i++)
+        if (labels[i].feature == feature) return &labels[i].label;
+    return NULL;
+}
+
+static void features_get_the_labels_they_deserve(void **state) {
+    (void)state;
+    struct fathom__feature_label *labels;
+    const struct fathom__label_options options = {.seed = 5, .n_threads = 1};
+    size_t n;
+    uint32_t n_candidates;
+    assert_int_equal(fathom__labels_make(&labels, &n, &n_candidates, stream, &options), FATHOM_OK);
+    assert_string_equal(find(labels, n, ATHLETES)->text, "athletes");
+    assert_string_equal(find(labels, n, FRANCISCO)->text, "‘Francisco’ after ‘San’");
+    assert_string_equal(find(labels, n, NUMBERS)->text, "numbers");
+    assert_non_null(strstr(find(labels, n, GOLDEN)->text, "‘golden’"));
+    assert_string_equal(find(labels, n, ENDINGS)->text, "words ending in ‘-ing’");
+    assert_null(find(labels, n, NOISE));
+    assert_null(find(labels, n, DENSE));
+    assert_null(find(labels, n, RARE));
+    assert_int_equal(n, 5);
+    assert_int_equal(n_candidates, 6); /* all but the dense and the rare one */
+    fathom__labels_free(labels, n);
+}
+
+static void scores_come_with_their_controls(void **state) {
+    (void)state;
+    struct fathom__feature_label *labels;
+    const struct fathom__label_options options = {.seed = 5, .n_threads = 1};
+    size_t n;
+    uint32_t n_candidates;
+    assert_int_equal(fathom__labels_make(&labels, &n, &n_candidates, stream, &options), FATHOM_OK);
+    const struct fathom_label *athletes = find(labels, n, ATHLETES), *golden = find(labels, n, GOLDEN);
+    assert_true(athletes->score == 1 && athletes->f1 == 1 && athletes->recall == 1);
+    /* One word of five tells a fifth of the active rows and all the others: 0.6. */
+    assert_in_range((int)(athletes->single_token * 100), 54, 68);
+    assert_in_range((int)(athletes->shuffled * 100), 40, 60);
+    assert_in_range((int)(athletes->prevalence * 1000), 100, 170); /* 5 of 36 */
+    assert_int_equal(athletes->n_active, 96);
+    assert_int_equal(athletes->n_inactive, 96);
+    assert_true(golden->single_token == golden->score);
+    assert_string_equal(athletes->origin, "offline");
+    assert_non_null(strstr(athletes->rule, "\"class\""));
+    fathom__labels_free(labels, n);
+}
+
+static void threads_do_not_change_the_result(void **state) {
+    (void)state;
+    struct fathom__feature_label *one, *two;
+    struct fathom__label_options options = {.seed = 9, .n_threads = 1};
+    size_t n_one, n_two;
+    uint32_t n_candidates;
+    assert_int_equal(fathom__labels_make(&one, &n_one, &n_candidates, stream, &options), FATHOM_OK);
+    options.n_threads = 3;
+    assert_int_equal(fathom__labels_make(&two, &n_two, &n_candidates, stream, &options), FATHOM_OK);
+    assert_int_equal(n_one, n_two);
+    for (size_t i = 0; i < n_one; i++) {
+        assert_string_equal(one[i].label.text, two[i].label.text);
+        assert_true(one[i].label.score == two[i].label.score && one[i].label.shuffled == two[i].label.shuffled);
+    }
+    fathom__labels_free(one, n_one);
+    fathom__labels_free(two, n_two);
+}
+
+static void without_quotes_only_classes_and_shapes_remain(void **state) {
+    (void)state;
+    struct fathom__feature_label *labels;
+    const struct fathom__label_options options = {.seed = 5, .n_threads = 1, .no_quotes = true};
+    size_t n;
+    uint32_t n_candidates;
+    assert_int_equal(fathom__labels_make(&labels, &n, &n_candidates, stream, &options), FATHOM_OK);
+    assert_string_equal(find(labels, n, ATHLETES)->text, "athletes");
+    assert_string_equal(find(labels, n, NUMBERS)->text, "numbers");
+    assert_null(find(labels, n, GOLDEN));
+    for (size_t i = 0; i < n; i++)
+        assert_null(strstr(labels[i].label.text, "‘"));
+    fathom__labels_free(labels, n);
+}
+
+static int stop(const struct fathom_progress *progress, void *payload) {
+    (void)progress;
+    ++*(int *)payload;
+    return 1;
+}
+
+static void stopping_leaves_nothing(void **state) {
+    (void)state;
+    struct fathom__feature_label *labels = NULL;
+    int calls = 0;
+    const struct fathom__label_options options = {.seed = 5, .n_threads = 2, .progress = stop, .payload = &calls};
+    size_t n = 0;
+    uint32_t n_candidates;
+    assert_int_equal(fathom__labels_make(&labels, &n, &n_candidates, stream, &options), FATHOM_ERROR_STOPPED);
+    assert_int_equal(calls, 1);
+    assert_null(labels);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(features_get_the_labels_they_deserve),
+        cmocka_unit_test(scores_come_with_their_controls),
+        cmocka_unit_test(threads_do_not_change_the_result),
+        cmocka_unit_test(without_quotes_only_classes_and_shapes_remain),
+        cmocka_unit_test(stopping_leaves_nothing),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
