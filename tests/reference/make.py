@@ -29,7 +29,7 @@ LEAST_EFFECT = 0.01  # an edit has to move the logits by more than ten times the
 
 def relative_error(a, b):
     finite = np.isfinite(b)
-    return np.linalg.norm((a - b)[finite]) / np.linalg.norm(b[finite])
+    return np.linalg.norm(a[finite] - b[finite]) / np.linalg.norm(b[finite])
 
 
 def make_model(name, folder):
