@@ -21,7 +21,7 @@ struct fathom_harvest_options {
     size_t n_hooks;
     uint32_t context;          /* tokens of a sequence; 0: 256 */
     uint32_t n_threads;        /* 0: all cores */
-    uint64_t max_tokens;       /* 0: the whole corpus */
+    uint64_t max_tokens;       /* the stream ends after so many rows, skipped ones included; 0: the whole corpus */
     uint64_t skip_tokens;      /* rows at the start that are run past without being delivered (resume); whole sequences are skipped without running the model */
     bool original;             /* run the model as it is, not a derived bf16 copy */
     fathom_progress_fn progress;
