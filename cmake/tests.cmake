@@ -63,7 +63,7 @@ foreach(test ${tests})
 endforeach()
 
 # Fuzz targets: every file of fuzz/targets is one parser's.
-set(fuzz_runs 3000)
+set(fuzz_runs 1000)
 file(GLOB targets CONFIGURE_DEPENDS fuzz/targets/*.c)
 foreach(target ${targets})
     get_filename_component(name ${target} NAME_WE)
