@@ -75,6 +75,8 @@ FATHOM_API int fathom_hook_parse(struct fathom_hook *out, const fathom_model *mo
 
 /* Writes the full name, such as "blocks.11.hook_resid_post". */
 FATHOM_API void fathom_hook_name(char out[FATHOM_HOOK_NAME_SIZE], struct fathom_hook hook);
+/* Writes the alias, such as "resid_post.11". */
+FATHOM_API void fathom_hook_alias(char out[FATHOM_HOOK_NAME_SIZE], struct fathom_hook hook);
 
 /* Whether this model has the point; *heads and *width_per_head tell its shape (1 and the width where there are no
  * heads; width_per_head 0 for scores and pattern, whose last dimension is the number of keys). Pointers may be NULL. */

@@ -57,6 +57,8 @@ extern const struct cli_command *const cli_commands[];
 
 /* Options that several commands share: put CLI_OPTION_MODEL, … into their tables. */
 #define CLI_OPTION_MODEL {"model", 'm', CLI_MODEL, "MODEL", "a GGUF file, or a default model's name: smollm2, gemma3", false, false}
+#define CLI_OPTION_ADAPTER {"adapter", 0, CLI_FILE, "FILE[=SCALE]", "a LoRA adapter in GGUF, with its scale (1); may be repeated", true, false}
+#define CLI_OPTION_GPU_LAYERS {"gpu-layers", 0, CLI_INTEGER, "N", "layers kept on the GPU; -1 for all (0)", false, false}
 #define CLI_OPTION_DICTIONARY {"dict", 'd', CLI_FILE, "DICT", "a dictionary file (the model's default dictionary)", false, false}
 #define CLI_OPTION_CATALOGUE {"catalogue", 0, CLI_FILE, "FILE", "a catalogue file (the model's default catalogue)", false, false}
 #define CLI_OPTION_JSON {"json", 0, CLI_FLAG, NULL, "print the result as JSON", false, false}
@@ -92,7 +94,10 @@ void cli_print_dim(FILE *stream, const char *text);
 int cli_progress(const struct fathom_progress *progress, void *payload);
 bool cli_interrupted(void);
 
-/* Opens the model named by --model (default: smollm2), printing what went wrong; exit status in *status. NULL on failure. */
+/* Opens the model named by --model (default: smollm2), with --adapter and --gpu-layers where the command has them, printing what went
+ * wrong; exit status in *status. NULL on failure. */
 fathom_model *cli_open_model(int *status, const struct cli_arguments *arguments);
+/* The same for a path or name that was given otherwise. */
+fathom_model *cli_open_model_at(int *status, const struct cli_arguments *arguments, const char *path);
 
 #endif

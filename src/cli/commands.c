@@ -1,12 +1,28 @@
 #include "cli.h"
 
-extern const struct cli_command cli_command_bench_harvest, cli_command_bench_train, cli_command_completion, cli_command_man, cli_command_train;
+extern const struct cli_command cli_command_bench_generate;
+extern const struct cli_command cli_command_bench_harvest;
+extern const struct cli_command cli_command_bench_train;
+extern const struct cli_command cli_command_capture;
+extern const struct cli_command cli_command_chat;
+extern const struct cli_command cli_command_completion;
+extern const struct cli_command cli_command_doctor;
+extern const struct cli_command cli_command_hooks;
+extern const struct cli_command cli_command_man;
+extern const struct cli_command cli_command_run;
+extern const struct cli_command cli_command_train;
 
 const struct cli_command *const cli_commands[] = {
+    &cli_command_bench_generate,
     &cli_command_bench_harvest,
     &cli_command_bench_train,
+    &cli_command_capture,
+    &cli_command_chat,
     &cli_command_completion,
+    &cli_command_doctor,
+    &cli_command_hooks,
     &cli_command_man,
+    &cli_command_run,
     &cli_command_train,
     NULL,
 };

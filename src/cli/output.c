@@ -142,10 +142,3 @@ int cli_progress(const struct fathom_progress *progress, void *payload) {
     }
     return cli_interrupted() ? FATHOM_ERROR_STOPPED : 0;
 }
-
-fathom_model *cli_open_model(int *status, const struct cli_arguments *arguments) {
-    fathom_model *model = NULL;
-    int code = fathom_model_open(&model, cli_text(arguments, "model", "smollm2"), NULL);
-    *status = code == FATHOM_OK ? CLI_OK : cli_fail(arguments, code);
-    return code == FATHOM_OK ? model : NULL;
-}

@@ -42,6 +42,14 @@ void fathom_hook_name(char out[FATHOM_HOOK_NAME_SIZE], struct fathom_hook hook) 
         snprintf(out, FATHOM_HOOK_NAME_SIZE, "%s", name);
 }
 
+void fathom_hook_alias(char out[FATHOM_HOOK_NAME_SIZE], struct fathom_hook hook) {
+    const char *alias = (unsigned)hook.kind < FATHOM_HOOK_COUNT ? table[hook.kind].alias : "?";
+    if (hook.layer >= 0)
+        snprintf(out, FATHOM_HOOK_NAME_SIZE, "%s.%d", alias, (int)hook.layer);
+    else
+        snprintf(out, FATHOM_HOOK_NAME_SIZE, "%s", alias);
+}
+
 const char *fathom__hook_missing(const fathom_model *model, struct fathom_hook hook) {
     const struct fathom__model_shape *shape = &model->shape;
     if (shape->architecture == FATHOM__ARCH_OTHER) {
