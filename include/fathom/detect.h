@@ -174,7 +174,7 @@ struct fathom_watch {
     uint32_t feature;
     const fathom_probe *probe;           /* … or a probe; the other NULL. Borrowed while the monitor lives */
     double above;                        /* alert where the document's level >= above */
-    uint32_t window;                     /* 0 or 1: the largest token level; n: the largest mean of n tokens in a row; FATHOM_WINDOW_DOCUMENT: the mean of all */
+    uint32_t window;                     /* 0 or 1: the largest token level; n: the largest mean of n tokens in a row (of all where there are fewer); FATHOM_WINDOW_DOCUMENT: the mean of all */
     const char *name;                    /* shown in results; NULL: made of the number or the hook. Copied */
 };
 
@@ -209,7 +209,7 @@ struct fathom_live_level {
     size_t watch;
     int32_t sequence, position, token;
     double level;    /* the mean of the window that ends here */
-    bool alert;      /* level >= above */
+    bool alert;      /* the window is full and level >= above */
 };
 typedef int (*fathom_live_fn)(const struct fathom_live_level *level, void *payload);
 /* Watches everything that the session runs from now on, sequence by sequence: fn is called for every row that is read. A sequence that starts again at

@@ -50,7 +50,7 @@ static int report_level(struct fathom__live *live, fathom_monitor *monitor, cons
     }
     struct fathom_live_level out = {watch, block->sequences[row], block->positions[row], block->tokens[row], 0, false};
     out.level = fathom__window_add(window, level);
-    out.alert = out.level >= monitor->watches[watch].above;
+    out.alert = fathom__window_full(window) && out.level >= monitor->watches[watch].above;
     return live->fn(&out, live->payload);
 }
 

@@ -53,12 +53,18 @@ double fathom__window_add(struct fathom__window *window, double level) {
     } else {
         mean = window->size == 1 ? level : window->sum / (double)window->n;
     }
-    window->highest = window->highest >= mean ? window->highest : mean;
+    if (fathom__window_full(window)) {
+        window->highest = window->highest >= mean ? window->highest : mean;
+    }
     return mean;
 }
 
+bool fathom__window_full(const struct fathom__window *window) {
+    return window->size == FATHOM_WINDOW_DOCUMENT ? window->n > 0 : window->n >= window->size;
+}
+
 double fathom__window_document(const struct fathom__window *window) {
-    if (window->size == FATHOM_WINDOW_DOCUMENT) {
+    if (window->size == FATHOM_WINDOW_DOCUMENT || !fathom__window_full(window)) {
         return window->n > 0 ? window->sum / (double)window->n : NAN;
     }
     return window->highest;

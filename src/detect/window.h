@@ -2,6 +2,7 @@
 #ifndef FATHOM_DETECT_WINDOW_H
 #define FATHOM_DETECT_WINDOW_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -10,7 +11,7 @@ struct fathom__window {
     double *last;   /* ring of the last `size` levels (NULL for the two special sizes) */
     uint64_t n;     /* levels that were numbers so far */
     double sum;     /* of all of them */
-    double highest; /* largest window mean; NaN before the first */
+    double highest; /* largest mean of a full window; NaN before the first */
 };
 
 /* size 0 counts as 1. */
@@ -18,11 +19,14 @@ int fathom__window_start(struct fathom__window *out, uint32_t size);
 void fathom__window_free(struct fathom__window *window);
 void fathom__window_clear(struct fathom__window *window);
 
-/* Takes a level and gives the mean of the window that ends with it. NaN is passed over and gives NaN. Until `size` levels came the window is as long
- * as there are levels. */
+/* Takes a level and gives the mean of the window that ends with it; until `size` levels came, the mean of those there are. NaN is passed over
+ * and gives NaN. */
 double fathom__window_add(struct fathom__window *window, double level);
 
-/* The document's level: the largest window mean, or the mean of all. NaN when there was none. */
+/* Whether `size` levels came: one strong first token is not yet a strong window. */
+bool fathom__window_full(const struct fathom__window *window);
+
+/* The document's level: the largest mean of a full window, or the mean of all where none was filled. NaN when there was no level. */
 double fathom__window_document(const struct fathom__window *window);
 
 #endif
