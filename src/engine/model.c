@@ -93,6 +93,24 @@ static int measure_files(fathom_model *model) {
     return FATHOM_OK;
 }
 
+/* The engine knows a turn's end by its text and takes any that it comes across; "<|endoftext|>" is among its texts and often
+ * stands beside the real one. Where no key names the token, the first of these that the vocabulary has is taken. */
+static int32_t end_of_turn(const fathom_model *model) {
+    static const char *const texts[] = {"<|eot_id|>", "<|im_end|>", "<end_of_turn>", "<|end|>"};
+    const int32_t found = llama_vocab_eot(model->vocab);
+    if (fathom__gguf_has(model->files.files[0], "tokenizer.ggml.eot_token_id")) return found;
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        llama_token tokens[2];
+        const int32_t length = (int32_t)strlen(texts[i]);
+        int32_t n = 0;
+        if (fathom__guard_tokenize(&n, model->vocab, texts[i], length, tokens, 2, false, true) == FATHOM_OK && n == 1 &&
+            llama_vocab_is_eog(model->vocab, tokens[0])) {
+            return tokens[0];
+        }
+    }
+    return found;
+}
+
 static int describe(fathom_model *model) {
     struct fathom_model_info *info = &model->info;
     const struct fathom__model_shape *shape = &model->shape;
@@ -122,7 +140,7 @@ static int describe(fathom_model *model) {
     info->n_vocab = (uint32_t)llama_vocab_n_tokens(model->vocab);
     info->bos = llama_vocab_bos(model->vocab);
     info->eos = llama_vocab_eos(model->vocab);
-    info->eot = llama_vocab_eot(model->vocab);
+    info->eot = end_of_turn(model);
     info->adds_bos = llama_vocab_get_add_bos(model->vocab);
     return FATHOM_OK;
 }
