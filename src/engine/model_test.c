@@ -127,7 +127,8 @@ static void adapter_of_another_model_is_refused(void **state) {
     struct fathom_adapter adapter = {adapter_path, 1};
     const struct fathom_model_options options = {.adapters = &adapter, .n_adapters = 1};
     fathom_model *model = NULL;
-    check_status(fathom_model_open(&model, gemma_path, &options), FATHOM_ERROR_MISMATCH, "lora.gguf: an adapter of a llama model");
+    check_status(fathom_model_open(&model, gemma_path, &options), FATHOM_ERROR_MISMATCH,
+                 "lora.gguf: an adapter of a llama model");
     assert_null(model);
     adapter.scale = NAN;
     check_status(fathom_model_open(&model, llama_path, &options), FATHOM_ERROR_ARGUMENT, "scale");
@@ -146,11 +147,16 @@ static void adapter_shapes_are_checked(void **state) {
         int status;
         const char *message;
     } cases[] = {
-        {"blk.1.attn_q.weight.lora_a", "blk.1.attn_q.weight.lora_b", narrow_b, FATHOM_ERROR_MISMATCH, "blk.1.attn_q.weight is 64 × 2 and 2 × 32"},
-        {"blk.9.attn_q.weight.lora_a", "blk.9.attn_q.weight.lora_b", right_b, FATHOM_ERROR_MISMATCH, "tensor blk.9.attn_q.weight, which"},
-        {"blk.1.attn_q.weight.lora_a", "blk.2.attn_q.weight.lora_b", right_b, FATHOM_ERROR_FORMAT, "blk.1.attn_q.weight.lora_b is missing"},
-        {"blk.1.attn_q.weight.lora_a", "blk.1.attn_norm.weight", right_b, FATHOM_ERROR_FORMAT, "blk.1.attn_q.weight.lora_b is missing"},
-        {"blk.1.attn_q.weight", "blk.1.attn_q.weight.lora_b", right_b, FATHOM_ERROR_UNSUPPORTED, "no part of a LoRA pair"},
+        {"blk.1.attn_q.weight.lora_a", "blk.1.attn_q.weight.lora_b", narrow_b, FATHOM_ERROR_MISMATCH,
+         "blk.1.attn_q.weight is 64 × 2 and 2 × 32"},
+        {"blk.9.attn_q.weight.lora_a", "blk.9.attn_q.weight.lora_b", right_b, FATHOM_ERROR_MISMATCH,
+         "tensor blk.9.attn_q.weight, which"},
+        {"blk.1.attn_q.weight.lora_a", "blk.2.attn_q.weight.lora_b", right_b, FATHOM_ERROR_FORMAT,
+         "blk.1.attn_q.weight.lora_b is missing"},
+        {"blk.1.attn_q.weight.lora_a", "blk.1.attn_norm.weight", right_b, FATHOM_ERROR_FORMAT,
+         "blk.1.attn_q.weight.lora_b is missing"},
+        {"blk.1.attn_q.weight", "blk.1.attn_q.weight.lora_b", right_b, FATHOM_ERROR_UNSUPPORTED,
+         "no part of a LoRA pair"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct fathom_test_tiny tiny = {0};
@@ -182,7 +188,8 @@ static void loading_can_be_stopped(void **state) {
     int calls = 0;
     const struct fathom_model_options options = {.progress = stop, .payload = &calls};
     fathom_model *model = NULL;
-    check_status(fathom_model_open(&model, llama_path, &options), FATHOM_ERROR_STOPPED, "llama.gguf: loading was stopped");
+    check_status(fathom_model_open(&model, llama_path, &options), FATHOM_ERROR_STOPPED,
+                 "llama.gguf: loading was stopped");
     assert_int_equal(calls, 1);
 }
 
@@ -203,7 +210,8 @@ static void default_model_names_are_known(void **state) {
 }
 
 /* The tokens of a text, checked to give the text back. */
-static size_t tokens_of(const fathom_model *model, const char *text, bool add_special, bool parse_special, int32_t *first) {
+static size_t tokens_of(const fathom_model *model, const char *text, bool add_special, bool parse_special,
+                        int32_t *first) {
     int32_t *tokens = NULL;
     size_t n = 0;
     char *back = NULL;
@@ -247,7 +255,8 @@ static void invalid_text_is_refused(void **state) {
     (void)state;
     int32_t *tokens = NULL;
     size_t n = 7;
-    check_status(fathom_tokenize(&tokens, &n, llama, "ab\xFF", 3, false, false), FATHOM_ERROR_FORMAT, "byte 2 (0xff) is not UTF-8");
+    check_status(fathom_tokenize(&tokens, &n, llama, "ab\xFF", 3, false, false), FATHOM_ERROR_FORMAT,
+                 "byte 2 (0xff) is not UTF-8");
     assert_null(tokens);
     assert_int_equal(n, 7);
 }
@@ -279,7 +288,8 @@ static void parts_of_characters_become_replacements(void **state) {
     const int32_t half[] = {6 + 0xC3, 6 + 'a'};
     char *text = NULL;
     check_ok(fathom_detokenize(&text, gemma, half, 2));
-    assert_string_equal(text, "\xEF\xBF\xBD" "a");
+    assert_string_equal(text, "\xEF\xBF\xBD"
+                              "a");
     fathom_free(text);
     check_status(fathom_detokenize(&text, gemma, &(int32_t){-5}, 1), FATHOM_ERROR_ARGUMENT, "token -5");
 }

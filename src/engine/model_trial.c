@@ -135,7 +135,13 @@ int fathom__model_trial(const struct fathom__model_files *files) {
     if (!in_time)
         return fathom__fail(FATHOM_ERROR_FORMAT, "%s: a trial load did not end within %.0f seconds", path,
                             TRIAL_SECONDS);
-    if (message[0] != '\0') return fathom__fail(FATHOM_ERROR_FORMAT, "%s: a trial load failed: %s", path, message);
+    if (message[0] != '\0') {
+        /* What the child says begins with the file's name, as all messages do. */
+        const size_t named = strlen(path);
+        const char *said =
+            strncmp(message, path, named) == 0 && message[named] == ':' ? message + named + strlen(": ") : message;
+        return fathom__fail(FATHOM_ERROR_FORMAT, "%s: a trial load failed: %s", path, said);
+    }
     if (WIFSIGNALED(ended))
         return fathom__fail(FATHOM_ERROR_FORMAT, "%s: a trial load was ended by %s", path, strsignal(WTERMSIG(ended)));
     return fathom__fail(FATHOM_ERROR_FORMAT, "%s: a trial load failed", path);

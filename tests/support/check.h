@@ -17,7 +17,8 @@
 static inline void check_status_at(int found, int expected, const char *part, const char *file, int line) {
     const char *message = found == FATHOM_OK ? "" : fathom_error_message();
     if (found != expected) {
-        print_error("%s:%d: %s, expected %s; message: %s\n", file, line, fathom_error_name(found), fathom_error_name(expected), message);
+        print_error("%s:%d: %s, expected %s; message: %s\n", file, line, fathom_error_name(found),
+                    fathom_error_name(expected), message);
         _fail(file, line);
     }
     if (found != FATHOM_OK && (strstr(message, part) == NULL || strchr(message, '\n') != NULL)) {
