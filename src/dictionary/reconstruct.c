@@ -1,0 +1,192 @@
+#include <base/error.h>
+#include <base/memory.h>
+#include <dictionary/reconstruct.h>
+#include <dictionary/trainer_internal.h>
+#include <math.h>
+#include <stdlib.h>
+
+#define CONTROL_SEED 1
+
+const char *fathom_reconstruction_name(enum fathom_reconstruction reconstruction) {
+    static const char *const names[FATHOM_RECONSTRUCTIONS] = {"dictionary", "as_trained", "untrained", "pca", "token_mean", "mean"};
+    return reconstruction < FATHOM_RECONSTRUCTIONS ? names[reconstruction] : "";
+}
+
+static void find_mean(float *mean, const float *rows, size_t n, size_t d) {
+    for (size_t j = 0; j < d; j++) {
+        double sum = 0;
+        for (size_t r = 0; r < n; r++)
+            sum += rows[r * d + j];
+        mean[j] = (float)(sum / (double)n);
+    }
+}
+
+static int fit_components(struct fathom__reconstructor *out, const float *rows, size_t n) {
+    const size_t d = out->d;
+    double *covariance = NULL;
+    float *centred = NULL;
+    int status = fathom__alloc(&covariance, d * d, sizeof *covariance);
+    if (!status) status = fathom__alloc(&centred, d, sizeof *centred);
+    if (!status) status = fathom__alloc(&out->components, out->k * d, sizeof *out->components);
+    for (size_t r = 0; r < n && !status; r++) {
+        for (size_t j = 0; j < d; j++)
+            centred[j] = rows[r * d + j] - out->mean[j];
+        for (size_t i = 0; i < d; i++)
+            for (size_t j = 0; j < d; j++)
+                covariance[i * d + j] += (double)(centred[i] * centred[j]);
+    }
+    if (!status) status = fathom__principal_components(out->components, covariance, d, out->k, CONTROL_SEED);
+    fathom_free(covariance);
+    fathom_free(centred);
+    return status;
+}
+
+struct placed {
+    int32_t token;
+    uint32_t row;
+};
+
+static int by_token(const void *a, const void *b) {
+    const struct placed *x = a, *y = b;
+    if (x->token != y->token) return x->token < y->token ? -1 : 1;
+    return (x->row > y->row) - (x->row < y->row);
+}
+
+static int fit_tokens(struct fathom__reconstructor *out, const float *rows, const int32_t *tokens, size_t n) {
+    const size_t d = out->d;
+    struct placed *order = NULL;
+    int status = fathom__alloc(&order, n, sizeof *order);
+    if (status) return status;
+    for (size_t r = 0; r < n; r++)
+        order[r] = (struct placed){tokens[r], (uint32_t)r};
+    qsort(order, n, sizeof *order, by_token);
+    size_t distinct = 0;
+    for (size_t i = 0; i < n; i++)
+        distinct += i == 0 || order[i].token != order[i - 1].token;
+    status = fathom__alloc(&out->tokens, distinct, sizeof *out->tokens);
+    if (!status) status = fathom__alloc(&out->token_rows, distinct * d, sizeof *out->token_rows);
+    for (size_t i = 0; i < n && !status;) {
+        size_t end = i;
+        float *mean = out->token_rows + out->n_tokens * d;
+        for (; end < n && order[end].token == order[i].token; end++)
+            for (size_t j = 0; j < d; j++)
+                mean[j] += rows[order[end].row * d + j];
+        for (size_t j = 0; j < d; j++)
+            mean[j] /= (float)(end - i);
+        out->tokens[out->n_tokens++] = order[i].token;
+        i = end;
+    }
+    fathom_free(order);
+    return status;
+}
+
+/* The untrained dictionary's rows come in batches of its trainer. */
+static int untrained_rows(float *out, struct fathom__reconstructor *reconstructor, const float *rows, size_t n) {
+    fathom_trainer *trainer = reconstructor->untrained;
+    const size_t d = reconstructor->d, batch = trainer->options.batch;
+    int status = fathom__trainer_pack(trainer);
+    for (size_t at = 0; at < n && !status; at += batch) {
+        const size_t here = n - at < batch ? n - at : batch;
+        status = fathom__trainer_load(trainer, rows + at * d, here);
+        if (!status) status = fathom__trainer_topk(&trainer->main, trainer, trainer->product, trainer->encoder_bias.value, trainer->options.n_features, trainer->options.k);
+        if (status) break;
+        fathom__trainer_decode(trainer, &trainer->main, false);
+        for (size_t r = 0; r < here; r++)
+            for (size_t j = 0; j < d; j++) {
+                const size_t i = r * trainer->stride + j;
+                const double part = (double)trainer->error[i] + trainer->x[i]; /* W_dec f */
+                out[(at + r) * d + j] = (float)((reconstructor->untrained_factor * part + trainer->decoder_bias.value[j]) / trainer->input_scale);
+            }
+    }
+    return status;
+}
+
+static int fit_untrained(struct fathom__reconstructor *out, const float *rows, size_t n, uint32_t n_threads) {
+    const struct fathom_dictionary_info *info = fathom_dictionary_describe(out->dictionary);
+    const struct fathom_trainer_options options = {.d_in = info->d_in, .n_features = info->n_features, .k = (uint32_t)out->k, .batch = 1024, .n_threads = n_threads, .seed = CONTROL_SEED, .auxiliary_coefficient = -1};
+    float *guess = NULL;
+    int status = fathom_trainer_open(&out->untrained, &options);
+    if (!status) status = fathom_trainer_prepare(out->untrained, rows, n);
+    if (!status) status = fathom__alloc(&guess, n * out->d, sizeof *guess);
+    out->untrained_factor = 1;
+    if (!status) status = untrained_rows(guess, out, rows, n);
+    if (!status) {
+        double product = 0, squares = 0;
+        for (size_t r = 0; r < n; r++)
+            for (size_t j = 0; j < out->d; j++) {
+                const double centre = out->untrained->decoder_bias.value[j] / out->untrained->input_scale, part = guess[r * out->d + j] - centre;
+                product += part * (rows[r * out->d + j] - centre);
+                squares += part * part;
+            }
+        if (squares > 0) out->untrained_factor = product / squares;
+    }
+    fathom_free(guess);
+    return status;
+}
+
+int fathom__reconstructor_open(struct fathom__reconstructor *out, const fathom_dictionary *dictionary, const float *rows, const int32_t *tokens, size_t n, uint32_t n_threads) {
+    enum { DEFAULT_K = 32 }; /* for dictionaries whose k is not known */
+    const struct fathom_dictionary_info *info = fathom_dictionary_describe(dictionary);
+    *out = (struct fathom__reconstructor){.dictionary = dictionary, .d = info->d_in, .k = info->k ? info->k : DEFAULT_K};
+    if (out->k > info->d_in) out->k = info->d_in;
+    if (out->k > info->n_features) out->k = info->n_features;
+    int status = fathom__alloc(&out->mean, out->d, sizeof *out->mean);
+    if (!status) find_mean(out->mean, rows, n, out->d);
+    if (!status) status = fit_components(out, rows, n);
+    if (!status) status = fit_tokens(out, rows, tokens, n);
+    if (!status) status = fit_untrained(out, rows, n, n_threads);
+    if (status) fathom__reconstructor_close(out);
+    return status;
+}
+
+void fathom__reconstructor_close(struct fathom__reconstructor *reconstructor) {
+    fathom_free(reconstructor->mean);
+    fathom_free(reconstructor->components);
+    fathom_free(reconstructor->tokens);
+    fathom_free(reconstructor->token_rows);
+    fathom_trainer_close(reconstructor->untrained);
+    fathom_sparse_free(&reconstructor->sparse);
+    *reconstructor = (struct fathom__reconstructor){0};
+}
+
+static const float *token_row(const struct fathom__reconstructor *reconstructor, int32_t token) {
+    size_t low = 0, high = reconstructor->n_tokens;
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+        if (reconstructor->tokens[middle] == token) return reconstructor->token_rows + middle * reconstructor->d;
+        if (reconstructor->tokens[middle] < token)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return reconstructor->mean;
+}
+
+static void project(float *out, const struct fathom__reconstructor *reconstructor, const float *row) {
+    const size_t d = reconstructor->d;
+    memcpy(out, reconstructor->mean, d * sizeof *out);
+    for (size_t i = 0; i < reconstructor->k; i++) {
+        const float *component = reconstructor->components + i * d;
+        double along = 0;
+        for (size_t j = 0; j < d; j++)
+            along += (double)component[j] * (row[j] - reconstructor->mean[j]);
+        for (size_t j = 0; j < d; j++)
+            out[j] += (float)along * component[j];
+    }
+}
+
+int fathom__reconstruct(float *out, struct fathom__reconstructor *reconstructor, enum fathom_reconstruction which, const float *rows, const int32_t *tokens, size_t n) {
+    const size_t d = reconstructor->d;
+    if (which == FATHOM_RECONSTRUCT_DICTIONARY || which == FATHOM_RECONSTRUCT_TRAINED) {
+        int status = fathom_dictionary_encode(&reconstructor->sparse, reconstructor->dictionary, rows, NULL, n, which == FATHOM_RECONSTRUCT_TRAINED ? FATHOM_ENCODE_TRAIN : FATHOM_ENCODE_RUN);
+        return status ? status : fathom_dictionary_decode(out, reconstructor->dictionary, &reconstructor->sparse);
+    }
+    if (which == FATHOM_RECONSTRUCT_UNTRAINED) return untrained_rows(out, reconstructor, rows, n);
+    for (size_t r = 0; r < n; r++) {
+        if (which == FATHOM_RECONSTRUCT_PCA)
+            project(out + r * d, reconstructor, rows + r * d);
+        else
+            memcpy(out + r * d, which == FATHOM_RECONSTRUCT_TOKEN_MEAN ? token_row(reconstructor, tokens[r]) : reconstructor->mean, d * sizeof *out);
+    }
+    return 0;
+}
