@@ -215,7 +215,7 @@ static int propose_affixes(struct fathom__label_scratch *scratch, const struct f
         const double background = fathom__label_share(context->stream, context->affix_rows[side][known], FATHOM__HERE);
         const struct tally tally = {.id = id, .information = fathom__information(share, background)};
         for (size_t i = 0; i < BEST_AFFIXES; i++)
-            if (tally.information > best[i].information) {
+            if (tally.information > 0 && tally.information >= best[i].information) { /* of equals the longest */
                 memmove(best + i + 1, best + i, (BEST_AFFIXES - i - 1) * sizeof *best);
                 best[i] = tally;
                 break;
