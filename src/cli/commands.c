@@ -11,6 +11,7 @@ extern const struct cli_command cli_command_hooks;
 extern const struct cli_command cli_command_man;
 extern const struct cli_command cli_command_run;
 extern const struct cli_command cli_command_train;
+extern const struct cli_command cli_command_eval;
 
 const struct cli_command *const cli_commands[] = {
     &cli_command_bench_generate,
@@ -23,6 +24,7 @@ const struct cli_command *const cli_commands[] = {
     &cli_command_hooks,
     &cli_command_man,
     &cli_command_run,
+    &cli_command_eval,
     &cli_command_train,
     NULL,
 };
