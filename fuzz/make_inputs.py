@@ -74,6 +74,7 @@ def gguf_inputs() -> None:
     save("gguf", "long_array", gguf([key("a", 9, struct.pack("<IQ", 4, 2**62))], []))
     save("gguf", "nested_array", gguf([key("a", 9, struct.pack("<IQ", 9, 1) + struct.pack("<IQ", 0, 1) + b"x")], []))
     save("gguf", "overflow", gguf([], [("t", [2**62, 2**62], 0, b"")]))
+    save("gguf", "hollow", gguf([], [("t", [0, 2**62, 2**62], 0, b"")]))
     save("gguf", "twice", gguf([scalars[0], scalars[0]], [f32, f32]))
 
 
@@ -109,6 +110,7 @@ def corpus_inputs() -> None:
     save("corpus", "text.zst", b"\0" + zstd(text))
     save("corpus", "jsonl.zst", b"\0" + zstd(lines) + zstd(lines))
     save("corpus", "invalid", b"\0good\n\n\nb\xff\xfe\n")
+    save("corpus", "nothing", b"\0")
     save("corpus", "missing", b"\1{\"body\":\"x\"}\n")
     save("corpus", "truncated.zst", b"\0" + zstd(text)[:-3])
 

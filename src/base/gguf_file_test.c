@@ -307,12 +307,15 @@ static void put_one_tensor(const char *name, uint32_t n_dimensions, const int64_
 
 static void test_bad_tensors(void **state) {
     (void)state;
-    const int64_t good[] = {4, 4, 1, 1, 1}, negative[] = {-4}, huge[] = {INT64_MAX, 4}, wide[] = {INT64_MAX / 2};
+    const int64_t good[] = {4, 4, 1, 1, 1}, negative[] = {-4}, huge[] = {INT64_MAX, 4}, wide[] = {INT64_MAX / 2},
+                  hollow[] = {0, INT64_MAX, 4};
     put_one_tensor("t", 5, good, GGML_TYPE_F32, 0);
     assert_refused("tensor t has 5 dimensions, at most 4 were expected");
     put_one_tensor("t", 1, negative, GGML_TYPE_F32, 0);
     assert_refused("tensor t has a dimension of -4");
     put_one_tensor("t", 2, huge, GGML_TYPE_F32, 0);
+    assert_refused("tensor t has a shape of more than 2^63 elements");
+    put_one_tensor("t", 3, hollow, GGML_TYPE_F32, 0);
     assert_refused("tensor t has a shape of more than 2^63 elements");
     put_one_tensor("t", 1, wide, GGML_TYPE_F32, 0);
     assert_refused("tensor t has a shape of more than 2^63 bytes");

@@ -143,15 +143,19 @@ int fathom__gguf_tensor_bytes(size_t *bytes, int status, const char *where, cons
         ggml_type_size((enum ggml_type)type) == 0)
         return fathom__fail(status, "%s: tensor %s has type %" PRId32 ", which the engine does not know", where, name,
                             type);
+    /* Sizes of 0 count as 1 here: products of some of the sizes are taken elsewhere, and must not overflow either. */
     uint64_t elements = 1;
+    bool empty = false;
     for (int i = 0; i < FATHOM__GGUF_DIMENSIONS; i++) {
         if (shape[i] < 0)
             return fathom__fail(status, "%s: tensor %s has a dimension of %" PRId64 ", at least 0 was expected", where,
                                 name, shape[i]);
         if (shape[i] > 0 && elements > (uint64_t)(INT64_MAX / shape[i]))
             return fathom__fail(status, "%s: tensor %s has a shape of more than 2^63 elements", where, name);
-        elements *= (uint64_t)shape[i];
+        if (shape[i] > 0) elements *= (uint64_t)shape[i];
+        empty = empty || shape[i] == 0;
     }
+    if (empty) elements = 0;
     uint64_t block = (uint64_t)ggml_blck_size((enum ggml_type)type), size = ggml_type_size((enum ggml_type)type);
     if ((uint64_t)shape[0] % block)
         return fathom__fail(status,

@@ -53,6 +53,7 @@ int fathom__reader_open(fathom__reader **out, const char *path, const char *fiel
     reader->document.limit = DOCUMENT_LIMIT;
     reader->form = field || is_jsonl_name(path) ? JSONL : UNKNOWN;
     status = fathom__copy_string(&reader->field, field ? field : "text");
+    if (!status) status = fathom__grow(&reader->bytes, &reader->capacity, READ_SIZE, 1);
     if (!status) status = fathom__stream_open(&reader->stream, path);
     if (status)
         fathom__reader_close(reader);
