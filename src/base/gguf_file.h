@@ -67,6 +67,8 @@ int fathom__gguf_put_string(fathom__gguf_writer *writer, const char *key, const 
 int fathom__gguf_put_integer(fathom__gguf_writer *writer, const char *key, uint32_t value);
 int fathom__gguf_put_number(fathom__gguf_writer *writer, const char *key, float value);
 int fathom__gguf_put_bool(fathom__gguf_writer *writer, const char *key, bool value);
+/* A number or bool of any of the format's types; *value is of that type. */
+int fathom__gguf_put_scalar(fathom__gguf_writer *writer, const char *key, enum gguf_type type, const void *value);
 int fathom__gguf_put_array(fathom__gguf_writer *writer, const char *key, enum gguf_type type, const void *data,
                            size_t n);
 int fathom__gguf_put_strings(fathom__gguf_writer *writer, const char *key, const char *const *strings, size_t n);

@@ -102,7 +102,14 @@ int fathom__gguf_put_bool(fathom__gguf_writer *writer, const char *key, bool val
     return put(writer, key, FATHOM__GGUF_BOOL, &byte, sizeof byte);
 }
 
-static int put_array(fathom__gguf_writer *writer, const char *key, enum gguf_type type, const void *data, size_t length, uint64_t n) {
+int fathom__gguf_put_scalar(fathom__gguf_writer *writer, const char *key, enum gguf_type type, const void *value) {
+    const size_t size = fathom__gguf_type_size((enum fathom__gguf_type)type);
+    if (size == 0) return fathom__fail(FATHOM_ERROR_ARGUMENT, "%s: a number or a bool was expected", key);
+    return put(writer, key, (enum fathom__gguf_type)type, value, size);
+}
+
+static int put_array(fathom__gguf_writer *writer, const char *key, enum gguf_type type, const void *data, size_t length,
+                     uint64_t n) {
     struct fathom__buffer bytes = FATHOM__BUFFER_INIT(SIZE_MAX / 2);
     const uint32_t element = (uint32_t)type;
     int status = fathom__buffer_append(&bytes, &element, sizeof element);
@@ -113,7 +120,8 @@ static int put_array(fathom__gguf_writer *writer, const char *key, enum gguf_typ
     return status;
 }
 
-int fathom__gguf_put_array(fathom__gguf_writer *writer, const char *key, enum gguf_type type, const void *data, size_t n) {
+int fathom__gguf_put_array(fathom__gguf_writer *writer, const char *key, enum gguf_type type, const void *data,
+                           size_t n) {
     const size_t size = fathom__gguf_type_size((enum fathom__gguf_type)type);
     if (size == 0) return fathom__fail(FATHOM_ERROR_ARGUMENT, "%s: an array of numbers or bools was expected", key);
     return put_array(writer, key, type, data, n * size, n);

@@ -41,7 +41,8 @@ static int report(struct derivation *derivation, size_t bytes) {
         .seconds_left = rate > 0 ? (double)(derivation->total - derivation->done) / rate : -1,
     };
     const int returned = derivation->progress(&progress, derivation->payload);
-    return returned == 0 ? FATHOM_OK : fathom__callback_status(returned);
+    if (returned == 0) return FATHOM_OK;
+    return fathom__fail(fathom__callback_status(returned), "%s: making a copy was stopped", derivation->path);
 }
 
 /* The layer of "blk.N.…", or -1. */
@@ -234,7 +235,8 @@ int fathom_model_derive(char **out_path, const char *path, uint32_t keep_layers,
     if (status == FATHOM_OK) status = fathom__model_files_open(&files, place);
     if (status == FATHOM_OK) status = fathom__model_read_shape(&shape, &files);
     derivation.path = place;
-    derivation.started = derivation.reported = fathom__seconds();
+    derivation.started = fathom__seconds();
+    derivation.reported = derivation.started - SECONDS_BETWEEN_REPORTS; /* the first chunk is reported */
     if (status == FATHOM_OK) status = check_layers(&derivation);
     if (status == FATHOM_OK) {
         if (changes_anything(&derivation)) {
