@@ -1,18 +1,37 @@
 # Thin front for CMake. `make demo` and `make test` do whatever set-up they need by themselves.
 BUILD ?= build/release
 MODEL ?= smollm2
+PREFIX ?= /usr/local
+SANITIZED := build/asan
+JOBS ?= 2
 
-.PHONY: all build setup test demo install clean
+.PHONY: all build setup setup-test test demo install clean
 all: build
 
 setup:
 	@scripts/setup-system.sh
 
-build: setup
-	@engine=$$(scripts/setup-engine.sh | tail -n 1) && cmake --preset release -DFATHOM_ENGINE_DIR="$$engine" >/dev/null && cmake --build $(BUILD)
+setup-test:
+	@scripts/setup-system.sh test
 
-test: build
-	@ctest --test-dir $(BUILD) --output-on-failure
+# The engine's folder is the last line that its set-up prints.
+build: setup
+	@engine=$$(scripts/setup-engine.sh | tail -n 1) && \
+	cmake --preset release -B $(BUILD) -DFATHOM_ENGINE_DIR="$$engine" >/dev/null && \
+	cmake --build $(BUILD) --target fathom fathom_command
+
+test: setup-test build
+	@engine=$$(scripts/setup-engine.sh | tail -n 1) && \
+	cmake --build $(BUILD) && \
+	cmake --preset asan -DFATHOM_ENGINE_DIR="$$engine" >/dev/null && \
+	cmake --build $(SANITIZED) --target unit_tests
+	@ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS)
+
+demo: build
+	@$(BUILD)/fathom fetch $(MODEL) && $(BUILD)/fathom demo -m $(MODEL)
+
+install: build
+	@DESTDIR="$(DESTDIR)" cmake --install $(BUILD) --prefix "$(PREFIX)"
 
 clean:
 	rm -rf build
