@@ -2,8 +2,8 @@
 #include <base/error.h>
 #include <base/memory.h>
 #include <base/utf8.h>
+#include <corpus/input.h>
 #include <corpus/reader.h>
-#include <corpus/stream.h>
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -14,7 +14,7 @@ enum { READ_SIZE = 1 << 16, DOCUMENT_LIMIT = 64 << 20, BLANK_LINES = 2 };
 enum form { UNKNOWN, TEXT, JSONL };
 
 struct fathom__reader {
-    fathom__stream *stream;
+    fathom__input *input;
     char *field;
     bool field_named;
     enum form form;
@@ -54,7 +54,7 @@ int fathom__reader_open(fathom__reader **out, const char *path, const char *fiel
     reader->form = field || is_jsonl_name(path) ? JSONL : UNKNOWN;
     status = fathom__copy_string(&reader->field, field ? field : "text");
     if (!status) status = fathom__grow(&reader->bytes, &reader->capacity, READ_SIZE, 1);
-    if (!status) status = fathom__stream_open(&reader->stream, path);
+    if (!status) status = fathom__input_open(&reader->input, path);
     if (status)
         fathom__reader_close(reader);
     else
@@ -64,7 +64,7 @@ int fathom__reader_open(fathom__reader **out, const char *path, const char *fiel
 
 void fathom__reader_close(fathom__reader *reader) {
     if (!reader) return;
-    fathom__stream_close(reader->stream);
+    fathom__input_close(reader->input);
     fathom__buffer_free(&reader->document);
     json_decref(reader->object);
     fathom_free(reader->bytes);
@@ -73,7 +73,7 @@ void fathom__reader_close(fathom__reader *reader) {
 }
 
 uint64_t fathom__reader_used(const fathom__reader *reader) {
-    return fathom__stream_is_compressed(reader->stream) ? fathom__stream_taken(reader->stream) : reader->offset;
+    return fathom__input_is_compressed(reader->input) ? fathom__input_taken(reader->input) : reader->offset;
 }
 
 static int read_more(fathom__reader *reader) {
@@ -85,10 +85,10 @@ static int read_more(fathom__reader *reader) {
     }
     if (reader->end > DOCUMENT_LIMIT)
         return fathom__fail(FATHOM_ERROR_LIMIT, "%s: line %" PRIu64 " is longer than %d bytes",
-                            fathom__stream_name(reader->stream), reader->line + 1, DOCUMENT_LIMIT);
+                            fathom__input_name(reader->input), reader->line + 1, DOCUMENT_LIMIT);
     int status = fathom__grow(&reader->bytes, &reader->capacity, reader->end + READ_SIZE, 1);
     if (!status)
-        status = fathom__stream_read(&got, reader->bytes + reader->end, reader->capacity - reader->end, reader->stream);
+        status = fathom__input_read(&got, reader->bytes + reader->end, reader->capacity - reader->end, reader->input);
     reader->at_end = !status && got == 0;
     reader->end += got;
     return status;
@@ -119,7 +119,7 @@ static int next_line(struct line *line, bool *more, fathom__reader *reader) {
     size_t bad;
     if (!fathom__utf8_valid(&bad, line->bytes, line->length))
         return fathom__fail(FATHOM_ERROR_FORMAT, "%s: line %" PRIu64 ": invalid UTF-8 at byte %" PRIu64 " of the text",
-                            fathom__stream_name(reader->stream), reader->line, line->offset + bad);
+                            fathom__input_name(reader->input), reader->line, line->offset + bad);
     if (reader->line == 1 && line->length >= 3 && memcmp(line->bytes, "\xef\xbb\xbf", 3) == 0) {
         line->bytes += 3; /* a byte order mark is no text */
         line->length -= 3;
@@ -146,7 +146,7 @@ static bool is_break(const struct line *line) {
 }
 
 static int line_failed(int status, const fathom__reader *reader) {
-    return fathom__wrap(status, "%s: line %" PRIu64, fathom__stream_name(reader->stream), reader->line);
+    return fathom__wrap(status, "%s: line %" PRIu64, fathom__input_name(reader->input), reader->line);
 }
 
 static json_t *parse_line(const struct line *line, json_error_t *error) {

@@ -8,7 +8,7 @@
 
 typedef struct fathom__reader fathom__reader;
 
-/* field NULL: "text", and JSONL only by the file's name or first line. Errors: as fathom__stream_open. */
+/* field NULL: "text", and JSONL only by the file's name or first line. Errors: as fathom__input_open. */
 int fathom__reader_open(fathom__reader **out, const char *path, const char *field);
 void fathom__reader_close(fathom__reader *reader);
 /* The next document that is not empty, borrowed until the next call; *more is false at the end. Errors: FORMAT, LIMIT,

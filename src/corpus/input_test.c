@@ -1,7 +1,7 @@
 #include <base/buffer.h>
 #include <base/error.h>
 #include <base/scratch.h>
-#include <corpus/stream.h>
+#include <corpus/input.h>
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -49,14 +49,14 @@ static size_t zstd(unsigned char *out, size_t room, const char *bytes, size_t le
 /* Reads a whole file in pieces of `piece` bytes and gives the first error, or OK. */
 static int read_all(struct fathom__buffer *out, const char *path, size_t piece) {
     char bytes[8192];
-    fathom__stream *stream = NULL;
-    int status = fathom__stream_open(&stream, path);
+    fathom__input *input = NULL;
+    int status = fathom__input_open(&input, path);
     fathom__buffer_clear(out);
     for (size_t got = 1; !status && got > 0;) {
-        status = fathom__stream_read(&got, bytes, piece, stream);
+        status = fathom__input_read(&got, bytes, piece, input);
         if (!status) assert_int_equal(fathom__buffer_append(out, bytes, got), FATHOM_OK);
     }
-    fathom__stream_close(stream);
+    fathom__input_close(input);
     return status;
 }
 
@@ -141,13 +141,13 @@ static void test_damaged(void **state) {
 
 static void test_what_cannot_be_read(void **state) {
     (void)state;
-    fathom__stream *stream = NULL;
-    assert_int_equal(fathom__stream_open(&stream, scratch("none")), FATHOM_ERROR_IO);
-    assert_int_equal(fathom__stream_open(&stream, "/"), FATHOM_ERROR_IO);
-    assert_int_equal(fathom__stream_open(&stream, scratch_text("a.parquet", "PAR1....")), FATHOM_ERROR_UNSUPPORTED);
+    fathom__input *input = NULL;
+    assert_int_equal(fathom__input_open(&input, scratch("none")), FATHOM_ERROR_IO);
+    assert_int_equal(fathom__input_open(&input, "/"), FATHOM_ERROR_IO);
+    assert_int_equal(fathom__input_open(&input, scratch_text("a.parquet", "PAR1....")), FATHOM_ERROR_UNSUPPORTED);
     assert_non_null(strstr(fathom_error_message(), "a.parquet: is Parquet"));
-    assert_null(stream);
-    fathom__stream_close(NULL);
+    assert_null(input);
+    fathom__input_close(NULL);
 }
 
 int main(void) {
