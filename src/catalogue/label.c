@@ -170,10 +170,7 @@ static void report(struct work *work, uint32_t n_features) {
     const struct fathom_progress progress = {
         work->stage, done, n_features, "features", rate, rate > 0 ? (double)(n_features - done) / rate : -1, NULL};
     const int returned = options->progress(&progress, options->payload);
-    if (returned) {
-        int none = FATHOM_OK;
-        atomic_compare_exchange_strong(&work->status, &none, fathom__callback_status(returned));
-    }
+    if (returned) fail(work, fathom__callback_status(returned));
 }
 
 static void run_features(uint32_t worker, uint32_t n_workers, void *payload) {

@@ -1,0 +1,269 @@
+/* Building a catalogue: one pass over a corpus, then what follows from it, then one transaction. */
+#include "base/error.h"
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/json.h"
+#include "base/memory.h"
+#include "base/thread.h"
+#include "catalogue/content.h"
+#include "catalogue/effects.h"
+
+#include <fathom/harvest.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { DEFAULT_TOP = 20, DEFAULT_BAND = 5, MOST_BAND = FATHOM__SPREAD, MOST_CORPUS_TEXT = 400, KEY_TEXT = 1024 };
+static const double CHECKPOINT_SECONDS = 120;
+
+struct run {
+    const struct fathom_index_options *options;
+    const fathom_dictionary *dictionary;
+    struct fathom__evidence *evidence;
+    struct fathom_sparse sparse;
+    bool *covered;
+    size_t covered_capacity;
+    const char *checkpoint; /* NULL: the corpus cannot be read again, so nothing is saved */
+    char key[FATHOM__DICTIONARY_HASH_SIZE];
+    double saved;
+};
+
+static int take_block(const struct fathom_harvest_block *block, void *payload) {
+    struct run *run = payload;
+    const size_t n = block->n_rows, width = block->widths[0];
+    int status;
+    if ((status = fathom__grow(&run->covered, &run->covered_capacity, n, sizeof *run->covered)) ||
+        (status = fathom_dictionary_encode(&run->sparse, run->dictionary, block->rows[0], block->positions, n,
+                                           FATHOM_ENCODE_RUN)))
+        return status;
+    for (size_t i = 0; i < n; i++)
+        run->covered[i] = fathom_dictionary_covers(run->dictionary, block->rows[0] + i * width, block->positions[i]);
+    for (size_t first = 0, end; first < n; first = end) {
+        for (end = first + 1; end < n && block->positions[end] != 0;)
+            end++;
+        if ((status = fathom__evidence_add(run->evidence, block->tokens + first, run->covered + first, end - first,
+                                           block->documents[first], &run->sparse, first)))
+            return status;
+    }
+    if (run->checkpoint && fathom__seconds() - run->saved > CHECKPOINT_SECONDS) {
+        if ((status = fathom__evidence_save(run->evidence, run->checkpoint, run->key))) return status;
+        run->saved = fathom__seconds();
+    }
+    return FATHOM_OK;
+}
+
+/* What a checkpoint must agree on: the corpus's content, the dictionary's, and every option that decides the stream or what is kept of it. */
+static int make_key(struct run *run, const struct fathom_corpus_source *sources, size_t n_sources,
+                    const char *dictionary_hash, const char *identity) {
+    char corpus[FATHOM__DICTIONARY_HASH_SIZE], text[KEY_TEXT];
+    fathom__hash *hash = NULL;
+    int status;
+    if ((status = fathom_corpus_hash(corpus, sources, n_sources, run->options->seed)) ||
+        (status = fathom__hash_open(&hash)))
+        return status;
+    snprintf(text, sizeof text, "%s %s %s %" PRIu32 " %" PRIu64 " %" PRIu64, corpus, dictionary_hash, identity,
+             run->options->context, run->options->max_tokens, run->options->seed);
+    fathom__hash_add(hash, text, strlen(text));
+    fathom__hash_text(run->key, hash);
+    fathom__hash_close(hash);
+    return FATHOM_OK;
+}
+
+static bool reads_standard_input(const struct fathom_corpus_source *sources, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(sources[i].path, "-") == 0) return true;
+    return false;
+}
+
+/* Fresh evidence, or that of an interrupted pass. A checkpoint that cannot be used is no error: the pass starts again. */
+static int open_evidence(struct run *run, uint32_t n_top) {
+    const uint32_t n_features = fathom_dictionary_describe(run->dictionary)->n_features;
+    bool found = false;
+    int status = fathom__evidence_open(&run->evidence, n_features, n_top, run->options->seed);
+    if (status || !run->checkpoint || run->options->restart) return status;
+    status = fathom__evidence_load(&found, run->evidence, run->checkpoint, run->key);
+    if (status == FATHOM_OK || status == FATHOM_ERROR_MEMORY) return status;
+    fathom__evidence_close(run->evidence);
+    run->evidence = NULL;
+    return fathom__evidence_open(&run->evidence, n_features, n_top, run->options->seed);
+}
+
+static int pass(struct run *run, struct fathom_index_result *result, const fathom_model *model,
+                const struct fathom_corpus_source *sources, size_t n_sources) {
+    const struct fathom_index_options *options = run->options;
+    const char *hook = fathom_dictionary_describe(run->dictionary)->hook_in;
+    const uint64_t most =
+        options->max_tokens && options->max_tokens < FATHOM_INDEX_TOKENS ? options->max_tokens : FATHOM_INDEX_TOKENS;
+    const struct fathom_harvest_options harvest = {.hooks = &hook,
+                                                   .n_hooks = 1,
+                                                   .context = options->context,
+                                                   .n_threads = options->n_threads,
+                                                   .max_tokens = most,
+                                                   .skip_tokens = run->evidence->n_rows,
+                                                   .progress = options->progress,
+                                                   .payload = options->payload};
+    fathom_corpus *corpus = NULL;
+    const double started = fathom__seconds();
+    int status;
+    result->n_resumed = run->evidence->n_rows;
+    if (run->evidence->n_rows >= most) return FATHOM_OK;
+    if ((status = fathom_corpus_open(&corpus, sources, n_sources, options->seed))) return status;
+    run->saved = started;
+    status = fathom_harvest(NULL, fathom_model_describe(model)->path, corpus, &harvest, take_block, run);
+    fathom_corpus_close(corpus);
+    result->seconds = fathom__seconds() - started;
+    if (result->seconds > 0)
+        result->tokens_per_second = (double)(run->evidence->n_rows - result->n_resumed) / result->seconds;
+    /* What was done is kept when the user stops, and when the pass is at its end: a failure further on then costs no second pass. */
+    if (run->checkpoint && (!status || status == FATHOM_ERROR_STOPPED) && run->evidence->n_rows > result->n_resumed) {
+        const int saved = fathom__evidence_save(run->evidence, run->checkpoint, run->key);
+        if (!status) status = saved;
+        if (status == FATHOM_ERROR_STOPPED && !saved)
+            status = fathom__fail(FATHOM_ERROR_STOPPED, "stopped; the same command goes on from token %zu",
+                                  run->evidence->n_rows);
+    }
+    return status;
+}
+
+static int describe_corpus(struct fathom__buffer *out, const struct fathom_corpus_source *sources, size_t n_sources,
+                           const struct fathom_index_options *options) {
+    if (options->corpus_name) return fathom__buffer_text(out, options->corpus_name);
+    int status = FATHOM_OK;
+    for (size_t i = 0; !status && i < n_sources; i++) {
+        const char *slash = strrchr(sources[i].path, '/');
+        status = fathom__buffer_format(out, "%s%s", i ? ", " : "", slash ? slash + 1 : sources[i].path);
+    }
+    if (status == FATHOM_ERROR_LIMIT) { /* many files: their number will do */
+        fathom__buffer_clear(out);
+        status = fathom__buffer_format(out, "%zu files", n_sources);
+    }
+    return status;
+}
+
+static int describe_settings(char **out, const struct fathom_index_options *options, uint32_t n_top, uint32_t n_band) {
+    json_t *json =
+        json_pack("{s:I, s:I, s:I, s:I, s:I, s:b, s:s}", "max_tokens", (json_int_t)options->max_tokens, "context",
+                  (json_int_t)options->context, "top", (json_int_t)n_top, "band", (json_int_t)n_band, "seed",
+                  (json_int_t)options->seed, "no_text", options->no_text, "fathom", fathom_version());
+    if (!json) return fathom__fail_memory(0);
+    const int status = fathom__json_text(out, json, false);
+    json_decref(json);
+    return status;
+}
+
+/* Labels, and the WordNet entries they need; a machine without WordNet has labels without classes. */
+static int open_stream(struct fathom__stream **stream, fathom__wordnet **wordnet, const struct run *run,
+                       const struct fathom__vocabulary *vocabulary) {
+    const char *folder = run->options->wordnet ? run->options->wordnet : "/usr/share/wordnet";
+    int status = FATHOM_OK;
+    *wordnet = NULL;
+    if (!run->options->no_labels) {
+        status = fathom__wordnet_open(wordnet, folder);
+        if (status == FATHOM_ERROR_IO && !run->options->wordnet) status = FATHOM_OK;
+    }
+    return status ? status : fathom__stream_open(stream, run->evidence, vocabulary, *wordnet);
+}
+
+static int finish(struct run *run, struct fathom_index_result *result, const struct fathom__store *store,
+                  struct fathom__content *content, const fathom_model *model) {
+    const struct fathom_index_options *options = run->options;
+    struct fathom__vocabulary vocabulary = {0};
+    struct fathom__decoder_facts facts = {0};
+    struct fathom__feature_label *labels = NULL;
+    fathom__wordnet *wordnet = NULL;
+    struct fathom__stream *stream = NULL;
+    size_t n_labels = 0;
+    int status;
+    if ((status = fathom__evidence_seal(run->evidence)) || (status = fathom__vocabulary_open(&vocabulary, model)) ||
+        (status = fathom__decoder_facts_make(&facts, run->dictionary, model, options->n_threads, options->progress,
+                                             options->payload)) ||
+        (status = open_stream(&stream, &wordnet, run, &vocabulary)))
+        goto done;
+    if (!options->no_labels) {
+        const struct fathom__label_options how = {.neighbours = facts.neighbours,
+                                                  .seed = options->seed,
+                                                  .n_threads = options->n_threads,
+                                                  .no_quotes = options->no_text,
+                                                  .progress = options->progress,
+                                                  .payload = options->payload};
+        if ((status = fathom__labels_make(&labels, &n_labels, &result->n_candidates, stream, &how))) goto done;
+    }
+    content->stream = stream;
+    content->effects = facts.effects;
+    content->neighbours = facts.neighbours;
+    content->labels = labels;
+    content->n_labels = n_labels;
+    status = fathom__content_write(store, content);
+    result->n_tokens = run->evidence->n_covered;
+    result->n_documents = run->evidence->n_documents;
+    result->n_labelled = (uint32_t)n_labels;
+    for (uint32_t f = 0; f < run->evidence->n_features; f++)
+        result->n_alive += run->evidence->features[f].count > 0;
+done:
+    fathom__stream_close(stream);
+    fathom__wordnet_close(wordnet);
+    fathom__labels_free(labels, n_labels);
+    fathom__decoder_facts_free(&facts);
+    fathom__vocabulary_free(&vocabulary);
+    return status;
+}
+
+static void write_now(char *out, size_t size) {
+    const time_t now = time(NULL);
+    struct tm parts;
+    gmtime_r(&now, &parts);
+    strftime(out, size, "%Y-%m-%dT%H:%M:%SZ", &parts);
+}
+
+int fathom_index(struct fathom_index_result *result, const char *path, const fathom_dictionary *dictionary,
+                 const fathom_model *model, const struct fathom_corpus_source *sources, size_t n_sources,
+                 const struct fathom_index_options *options) {
+    static const struct fathom_index_options defaults = FATHOM_INDEX_OPTIONS_INIT;
+    struct fathom_index_result own = {0};
+    struct run run = {.options = options ? options : &defaults, .dictionary = dictionary};
+    struct fathom__store store = {0};
+    struct fathom__buffer corpus = FATHOM__BUFFER_INIT(MOST_CORPUS_TEXT);
+    char *checkpoint = NULL, *settings = NULL, hash[FATHOM__DICTIONARY_HASH_SIZE], made[32];
+    options = run.options;
+    const uint32_t n_top = options->n_top ? options->n_top : DEFAULT_TOP,
+                   n_band = options->n_band ? options->n_band : DEFAULT_BAND;
+    const bool once = reads_standard_input(sources, n_sources);
+    int status;
+    if (n_top > FATHOM__TOP_MOST || n_band > MOST_BAND)
+        return fathom__fail(FATHOM_ERROR_ARGUMENT, "at most %d top examples and %d a band are kept, not %u and %u",
+                            FATHOM__TOP_MOST, MOST_BAND, n_top, n_band);
+    if ((status = fathom_dictionary_match(NULL, dictionary, model)) ||
+        (status = fathom__dictionary_hash(hash, dictionary)) ||
+        /* Before the long work: a file that cannot be written should say so now. */
+        (status = fathom__store_open(&store, path, FATHOM__STORE_CREATE)) ||
+        (status = describe_corpus(&corpus, sources, n_sources, options)) ||
+        (status = describe_settings(&settings, options, n_top, n_band)) ||
+        (status = fathom__format(&checkpoint, "%s.index-checkpoint", path)) ||
+        (!once && (status = make_key(&run, sources, n_sources, hash, fathom_model_describe(model)->identity))))
+        goto done;
+    run.checkpoint = once ? NULL : checkpoint;
+    if ((status = open_evidence(&run, n_top)) || (status = pass(&run, &own, model, sources, n_sources))) goto done;
+    write_now(made, sizeof made);
+    struct fathom__content content = {.model = fathom_model_describe(model),
+                                      .dictionary = fathom_dictionary_describe(dictionary),
+                                      .hash = hash,
+                                      .corpus = corpus.bytes ? corpus.bytes : "",
+                                      .settings = settings,
+                                      .no_text = options->no_text,
+                                      .n_band = n_band,
+                                      .made = made};
+    if ((status = finish(&run, &own, &store, &content, model))) goto done;
+    if (!options->keep_checkpoint && run.checkpoint) unlink(run.checkpoint);
+    if (result) *result = own;
+done:
+    fathom__evidence_close(run.evidence);
+    fathom_sparse_free(&run.sparse);
+    fathom_free(run.covered);
+    fathom__store_close(&store);
+    fathom__buffer_free(&corpus);
+    fathom_free(checkpoint);
+    fathom_free(settings);
+    return status;
+}
