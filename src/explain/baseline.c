@@ -58,8 +58,8 @@ static int decode(struct fathom__baseline *baseline, fathom_session *session, co
     fathom_session_forget(session, -1, 0);
     if (status == FATHOM_OK) status = fathom_session_decode(session, rows, baseline->length);
     if (status == FATHOM_OK)
-        status = fathom__answer_probability(&baseline->log_probability, &baseline->first_probability,
-                                            &baseline->first_rank, session, question, 0);
+        status = fathom__continuation_probability(&baseline->log_probability, &baseline->first_probability,
+                                                  &baseline->first_rank, session, question, 0);
     fathom_free(rows);
     return status;
 }

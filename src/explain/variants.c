@@ -37,9 +37,9 @@ static int log_softmax(double *out, const float *logits, size_t n, int32_t token
     return isfinite(*out) ? FATHOM_OK : fathom__fail(FATHOM_ERROR_NUMERIC, "the model's logits are not finite");
 }
 
-int fathom__answer_probability(double *log_probability, double *first_probability, uint32_t *first_rank,
-                               const fathom_session *session, const struct fathom__question *question,
-                               size_t first_row) {
+int fathom__continuation_probability(double *log_probability, double *first_probability, uint32_t *first_rank,
+                                     const fathom_session *session, const struct fathom__question *question,
+                                     size_t first_row) {
     size_t n_vocab = fathom_model_describe(fathom_session_model(session))->n_vocab;
     double total = 0;
     for (size_t i = 0; i < question->n_answer; i++) {
@@ -90,7 +90,7 @@ static int run(double *log_probabilities, fathom_session *session, const struct 
     fathom_session_forget(session, -1, 0);
     int status = fathom_session_decode(session, rows, n_sequences * length);
     for (size_t s = 0; status == FATHOM_OK && s < n_sequences; s++)
-        status = fathom__answer_probability(&log_probabilities[s], NULL, NULL, session, question, s * length);
+        status = fathom__continuation_probability(&log_probabilities[s], NULL, NULL, session, question, s * length);
     return status;
 }
 

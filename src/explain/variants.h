@@ -49,8 +49,8 @@ int fathom__variants_measure(double *log_probabilities, fathom_session *session,
 
 /* log p(answer) out of the logits of one sequence whose first row of the last decode is `first_row`; *first_rank and
  * *first_probability are of the answer's first token; both may be NULL. */
-int fathom__answer_probability(double *log_probability, double *first_probability, uint32_t *first_rank,
-                               const fathom_session *session, const struct fathom__question *question,
-                               size_t first_row);
+int fathom__continuation_probability(double *log_probability, double *first_probability, uint32_t *first_rank,
+                                     const fathom_session *session, const struct fathom__question *question,
+                                     size_t first_row);
 
 #endif
