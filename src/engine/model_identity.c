@@ -15,6 +15,7 @@
 
 #define CACHE_RECIPE "identity 1" /* changes when the hash or the checks made with it change */
 #define CACHE_FILE_LIMIT 256
+#define CACHE_FROM_BYTES ((uint64_t)16 << 20) /* smaller files are read as quickly as a mark in the cache */
 
 static void add_text(fathom__hash *hash, const char *text) {
     fathom__hash_add(hash, text, strlen(text) + 1);
@@ -103,8 +104,14 @@ static bool is_identity(const char *text) {
 int fathom__model_files_identity(char out[FATHOM_IDENTITY_SIZE], const struct fathom__model_files *files) {
     char *place = NULL, *kept = NULL;
     size_t length;
+    uint64_t bytes = 0;
+    for (size_t f = 0; f < files->n; f++) {
+        for (size_t i = 0; i < fathom__gguf_tensor_count(files->files[f]); i++) {
+            bytes += fathom__gguf_tensor_at(files->files[f], i)->bytes;
+        }
+    }
     /* A cache that cannot be read or written costs time and nothing else. */
-    const bool cached = cache_place(&place, files) == FATHOM_OK;
+    const bool cached = bytes >= CACHE_FROM_BYTES && cache_place(&place, files) == FATHOM_OK;
     if (cached && fathom__file_exists(place) &&
         fathom__file_read(&kept, &length, place, CACHE_FILE_LIMIT) == FATHOM_OK && is_identity(kept)) {
         memcpy(out, kept, FATHOM_IDENTITY_SIZE);
