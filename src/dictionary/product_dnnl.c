@@ -13,6 +13,7 @@
 struct lane { /* one worker's objects */
     dnnl_stream_t stream;
     dnnl_memory_t x, packed, out, plain;
+    dnnl_memory_t product_scratch, pack_scratch;
 };
 
 struct state {
@@ -42,11 +43,11 @@ static dnnl_status_t describe(description *out, int64_t rows, int64_t columns, d
 static void forget(description *d) {
     dnnl_memory_desc_destroy(*d);
 }
-static dnnl_status_t describe_product(dnnl_primitive_desc_t *out, dnnl_engine_t engine, const description *x, const description *features, const description *result) {
-    return dnnl_matmul_primitive_desc_create(out, engine, *x, *features, NULL, *result, NULL);
+static dnnl_status_t describe_product(dnnl_primitive_desc_t *out, dnnl_engine_t engine, const description *x, const description *features, const description *result, const_dnnl_primitive_attr_t attributes) {
+    return dnnl_matmul_primitive_desc_create(out, engine, *x, *features, NULL, *result, attributes);
 }
-static dnnl_status_t describe_reorder(dnnl_primitive_desc_t *out, dnnl_engine_t engine, const description *from, const_dnnl_memory_desc_t to) {
-    return dnnl_reorder_primitive_desc_create(out, *from, engine, to, engine, NULL);
+static dnnl_status_t describe_reorder(dnnl_primitive_desc_t *out, dnnl_engine_t engine, const description *from, const_dnnl_memory_desc_t to, const_dnnl_primitive_attr_t attributes) {
+    return dnnl_reorder_primitive_desc_create(out, *from, engine, to, engine, attributes);
 }
 typedef const_dnnl_memory_desc_t chosen_description;
 #else
@@ -59,13 +60,13 @@ static dnnl_status_t describe(description *out, int64_t rows, int64_t columns, d
 static void forget(description *d) {
     (void)d;
 }
-static dnnl_status_t describe_product(dnnl_primitive_desc_t *out, dnnl_engine_t engine, const description *x, const description *features, const description *result) {
+static dnnl_status_t describe_product(dnnl_primitive_desc_t *out, dnnl_engine_t engine, const description *x, const description *features, const description *result, const_dnnl_primitive_attr_t attributes) {
     dnnl_matmul_desc_t operation;
     dnnl_status_t status = dnnl_matmul_desc_init(&operation, x, features, NULL, result);
-    return status ? status : dnnl_primitive_desc_create(out, &operation, NULL, engine, NULL);
+    return status ? status : dnnl_primitive_desc_create(out, &operation, attributes, engine, NULL);
 }
-static dnnl_status_t describe_reorder(dnnl_primitive_desc_t *out, dnnl_engine_t engine, const description *from, const dnnl_memory_desc_t *to) {
-    return dnnl_reorder_primitive_desc_create(out, from, engine, to, engine, NULL);
+static dnnl_status_t describe_reorder(dnnl_primitive_desc_t *out, dnnl_engine_t engine, const description *from, const dnnl_memory_desc_t *to, const_dnnl_primitive_attr_t attributes) {
+    return dnnl_reorder_primitive_desc_create(out, from, engine, to, engine, attributes);
 }
 typedef const dnnl_memory_desc_t *chosen_description;
 #endif
@@ -78,6 +79,9 @@ static void close_dnnl(void *handle) {
         dnnl_memory_destroy(lane->packed);
         dnnl_memory_destroy(lane->out);
         dnnl_memory_destroy(lane->plain);
+        dnnl_memory_destroy(lane->scratch);
+        dnnl_memory_destroy(lane->product_scratch);
+        dnnl_memory_destroy(lane->pack_scratch);
         dnnl_stream_destroy(lane->stream);
     }
     dnnl_primitive_destroy(state->product);
@@ -88,12 +92,20 @@ static void close_dnnl(void *handle) {
     fathom_free(state);
 }
 
-static dnnl_status_t open_lane(struct lane *lane, struct state *state, const description *x, const description *out, const description *plain, chosen_description packed) {
+/* What a lane is made for. */
+struct shapes {
+    const description *x, *out, *plain;
+    chosen_description packed, product_scratch, pack_scratch;
+};
+
+static dnnl_status_t open_lane(struct lane *lane, struct state *state, const struct shapes *shapes) {
     dnnl_status_t status = dnnl_stream_create(&lane->stream, state->engine, dnnl_stream_default_flags);
-    if (!status) status = dnnl_memory_create(&lane->x, DESCRIPTION(*x), state->engine, DNNL_MEMORY_NONE);
-    if (!status) status = dnnl_memory_create(&lane->out, DESCRIPTION(*out), state->engine, DNNL_MEMORY_NONE);
-    if (!status) status = dnnl_memory_create(&lane->plain, DESCRIPTION(*plain), state->engine, DNNL_MEMORY_NONE);
-    if (!status) status = dnnl_memory_create(&lane->packed, packed, state->engine, DNNL_MEMORY_NONE);
+    if (!status) status = dnnl_memory_create(&lane->x, DESCRIPTION(*shapes->x), state->engine, DNNL_MEMORY_NONE);
+    if (!status) status = dnnl_memory_create(&lane->out, DESCRIPTION(*shapes->out), state->engine, DNNL_MEMORY_NONE);
+    if (!status) status = dnnl_memory_create(&lane->plain, DESCRIPTION(*shapes->plain), state->engine, DNNL_MEMORY_NONE);
+    if (!status) status = dnnl_memory_create(&lane->packed, shapes->packed, state->engine, DNNL_MEMORY_NONE);
+    if (!status) status = dnnl_memory_create(&lane->product_scratch, shapes->product_scratch, state->engine, DNNL_MEMORY_ALLOCATE);
+    if (!status) status = dnnl_memory_create(&lane->pack_scratch, shapes->pack_scratch, state->engine, DNNL_MEMORY_ALLOCATE);
     return status;
 }
 
@@ -101,7 +113,9 @@ static int open_dnnl(void **out, size_t d, size_t n_tiles, uint32_t n_workers) {
     struct state *state = NULL;
     description x = {0}, any = {0}, plain = {0}, result = {0};
     dnnl_primitive_desc_t product = NULL, pack_tile = NULL;
-    chosen_description packed;
+    dnnl_primitive_attr_t attributes = NULL;
+    dnnl_primitive_attr_t attributes = NULL;
+    struct shapes shapes = {.x = &x, .out = &result, .plain = &plain};
     const int64_t width = (int64_t)d;
     dnnl_status_t failure;
     int status = fathom__alloc(&state, 1, sizeof *state);
@@ -118,25 +132,32 @@ static int open_dnnl(void **out, size_t d, size_t n_tiles, uint32_t n_workers) {
     /* Primitives made under a team of one are also scheduled for one. */
     const int team = state->max_threads ? state->max_threads() : 1;
     if (state->set_threads) state->set_threads(1);
-    if (!failure) failure = describe_product(&product, state->engine, &x, &any, &result);
+    /* oneDNN's own scratchpad belongs to the thread that makes a primitive; here other threads run it. */
+    if (!failure) failure = dnnl_primitive_attr_create(&attributes);
+    if (!failure) failure = dnnl_primitive_attr_set_scratchpad_mode(attributes, dnnl_scratchpad_mode_user);
+    if (!failure) failure = describe_product(&product, state->engine, &x, &any, &result, attributes);
     if (!failure) failure = dnnl_primitive_create(&state->product, product);
     if (failure) {
         status = failed(failure, "making the product");
         goto done;
     }
-    packed = dnnl_primitive_desc_query_md(product, dnnl_query_weights_md, 0);
-    state->tile_bytes = dnnl_memory_desc_get_size(packed);
-    failure = describe_reorder(&pack_tile, state->engine, &plain, packed);
+    shapes.packed = dnnl_primitive_desc_query_md(product, dnnl_query_weights_md, 0);
+    shapes.product_scratch = dnnl_primitive_desc_query_md(product, dnnl_query_scratchpad_md, 0);
+    state->tile_bytes = dnnl_memory_desc_get_size(shapes.packed);
+    failure = describe_reorder(&pack_tile, state->engine, &plain, shapes.packed, attributes);
+    if (!failure) shapes.pack_scratch = dnnl_primitive_desc_query_md(pack_tile, dnnl_query_scratchpad_md, 0);
     if (!failure) failure = dnnl_primitive_create(&state->pack_tile, pack_tile);
     status = fathom__alloc(&state->lanes, n_workers, sizeof *state->lanes);
     if (!status) status = fathom__alloc_aligned(&state->packed, n_tiles, state->tile_bytes);
     while (!status && !failure && state->n_lanes < n_workers)
-        failure = open_lane(&state->lanes[state->n_lanes++], state, &x, &result, &plain, packed);
+        failure = open_lane(&state->lanes[state->n_lanes++], state, &shapes);
     if (!status && failure) status = failed(failure, "making memory");
 done:
     if (state->set_threads) state->set_threads(team);
+    dnnl_primitive_attr_destroy(attributes);
     dnnl_primitive_desc_destroy(product);
     dnnl_primitive_desc_destroy(pack_tile);
+    dnnl_primitive_attr_destroy(attributes);
     forget(&x);
     forget(&any);
     forget(&plain);
@@ -167,8 +188,8 @@ static int pack_dnnl(void *handle, uint32_t worker, size_t tile, const uint16_t 
     struct lane *lane = &state->lanes[worker];
     dnnl_memory_set_data_handle(lane->plain, unconst(features));
     dnnl_memory_set_data_handle(lane->packed, state->packed + tile * state->tile_bytes);
-    const dnnl_exec_arg_t arguments[] = {{DNNL_ARG_FROM, lane->plain}, {DNNL_ARG_TO, lane->packed}};
-    dnnl_status_t status = execute(state, lane, state->pack_tile, arguments, 2);
+    const dnnl_exec_arg_t arguments[] = {{DNNL_ARG_FROM, lane->plain}, {DNNL_ARG_TO, lane->packed}, {DNNL_ARG_SCRATCHPAD, lane->pack_scratch}};
+    dnnl_status_t status = execute(state, lane, state->pack_tile, arguments, 3);
     return status ? failed(status, "packing features") : 0;
 }
 
@@ -179,8 +200,8 @@ static int run_dnnl(float *out, void *handle, uint32_t worker, size_t tile, cons
     dnnl_memory_set_data_handle(lane->x, unconst(x));
     dnnl_memory_set_data_handle(lane->packed, state->packed + tile * state->tile_bytes);
     dnnl_memory_set_data_handle(lane->out, out);
-    const dnnl_exec_arg_t arguments[] = {{DNNL_ARG_SRC, lane->x}, {DNNL_ARG_WEIGHTS, lane->packed}, {DNNL_ARG_DST, lane->out}};
-    dnnl_status_t status = execute(state, lane, state->product, arguments, 3);
+    const dnnl_exec_arg_t arguments[] = {{DNNL_ARG_SRC, lane->x}, {DNNL_ARG_WEIGHTS, lane->packed}, {DNNL_ARG_DST, lane->out}, {DNNL_ARG_SCRATCHPAD, lane->product_scratch}};
+    dnnl_status_t status = execute(state, lane, state->product, arguments, 4);
     return status ? failed(status, "the product") : 0;
 }
 
