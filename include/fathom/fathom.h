@@ -6,11 +6,12 @@
  *   harvest.h     a corpus as activations         dictionary.h  sparse features
  *   trainer.h     training dictionaries
  *   catalogue.h   what the features mean          detect.h      monitors and probes
- *   steer.h       steering and its search
+ *   steer.h       steering and its search         cache.h       what is kept on this machine
  */
 #ifndef FATHOM_H
 #define FATHOM_H
 
+#include <fathom/cache.h>
 #include <fathom/catalogue.h>
 #include <fathom/corpus.h>
 #include <fathom/detect.h>
