@@ -79,7 +79,6 @@ static void close_dnnl(void *handle) {
         dnnl_memory_destroy(lane->packed);
         dnnl_memory_destroy(lane->out);
         dnnl_memory_destroy(lane->plain);
-        dnnl_memory_destroy(lane->scratch);
         dnnl_memory_destroy(lane->product_scratch);
         dnnl_memory_destroy(lane->pack_scratch);
         dnnl_stream_destroy(lane->stream);
@@ -113,7 +112,6 @@ static int open_dnnl(void **out, size_t d, size_t n_tiles, uint32_t n_workers) {
     struct state *state = NULL;
     description x = {0}, any = {0}, plain = {0}, result = {0};
     dnnl_primitive_desc_t product = NULL, pack_tile = NULL;
-    dnnl_primitive_attr_t attributes = NULL;
     dnnl_primitive_attr_t attributes = NULL;
     struct shapes shapes = {.x = &x, .out = &result, .plain = &plain};
     const int64_t width = (int64_t)d;
@@ -157,7 +155,6 @@ done:
     dnnl_primitive_attr_destroy(attributes);
     dnnl_primitive_desc_destroy(product);
     dnnl_primitive_desc_destroy(pack_tile);
-    dnnl_primitive_attr_destroy(attributes);
     forget(&x);
     forget(&any);
     forget(&plain);

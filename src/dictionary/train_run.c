@@ -241,9 +241,7 @@ static int take_block(const struct fathom_harvest_block *block, void *payload) {
     if (run->options->checkpoint && (stopping || (every && run->step / every > before / every))) {
         const int saved = fathom__run_save(run);
         if (saved) return saved;
-        if (stopping) return fathom__fail(FATHOM_ERROR_STOPPED, "train: stopped after %llu tokens; the checkpoint is in %s", (unsigned long long)(run->step * run->batch), run->options->checkpoint);
     }
-    if (stopping) return fathom__fail(FATHOM_ERROR_STOPPED, "train: stopped after %llu tokens", (unsigned long long)(run->step * run->batch));
     return status;
 }
 
@@ -271,13 +269,16 @@ static int harvest(struct fathom__run *run) {
     const struct fathom_train_options *o = run->options;
     fathom_corpus *corpus = NULL;
     const struct fathom_harvest_options options = {.hooks = run->hooks, .n_hooks = run->n_streams, .context = o->context, .n_threads = o->n_threads, .skip_tokens = run->delivered};
-    if (run->opened && enough(run)) return drain(run);
-    int status = fathom_corpus_open(&corpus, o->sources, o->n_sources, o->seed);
+    int status = 0;
+    if (!run->opened || !enough(run)) status = fathom_corpus_open(&corpus, o->sources, o->n_sources, o->seed);
     if (status) return status;
-    status = fathom_harvest(NULL, o->model_path, corpus, &options, take_block, run);
+    if (corpus) status = fathom_harvest(NULL, o->model_path, corpus, &options, take_block, run);
     fathom_corpus_close(corpus);
     if (run->opened && enough(run)) status = 0; /* the callback's ENOUGH */
-    return status ? status : drain(run);
+    if (!status) status = drain(run);
+    if (status == FATHOM_ERROR_STOPPED)
+        return fathom__fail(status, "train: stopped after %llu tokens%s%s", (unsigned long long)(run->step * run->batch), o->checkpoint ? "; the checkpoint is in " : "", o->checkpoint ? o->checkpoint : "");
+    return status;
 }
 
 static int finish(struct fathom_train_result *result, struct fathom__run *run, struct fathom__learner *learner) {
