@@ -22,12 +22,12 @@ enum fathom_status {
     FATHOM_OK = 0,
     FATHOM_ERROR_ARGUMENT = -1,    /* an argument is out of its documented range */
     FATHOM_ERROR_MEMORY = -2,      /* an allocation failed, or would exceed a stated limit */
-    FATHOM_ERROR_IO = -3,          /* a file could not be opened, read, written or renamed; the disk is full */
+    FATHOM_ERROR_IO = -3,          /* a file could not be opened, read, written or renamed */
     FATHOM_ERROR_FORMAT = -4,      /* a file or text is not of the form it should have */
     FATHOM_ERROR_UNSUPPORTED = -5, /* an architecture, hook point, type or version that is not handled, by name */
     FATHOM_ERROR_MISMATCH = -6,    /* an artefact made on another model, hook point, seed or corpus */
     FATHOM_ERROR_NOT_FOUND = -7,   /* no such feature, label, key or model */
-    FATHOM_ERROR_LIMIT = -8,       /* more tokens, rows or bytes than the context or a stated limit holds */
+    FATHOM_ERROR_LIMIT = -8,       /* more tokens, rows or bytes than the context, the disk or a stated limit holds */
     FATHOM_ERROR_ENGINE = -9,      /* llama.cpp reported a failure */
     FATHOM_ERROR_NUMERIC = -10,    /* a value is not finite where it must be */
     FATHOM_ERROR_STOPPED = -11     /* a callback asked to stop, or an interrupt was requested */

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -69,7 +70,8 @@ int fathom__fail_errno(const char *path, const char *doing) {
 #else
     const char *text = strerror_r(code, reason, sizeof reason) == 0 ? reason : "unknown error";
 #endif
-    return fathom__fail(FATHOM_ERROR_IO, "%s: cannot %s: %s", path, doing, text);
+    const bool full = code == ENOSPC || code == EDQUOT;
+    return fathom__fail(full ? FATHOM_ERROR_LIMIT : FATHOM_ERROR_IO, "%s: cannot %s: %s", path, doing, text);
 }
 
 int fathom__callback_status(int returned) {

@@ -57,6 +57,9 @@ static void test_errno_is_told(void **state) {
     errno = ENOENT;
     assert_int_equal(fathom__fail_errno("/no/such", "open"), FATHOM_ERROR_IO);
     assert_string_equal(fathom_error_message(), "/no/such: cannot open: No such file or directory");
+    errno = ENOSPC;
+    assert_int_equal(fathom__fail_errno("file", "write"), FATHOM_ERROR_LIMIT);
+    assert_string_equal(fathom_error_message(), "file: cannot write: No space left on device");
 }
 
 static void test_callback_statuses(void **state) {

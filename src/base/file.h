@@ -18,15 +18,18 @@ int fathom__file_map(struct fathom__mapping *out, const char *path); /* read-onl
 void fathom__file_unmap(struct fathom__mapping *mapping);
 
 /* Writing in two steps: everything goes to a temporary file beside `path`; commit flushes, syncs and renames it,
- * discard removes it. Errors (a full disk above all) come out of commit at the latest. */
+ * discard removes it. Errors (a full disk above all) come out of commit at the latest. A symbolic link keeps its place,
+ * and devices and pipes are written to directly. */
 struct fathom__writer {
     FILE *stream;
-    char *path, *temporary;
+    char *path, *temporary; /* temporary NULL: written to directly */
 };
 int fathom__writer_open(struct fathom__writer *out, const char *path);
 int fathom__writer_write(struct fathom__writer *writer, const void *bytes, size_t length);
 int fathom__writer_commit(struct fathom__writer *writer);
 void fathom__writer_discard(struct fathom__writer *writer); /* harmless after commit */
+/* Whether `path` can be written, asked before the work that makes what is to be written. Leaves nothing behind. */
+int fathom__writer_probe(const char *path);
 int fathom__file_write(const char *path, const void *bytes, size_t length);
 
 bool fathom__file_exists(const char *path);

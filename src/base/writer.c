@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -33,14 +34,32 @@ static int open_temporary(int *file, char **name, const char *path) {
     return fathom__fail(FATHOM_ERROR_IO, "%s: no free temporary name beside it", path);
 }
 
+/* What a rename may replace: a symbolic link stays, and its target is replaced; a device or a pipe has no content to keep
+ * whole and would be lost, so that it is written to as it is (*direct). */
+static int find_target(char **out, bool *direct, const char *path) {
+    struct stat about;
+    *direct = false;
+    if (stat(path, &about)) return fathom__copy_string(out, path);
+    if (S_ISDIR(about.st_mode))
+        return fathom__fail(FATHOM_ERROR_IO, "%s: is a folder, a file to write was expected", path);
+    *direct = !S_ISREG(about.st_mode);
+    char *target = lstat(path, &about) == 0 && S_ISLNK(about.st_mode) ? realpath(path, NULL) : NULL;
+    int status = fathom__copy_string(out, target ? target : path);
+    free(target);
+    return status;
+}
+
 int fathom__writer_open(struct fathom__writer *out, const char *path) {
     struct fathom__writer writer = {NULL, NULL, NULL};
-    struct stat about;
+    bool direct = false;
     int file = -1;
-    if (stat(path, &about) == 0 && S_ISDIR(about.st_mode))
-        return fathom__fail(FATHOM_ERROR_IO, "%s: is a folder, a file to write was expected", path);
-    int status = fathom__copy_string(&writer.path, path);
-    if (!status) status = open_temporary(&file, &writer.temporary, path);
+    int status = find_target(&writer.path, &direct, path);
+    if (!status && direct) {
+        file = open(path, O_WRONLY | O_CLOEXEC);
+        if (file < 0) status = fathom__fail_errno(path, "write");
+    } else if (!status) {
+        status = open_temporary(&file, &writer.temporary, writer.path);
+    }
     if (!status) {
         writer.stream = fdopen(file, "wb");
         if (!writer.stream) {
@@ -81,12 +100,13 @@ int fathom__writer_commit(struct fathom__writer *writer) {
      * at all. */
     bool failed = ferror(writer->stream);
     errno = failed ? EIO : 0;
-    if (fflush(writer->stream) || fsync(fileno(writer->stream)) || failed)
+    if (fflush(writer->stream) || (writer->temporary && fsync(fileno(writer->stream))) || failed)
         status = fathom__fail_errno(writer->path, "write");
     if (fclose(writer->stream) && !status) status = fathom__fail_errno(writer->path, "write");
     writer->stream = NULL;
-    if (!status && rename(writer->temporary, writer->path)) status = fathom__fail_errno(writer->path, "write");
-    if (!status) {
+    if (!status && writer->temporary && rename(writer->temporary, writer->path))
+        status = fathom__fail_errno(writer->path, "write");
+    if (!status && writer->temporary) {
         sync_folder(writer->path);
         fathom_free(writer->temporary);
         writer->temporary = NULL;
@@ -101,6 +121,16 @@ void fathom__writer_discard(struct fathom__writer *writer) {
     fathom_free(writer->temporary);
     fathom_free(writer->path);
     *writer = (struct fathom__writer){NULL, NULL, NULL};
+}
+
+int fathom__writer_probe(const char *path) {
+    struct fathom__writer writer;
+    struct stat about;
+    /* Opening a pipe would wait for its reader. */
+    if (stat(path, &about) == 0 && !S_ISREG(about.st_mode) && !S_ISDIR(about.st_mode)) return FATHOM_OK;
+    int status = fathom__writer_open(&writer, path);
+    if (!status) fathom__writer_discard(&writer);
+    return status;
 }
 
 int fathom__file_write(const char *path, const void *bytes, size_t length) {

@@ -4,6 +4,7 @@
 #include <base/scratch.h>
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -79,6 +80,46 @@ static void test_places_that_cannot_be_written(void **state) {
     assert_non_null(strstr(fathom_error_message(), "is a folder"));
 }
 
+static void test_links_and_devices_stay(void **state) {
+    (void)state;
+    struct stat about;
+    char path[SCRATCH_PATH * 2];
+    assert_int_equal(fathom__make_folders(scratch("links/far")), FATHOM_OK);
+    const char *target = scratch_text("links/far/file", "old");
+    snprintf(path, sizeof path, "%s", scratch("links/link"));
+    assert_int_equal(symlink(target, path), 0);
+    assert_int_equal(fathom__file_write(path, "new", 3), FATHOM_OK);
+    assert_content(target, "new");
+    assert_int_equal(lstat(path, &about), 0);
+    assert_true(S_ISLNK(about.st_mode));
+    assert_int_equal(files_in(scratch("links")), 2);
+
+    /* A pipe takes what is written, and is still there. */
+    char read_back[8] = "";
+    const char *pipe_path = scratch("links/pipe");
+    assert_int_equal(mkfifo(pipe_path, 0600), 0);
+    int reader = open(pipe_path, O_RDONLY | O_NONBLOCK);
+    assert_true(reader >= 0);
+    assert_int_equal(fathom__file_write(pipe_path, "through", 7), FATHOM_OK);
+    assert_int_equal(read(reader, read_back, sizeof read_back - 1), 7);
+    assert_string_equal(read_back, "through");
+    close(reader);
+    assert_int_equal(lstat(pipe_path, &about), 0);
+    assert_true(S_ISFIFO(about.st_mode));
+}
+
+static void test_probe_leaves_nothing(void **state) {
+    (void)state;
+    assert_int_equal(fathom__make_folders(scratch("probe")), FATHOM_OK);
+    assert_int_equal(fathom__writer_probe(scratch("probe/new")), FATHOM_OK);
+    assert_int_equal(files_in(scratch("probe")), 0);
+    const char *path = scratch_text("probe/old", "old");
+    assert_int_equal(fathom__writer_probe(path), FATHOM_OK);
+    assert_content(path, "old");
+    assert_int_equal(fathom__writer_probe(scratch("probe/missing/file")), FATHOM_ERROR_IO);
+    assert_int_equal(fathom__writer_probe(scratch("probe")), FATHOM_ERROR_IO);
+}
+
 /* A limit on the size of files stands in for a full disk: both make write fail in the middle. */
 static void test_full_disk_leaves_the_old_file(void **state) {
     (void)state;
@@ -114,6 +155,8 @@ int main(void) {
         cmocka_unit_test(test_discard_leaves_nothing),
         cmocka_unit_test(test_two_writers_of_one_path),
         cmocka_unit_test(test_places_that_cannot_be_written),
+        cmocka_unit_test(test_links_and_devices_stay),
+        cmocka_unit_test(test_probe_leaves_nothing),
         cmocka_unit_test(test_full_disk_leaves_the_old_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
