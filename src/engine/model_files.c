@@ -40,10 +40,10 @@ static int open_parts(struct fathom__model_files *files, size_t count) {
             return fathom__fail(FATHOM_ERROR_LIMIT, "%s: the name of part %zu is too long", files->paths[0], i + 1);
         }
         int status = fathom__copy_string(&files->paths[i], part);
-        if (status == FATHOM_OK) status = fathom__gguf_open(&files->files[i], part);
         if (status != FATHOM_OK) return status;
-        files->n = i + 1;
-        status = check_part(files->files[i], i, count);
+        files->n = i + 1; /* what is closed on an error */
+        status = fathom__gguf_open(&files->files[i], part);
+        if (status == FATHOM_OK) status = check_part(files->files[i], i, count);
         if (status != FATHOM_OK) return status;
     }
     size_t tensors = 0;

@@ -176,11 +176,12 @@ static double log_probability(const char *path) {
     static const char text[] = " the golden gate bridge and the sea";
     fathom_model *model = NULL;
     fathom_session *session = NULL;
+    const struct fathom_session_options options = {.n_threads = 1, .n_context = 64};
     int32_t *tokens = NULL;
     size_t n = 0;
     double each[64], sum = 0;
     check_ok(fathom_model_open(&model, path, NULL));
-    check_ok(fathom_session_open(&session, model, NULL));
+    check_ok(fathom_session_open(&session, model, &options));
     check_ok(fathom_tokenize(&tokens, &n, model, text, strlen(text), true, false));
     assert_in_range(n, 3, 64);
     check_ok(fathom_log_probabilities(each, session, tokens, n));
