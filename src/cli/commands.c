@@ -12,6 +12,12 @@ extern const struct cli_command cli_command_man;
 extern const struct cli_command cli_command_run;
 extern const struct cli_command cli_command_train;
 extern const struct cli_command cli_command_eval;
+extern const struct cli_command cli_command_models;
+extern const struct cli_command cli_command_describe;
+extern const struct cli_command cli_command_fetch;
+extern const struct cli_command cli_command_cache;
+extern const struct cli_command cli_command_cache_remove;
+extern const struct cli_command cli_command_derive;
 
 const struct cli_command *const cli_commands[] = {
     &cli_command_bench_generate,
@@ -26,5 +32,11 @@ const struct cli_command *const cli_commands[] = {
     &cli_command_run,
     &cli_command_eval,
     &cli_command_train,
+    &cli_command_models,
+    &cli_command_describe,
+    &cli_command_fetch,
+    &cli_command_cache,
+    &cli_command_cache_remove,
+    &cli_command_derive,
     NULL,
 };
