@@ -23,7 +23,8 @@ enum cli_exit {
     CLI_INPUT = 3,     /* a file is missing, unreadable, of the wrong form, or of another model */
     CLI_LIMIT = 4,     /* memory, context, disk or another limit */
     CLI_FAILURE = 5,   /* the engine or the program failed */
-    CLI_STOPPED = 130  /* interrupted; what could be saved was saved */
+    CLI_STOPPED = 130, /* interrupted; what could be saved was saved */
+    CLI_PIPE = 141     /* nobody reads the output any more: said by the status alone, as shells do */
 };
 
 /* What an option's value is: decides parsing, checking and completion. */
@@ -83,15 +84,20 @@ int cli_fail(const struct cli_arguments *arguments, int status); /* prints "fath
 /* Output. */
 bool cli_json(const struct cli_arguments *arguments);      /* --json was given */
 bool cli_colour(void);                                     /* standard output is a terminal that shows colours (NO_COLOR is honoured) */
-int cli_print_json(json_t *value);                         /* prints indented JSON and a newline; steals the reference; CLI_FAILURE when standard output fails */
+int cli_print_json(json_t *value);                         /* prints indented JSON and a newline; steals the reference; cli_output_status when that fails */
 /* Prints text with a background whose strength is level (0 … 1); plain where there are no colours. Control characters are made visible. */
+/* Flushes standard output; CLI_OK, or a status after printing why it cannot be written. */
+int cli_output_status(void);
 void cli_print_level(FILE *stream, const char *bytes, size_t length, double level);
 void cli_print_bold(FILE *stream, const char *text);
 void cli_print_dim(FILE *stream, const char *text);
 
 /* A progress callback for library calls: one line on standard error when that is a terminal, every few seconds a line otherwise; asks to stop after
- * Ctrl-C or SIGTERM. payload is ignored. --quiet (every command has it) silences it. */
+ * Ctrl-C, SIGTERM, a lost terminal or a closed pipe. payload is ignored. --quiet (every command has it) silences it. */
 int cli_progress(const struct fathom_progress *progress, void *payload);
+/* Ends a line of progress that the terminal still shows: call it before printing to standard output by hand. cli_fail, cli_print_json and
+ * cli_print_… do. */
+void cli_progress_end(void);
 bool cli_interrupted(void);
 
 /* Opens the model named by --model (default: smollm2), with --adapter and --gpu-layers where the command has them, printing what went

@@ -86,9 +86,9 @@ void cli_help_program(FILE *stream) {
 }
 
 /* Levenshtein's distance, for names short enough to matter. */
-static size_t distance(const char *a, const char *b) {
+static size_t distance(const char *a, size_t n, const char *b) {
     size_t row[LONGEST_NAME + 1];
-    size_t n = strlen(a), m = strlen(b);
+    size_t m = strlen(b);
     if (n > LONGEST_NAME || m > LONGEST_NAME) {
         return LONGEST_NAME;
     }
@@ -112,11 +112,42 @@ const char *cli_nearest_command(const char *word) {
     const char *best = NULL;
     size_t least = NEAR_ENOUGH;
     for (size_t i = 0; cli_commands[i] != NULL; i++) {
-        size_t d = distance(word, cli_commands[i]->name);
+        size_t d = distance(word, strlen(word), cli_commands[i]->name);
         if (d < least) {
             least = d;
             best = cli_commands[i]->name;
         }
     }
     return best;
+}
+
+const char *cli_nearest_option(const struct cli_command *command, const char *name, size_t length) {
+    const struct cli_option *tables[2] = {command->options, cli_common_options};
+    const char *best = NULL;
+    size_t least = NEAR_ENOUGH < length ? NEAR_ENOUGH : length;
+    for (int t = 0; t < 2; t++) {
+        for (const struct cli_option *option = tables[t]; option != NULL && option->name != NULL; option++) {
+            size_t d = distance(name, length, option->name);
+            if (d < least) {
+                least = d;
+                best = option->name;
+            }
+        }
+    }
+    return best;
+}
+
+bool cli_is_group(FILE *stream, const char *word) {
+    size_t length = strlen(word);
+    bool found = false;
+    for (size_t i = 0; cli_commands[i] != NULL; i++) {
+        const char *name = cli_commands[i]->name;
+        if (strncmp(name, word, length) == 0 && name[length] == ' ') {
+            if (stream != NULL) {
+                fprintf(stream, "%s%s", found ? ", " : "", name + length + 1);
+            }
+            found = true;
+        }
+    }
+    return found;
 }

@@ -1,17 +1,34 @@
 #include "help.h"
 #include "parse.h"
-#include <errno.h>
+#include <base/file.h>
 #include <locale.h>
 #include <string.h>
 
 static int unknown_command(const char *word) {
     const char *near = cli_nearest_command(word);
-    fprintf(stderr, "fathom: there is no command \"%s\"", word);
-    if (near != NULL) {
-        fprintf(stderr, "; did you mean \"%s\"?", near);
+    if (cli_is_group(NULL, word)) {
+        fprintf(stderr, "fathom %s: one of these is expected after it: ", word);
+        cli_is_group(stderr, word);
+    } else {
+        fprintf(stderr, "fathom: there is no command \"%s\"", word);
+        if (near != NULL) {
+            fprintf(stderr, " (did you mean \"%s\"?)", near);
+        }
     }
-    fputs("\nSee: fathom --help\n", stderr);
+    fputs("; see fathom --help\n", stderr);
     return CLI_USAGE;
+}
+
+/* Hours of work must not end at a file that cannot be written. */
+static int check_output(const struct cli_arguments *arguments, const struct cli_command *command) {
+    const char *path = cli_text(arguments, "output", NULL);
+    for (const struct cli_option *option = command->options; path != NULL && option->name != NULL; option++) {
+        if (strcmp(option->name, "output") == 0 && option->kind == CLI_FILE) {
+            int code = fathom__writer_probe(path);
+            return code ? cli_fail(arguments, code) : CLI_OK;
+        }
+    }
+    return CLI_OK;
 }
 
 static int run_command(const struct cli_command *command, int argc, char *const *argv) {
@@ -25,10 +42,31 @@ static int run_command(const struct cli_command *command, int argc, char *const 
         cli_help_command(stdout, command);
     } else {
         cli_output_start(cli_has(arguments, "quiet"));
-        status = command->run(arguments);
+        status = check_output(arguments, command);
+        if (status == CLI_OK) {
+            status = command->run(arguments);
+        }
+        cli_progress_end();
     }
     cli_arguments_free(arguments);
     return status;
+}
+
+static bool is_help(const char *word) {
+    return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0;
+}
+
+static int help(int argc, char **argv) {
+    int used = 0;
+    const struct cli_command *command = cli_find(&used, argc, argv);
+    if (command != NULL) {
+        cli_help_command(stdout, command);
+    } else if (argc > 0 && !cli_is_group(NULL, argv[0])) {
+        return unknown_command(argv[0]);
+    } else {
+        cli_help_program(stdout);
+    }
+    return CLI_OK;
 }
 
 int main(int argc, char **argv) {
@@ -40,25 +78,20 @@ int main(int argc, char **argv) {
         cli_help_program(stderr);
         return CLI_USAGE;
     }
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
-        if (argc > 2 && (command = cli_find(&used, argc - 2, argv + 2)) != NULL) {
-            cli_help_command(stdout, command);
-        } else {
-            cli_help_program(stdout);
-        }
-        status = CLI_OK;
+    if (is_help(argv[1])) {
+        status = help(argc - 2, argv + 2);
     } else if (strcmp(argv[1], "--version") == 0) {
         printf("fathom %s\n", fathom_version());
         status = CLI_OK;
     } else if ((command = cli_find(&used, argc - 1, argv + 1)) != NULL) {
         status = run_command(command, argc - 1 - used, argv + 1 + used);
+    } else if (argc > 2 && is_help(argv[2])) {
+        status = help(argc - 2, argv + 1);
     } else {
         status = unknown_command(argv[1]);
     }
-    /* A full disk or a closed pipe must not pass for success. */
-    if (fflush(stdout) != 0 && status == CLI_OK) {
-        fprintf(stderr, "fathom: standard output: %s\n", strerror(errno));
-        status = CLI_FAILURE;
+    if (status == CLI_OK) {
+        status = cli_output_status();
     }
-    return status;
+    return cli_pipe_closed() ? CLI_PIPE : status;
 }

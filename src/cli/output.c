@@ -9,8 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
-static volatile sig_atomic_t interrupted;
-static bool quiet;
+static volatile sig_atomic_t interrupted, pipe_closed;
+static bool quiet, line_open;
 
 static void on_signal(int number) {
     if (interrupted) {
@@ -19,12 +19,29 @@ static void on_signal(int number) {
     interrupted = 1;
 }
 
+/* What is under way stops as if it was interrupted, so that it is saved: the pipe may be a log of a long run. */
+static void on_pipe(int number) {
+    (void)number;
+    pipe_closed = 1;
+    interrupted = 1;
+}
+
 void cli_output_start(bool be_quiet) {
-    struct sigaction action = {.sa_handler = on_signal};
+    struct sigaction action = {.sa_handler = on_signal}, before;
     quiet = be_quiet;
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    /* nohup ignores the loss of the terminal, and so it stays. */
+    if (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN) {
+        sigaction(SIGHUP, &action, NULL);
+    }
+    action.sa_handler = on_pipe;
+    sigaction(SIGPIPE, &action, NULL);
+}
+
+bool cli_pipe_closed(void) {
+    return pipe_closed != 0;
 }
 
 bool cli_interrupted(void) {
@@ -46,21 +63,42 @@ bool cli_colour(void) {
     return known == 1;
 }
 
-int cli_print_json(json_t *value) {
-    int failed = value == NULL || json_dumpf(value, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) != 0;
-    failed = putchar('\n') == EOF || failed;
+int cli_output_status(void) {
+    bool failed = ferror(stdout) != 0;
+    errno = 0;
     failed = fflush(stdout) != 0 || failed;
-    if (failed) {
-        fprintf(stderr, "fathom: standard output: cannot write the result: %s\n", strerror(errno));
+    if (!failed) {
+        return CLI_OK;
     }
+    /* Why an earlier write failed is not kept; a full disk is what it nearly always is. */
+    bool full = errno == ENOSPC || errno == EDQUOT || errno == 0;
+    if (!cli_pipe_closed()) {
+        fprintf(stderr, "fathom: standard output: cannot write: %s\n",
+                errno != 0 ? strerror(errno) : "an earlier write failed (is the disk full?)");
+    }
+    clearerr(stdout);
+    return full ? CLI_LIMIT : CLI_FAILURE;
+}
+
+int cli_print_json(json_t *value) {
+    cli_progress_end();
+    char *text = value != NULL ? json_dumps(value, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;
     json_decref(value);
-    return failed ? CLI_FAILURE : CLI_OK;
+    if (text == NULL) {
+        fputs("fathom: the result has no form in JSON: it holds a number that is not finite or a name that is not UTF-8\n",
+              stderr);
+        return CLI_FAILURE;
+    }
+    puts(text);
+    free(text);
+    return cli_output_status();
 }
 
 /* Six steps of one hue in the terminal's 256 colours, from faint to full, and a foreground that stays readable. */
 static const int level_colours[] = {0, 223, 222, 215, 208, 202};
 
 void cli_print_level(FILE *stream, const char *bytes, size_t length, double level) {
+    cli_progress_end();
     const int steps = (int)(sizeof level_colours / sizeof level_colours[0]) - 1;
     int step = level > 0 ? (int)ceil(fmin(level, 1.0) * steps) : 0;
     bool colour = step > 0 && cli_colour();
@@ -86,10 +124,12 @@ void cli_print_level(FILE *stream, const char *bytes, size_t length, double leve
 }
 
 void cli_print_bold(FILE *stream, const char *text) {
+    cli_progress_end();
     fprintf(stream, cli_colour() ? "\033[1m%s\033[0m" : "%s", text);
 }
 
 void cli_print_dim(FILE *stream, const char *text) {
+    cli_progress_end();
     fprintf(stream, cli_colour() ? "\033[2m%s\033[0m" : "%s", text);
 }
 
@@ -107,6 +147,13 @@ static void format_time(char *out, size_t size, double seconds) {
         snprintf(out, size, "%ld min %02ld s", whole / 60, whole % 60);
     } else {
         snprintf(out, size, "%ld s", whole);
+    }
+}
+
+void cli_progress_end(void) {
+    if (line_open) {
+        fputc('\n', stderr);
+        line_open = false;
     }
 }
 
@@ -135,7 +182,8 @@ int cli_progress(const struct fathom_progress *progress, void *payload) {
         if (progress->note != NULL) {
             fprintf(stderr, "  %s", progress->note);
         }
-        if (!terminal || finished) {
+        line_open = terminal && !finished;
+        if (!line_open) {
             fputc('\n', stderr);
         }
         fflush(stderr);

@@ -1,4 +1,5 @@
 #include "parse.h"
+#include "help.h"
 #include <errno.h>
 #include <math.h>
 #include <stdarg.h>
@@ -97,6 +98,13 @@ static int check_value(const struct cli_arguments *arguments, const struct cli_o
     int64_t integer = 0;
     double number = 0;
     switch (option->kind) {
+    case CLI_FILE:
+    case CLI_FOLDER:
+    case CLI_MODEL:
+        if (*text == '\0') {
+            return cli_usage(arguments, "--%s: %s is expected, not an empty name", option->name, option->value);
+        }
+        break;
     case CLI_INTEGER:
         if (!read_integer(&integer, text)) {
             return cli_usage(arguments, "--%s: an integer is expected, not \"%s\"", option->name, text);
@@ -131,6 +139,22 @@ static int add_value(struct cli_arguments *arguments, const struct cli_option *o
     return CLI_OK;
 }
 
+/* What is meant where there is no such option, if that can be guessed. */
+static int unknown_option(const struct cli_arguments *arguments, const char *word) {
+    const char *name = word + 1 + (word[1] == '-' ? 1 : 0);
+    size_t length = strcspn(name, "=");
+    const struct cli_option *option = find_option(arguments->command, name, length, '\0');
+    const char *near = option != NULL ? option->name : cli_nearest_option(arguments->command, name, length);
+    return near != NULL ? cli_usage(arguments, "there is no option %s (did you mean --%s?)", word, near)
+                        : cli_usage(arguments, "there is no option %s", word);
+}
+
+/* Whether a value is rather the next option, because the value itself was forgotten. */
+static bool is_option_of(const struct cli_command *command, const char *word) {
+    return word[0] == '-' && word[1] == '-' && word[2] != '\0' &&
+           find_option(command, word + 2, strcspn(word + 2, "="), '\0') != NULL;
+}
+
 /* One argument that begins with a dash, and the values that follow it; *i is moved past them. */
 static int parse_option(struct cli_arguments *arguments, int *i, int argc, char *const *argv) {
     const char *word = argv[*i];
@@ -144,8 +168,8 @@ static int parse_option(struct cli_arguments *arguments, int *i, int argc, char 
         option = find_option(arguments->command, NULL, 0, word[1]);
         text = word[1] != '\0' && word[2] != '\0' ? word + 2 : NULL;
     }
-    if (option == NULL) {
-        return cli_usage(arguments, "there is no option %s", word);
+    if (option == NULL || (word[1] != '-' && option->kind == CLI_FLAG && text != NULL)) {
+        return unknown_option(arguments, word);
     }
     if (option->kind == CLI_FLAG) {
         return text != NULL ? cli_usage(arguments, "--%s takes no value", option->name)
@@ -156,6 +180,10 @@ static int parse_option(struct cli_arguments *arguments, int *i, int argc, char 
             return cli_usage(arguments, "--%s: %s is expected after it", option->name, option->value);
         }
         text = argv[++*i];
+        if (is_option_of(arguments->command, text)) {
+            return cli_usage(arguments, "--%s: %s is expected after it, not the option %s (--%s=%s if that is meant)",
+                             option->name, option->value, text, option->name, text);
+        }
     }
     int status = add_value(arguments, option, text);
     while (status == CLI_OK && option->repeats && option->kind == CLI_FILE && *i + 1 < argc && argv[*i + 1][0] != '-') {
@@ -199,12 +227,12 @@ int cli_parse(struct cli_arguments **out, bool *help, const struct cli_command *
         return CLI_LIMIT;
     }
     arguments->command = command;
-    for (int i = 0; i < argc && status == CLI_OK; i++) {
+    for (int i = 0; i < argc && status == CLI_OK && !*help; i++) {
         if (!only_operands && strcmp(argv[i], "--") == 0) {
             only_operands = true;
         } else if (!only_operands && looks_like_option(argv[i])) {
             status = parse_option(arguments, &i, argc, argv);
-            *help = *help || cli_has(arguments, "help");
+            *help = status == CLI_OK && cli_has(arguments, "help");
         } else {
             arguments->operands[arguments->n_operands++] = argv[i];
         }
@@ -290,13 +318,16 @@ int cli_usage(const struct cli_arguments *arguments, const char *format, ...) {
     va_start(list, format);
     fprintf(stderr, "fathom %s: ", arguments->command->name);
     vfprintf(stderr, format, list);
-    fprintf(stderr, "\nSee: fathom %s --help\n", arguments->command->name);
+    fprintf(stderr, "; see fathom %s --help\n", arguments->command->name);
     va_end(list);
     return CLI_USAGE;
 }
 
 int cli_fail(const struct cli_arguments *arguments, int status) {
-    fprintf(stderr, "fathom %s: %s\n", arguments->command->name, fathom_error_message());
+    cli_progress_end();
+    if (!cli_pipe_closed()) {
+        fprintf(stderr, "fathom %s: %s\n", arguments->command->name, fathom_error_message());
+    }
     switch (status) {
     case FATHOM_OK: return CLI_OK;
     case FATHOM_ERROR_ARGUMENT: return CLI_USAGE;
