@@ -10,6 +10,7 @@
  *   fathom_catalogue_details                              all there is on one feature
  *   fathom_catalogue_search_…                             features by words, by text, by output token
  *   fathom_catalogue_label                                labels by people
+ *   fathom_feature_matrix                                 a corpus's features as a sparse matrix, for work elsewhere
  *
  * An opened catalogue is bound to one dictionary. What fathom_catalogue_feature gives is held in memory and may be read from several threads at
  * once; every other function belongs to one thread at a time.
@@ -42,9 +43,13 @@ typedef struct fathom_catalogue fathom_catalogue;
  * *out is new (fathom_free). Errors: NOT_FOUND (says where was looked and how to train or name one). */
 FATHOM_API int fathom_locate_dictionary(char **out, const fathom_model *model, const char *given);
 
-/* The catalogue that has this dictionary's features: `given` when that is not NULL, else "catalogue.sqlite" beside the dictionary's file, else the
- * user's own, else a shipped one. Errors: NOT_FOUND (says how to build one). */
+/* The catalogue that has this dictionary's features: `given` when that is not NULL, else the user's own, else "catalogue.sqlite" beside the
+ * dictionary's file, else a shipped one. Errors: NOT_FOUND (says how to build one). */
 FATHOM_API int fathom_locate_catalogue(char **out, const fathom_dictionary *dictionary, const char *given);
+
+/* The same for a catalogue that is going to be changed: where only a shipped one has the dictionary it is copied to the user's own
+ * place first (unless one on other dictionaries lies there already; then the shipped one it is). */
+FATHOM_API int fathom_locate_writable_catalogue(char **out, const fathom_dictionary *dictionary, const char *given);
 
 /* Where `fathom index` writes when nobody says: the user's own catalogue of the dictionary's model. The folder is made. *out is new. */
 FATHOM_API int fathom_catalogue_default_path(char **out, const fathom_dictionary *dictionary);
@@ -93,7 +98,7 @@ FATHOM_API const struct fathom_feature *fathom_catalogue_feature(const fathom_ca
 #define FATHOM_BANDS 4 /* quantile bands of activation above zero: equal quarters of (0, max] */
 
 struct fathom_example {
-    int band;                 /* 0: one of the strongest (one a document); 1 … FATHOM_BANDS: drawn at random from that quarter, lowest first */
+    int band;                 /* 0: one of the strongest (one a document); 1 … FATHOM_BANDS: drawn from that quarter with chances proportional to activation, lowest quarter first */
     float value;              /* activation at the peak */
     uint64_t document;        /* number in the corpus */
     int32_t position;         /* of the peak in its sequence */
@@ -196,11 +201,30 @@ struct fathom_index_result {
 
 /* Indexes a dictionary on a corpus into the catalogue at `path` (made when missing; what it has on this dictionary is replaced, on others kept; a person's
  * labels are kept). Every fifth document is held out: labels are found on the others and scored on it. The file changes in one transaction at
- * the end; the pass saves itself to PATH.index-checkpoint every few minutes and when stopped, and goes on from there. Memory: about 3 KiB a
- * feature, 4 bytes a token and at most 256 MiB of held-out activations.
+ * the end; the pass saves itself to PATH.index-checkpoint every few minutes and when stopped, and goes on from there. Memory: up to 9 KiB a
+ * feature, 15 bytes a token and at most 256 MiB of held-out activations.
  * Errors: those of harvest, dictionary and open; IO (disk full: the catalogue stays as it was); STOPPED. result may be NULL. */
 FATHOM_API int fathom_index(struct fathom_index_result *result, const char *path, const fathom_dictionary *dictionary, const fathom_model *model, const struct fathom_corpus_source *sources, size_t n_sources,
                             const struct fathom_index_options *options);
+
+/* Sparse feature matrix ----------------------------------------------------------------------------------------- */
+
+struct fathom_matrix_options {
+    uint64_t max_tokens; /* 0: the whole corpus, at most 2^31 - 1 */
+    uint32_t context;    /* tokens of a sequence; 0: 256 */
+    uint32_t n_threads;  /* 0: all cores */
+    uint64_t seed;       /* of the corpus's interleaving */
+    fathom_progress_fn progress;
+    void *payload;
+};
+#define FATHOM_MATRIX_OPTIONS_INIT {0}
+
+/* Writes a corpus's features as a safetensors file: the matrix [tokens, features] in coordinates, i32 "rows" and "columns" and f32 "values" (all [entries], by row,
+ * then column), and i32 [tokens] "tokens", "positions" (in their sequences) and "documents"; as metadata "shape" ("TOKENS,FEATURES"), model, dictionary and hook. Rows
+ * that the dictionary does not cover have no entries. *n_tokens and *n_entries may be NULL. Entries wait on disk beside `path`, not in memory.
+ * Errors: those of harvest and dictionary; IO; LIMIT. Nothing half-written is left. */
+FATHOM_API int fathom_feature_matrix(uint64_t *n_tokens, uint64_t *n_entries, const char *path, const fathom_dictionary *dictionary, const fathom_model *model,
+                                     const struct fathom_corpus_source *sources, size_t n_sources, const struct fathom_matrix_options *options);
 
 #ifdef __cplusplus
 }

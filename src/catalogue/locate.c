@@ -135,19 +135,53 @@ int fathom_catalogue_default_path(char **out, const fathom_dictionary *dictionar
 int fathom_locate_catalogue(char **out, const fathom_dictionary *dictionary, const char *given) {
     const struct fathom_dictionary_info *info = fathom_dictionary_describe(dictionary);
     char *path = NULL;
+    int status = FATHOM_OK;
     if (given) return fathom__copy_string(out, given);
-    int status = beside(&path, info->path, CATALOGUE_FILE);
-    if (!status && !(fathom__file_exists(path) && catalogue_fits(path, dictionary))) {
+    if (*info->model_identity)
+        status = search_own(&path, info->model_identity, CATALOGUE_FILE, catalogue_fits, dictionary);
+    if (!status && !path && !(status = beside(&path, info->path, CATALOGUE_FILE)) &&
+        !(fathom__file_exists(path) && catalogue_fits(path, dictionary))) {
         fathom_free(path);
         path = NULL;
     }
-    if (!status && !path && *info->model_identity)
-        status = search_own(&path, info->model_identity, CATALOGUE_FILE, catalogue_fits, dictionary);
     if (!status && !path) status = search_shares(&path, CATALOGUE_FILE, catalogue_fits, dictionary);
     if (!status && !path)
         status = fathom__fail(FATHOM_ERROR_NOT_FOUND,
                               "no catalogue has dictionary \"%s\" (%s): build one by `fathom index %s --corpus FILE`",
                               info->name, info->path, info->path);
     if (!status) *out = path;
+    return status;
+}
+
+static int copy_file(const char *to, const char *from) {
+    struct fathom__mapping file = {0};
+    int status = fathom__file_map(&file, from);
+    if (!status) status = fathom__file_write(to, file.bytes, file.length);
+    fathom__file_unmap(&file);
+    return status;
+}
+
+int fathom_locate_writable_catalogue(char **out, const fathom_dictionary *dictionary, const char *given) {
+    char *path = NULL, *own = NULL;
+    int status = fathom_locate_catalogue(&path, dictionary, given);
+    if (status) return status;
+    const char *shared[2];
+    bool shipped = false;
+    const size_t n = share_folders(shared);
+    for (size_t i = 0; i < n; i++)
+        shipped |= strncmp(path, shared[i], strlen(shared[i])) == 0 && path[strlen(shared[i])] == '/';
+    if (!given && shipped && fathom_catalogue_default_path(&own, dictionary) == FATHOM_OK &&
+        !fathom__file_exists(own)) {
+        if (!(status = copy_file(own, path))) {
+            fathom_free(path);
+            path = own;
+            own = NULL;
+        }
+    }
+    fathom_free(own);
+    if (status)
+        fathom_free(path);
+    else
+        *out = path;
     return status;
 }

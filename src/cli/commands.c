@@ -7,9 +7,17 @@ extern const struct cli_command cli_command_capture;
 extern const struct cli_command cli_command_chat;
 extern const struct cli_command cli_command_completion;
 extern const struct cli_command cli_command_doctor;
+extern const struct cli_command cli_command_lens;
+extern const struct cli_command cli_command_explain;
+extern const struct cli_command cli_command_demo;
+extern const struct cli_command cli_command_feature;
+extern const struct cli_command cli_command_features;
 extern const struct cli_command cli_command_hooks;
+extern const struct cli_command cli_command_index;
+extern const struct cli_command cli_command_label;
 extern const struct cli_command cli_command_man;
 extern const struct cli_command cli_command_run;
+extern const struct cli_command cli_command_search;
 extern const struct cli_command cli_command_train;
 extern const struct cli_command cli_command_eval;
 extern const struct cli_command cli_command_models;
@@ -27,10 +35,18 @@ const struct cli_command *const cli_commands[] = {
     &cli_command_chat,
     &cli_command_completion,
     &cli_command_doctor,
+    &cli_command_lens,
+    &cli_command_explain,
+    &cli_command_demo,
+    &cli_command_feature,
+    &cli_command_features,
     &cli_command_hooks,
+    &cli_command_index,
+    &cli_command_label,
     &cli_command_man,
     &cli_command_run,
     &cli_command_eval,
+    &cli_command_search,
     &cli_command_train,
     &cli_command_models,
     &cli_command_describe,
