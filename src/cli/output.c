@@ -12,10 +12,21 @@
 static volatile sig_atomic_t interrupted, pipe_closed;
 static bool quiet, line_open;
 
+static double seconds_now(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+/* Whoever presses Ctrl-C again does not want to wait for the clean stop. A signal that comes twice at once, as timeout and
+ * process groups send it, is one request. */
 static void on_signal(int number) {
-    if (interrupted) {
-        _exit(128 + number); /* asked twice: the user does not want to wait for the clean stop */
+    static const double again = 0.5;
+    static double asked;
+    if (number == SIGINT && asked > 0 && seconds_now() - asked > again) {
+        _exit(CLI_STOPPED);
     }
+    asked = asked > 0 ? asked : seconds_now();
     interrupted = 1;
 }
 
@@ -29,7 +40,7 @@ static void on_pipe(int number) {
 void cli_output_start(bool be_quiet) {
     struct sigaction action = {.sa_handler = on_signal}, before;
     quiet = be_quiet;
-    sigemptyset(&action.sa_mask);
+    sigfillset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     /* nohup ignores the loss of the terminal, and so it stays. */
@@ -131,12 +142,6 @@ void cli_print_bold(FILE *stream, const char *text) {
 void cli_print_dim(FILE *stream, const char *text) {
     cli_progress_end();
     fprintf(stream, cli_colour() ? "\033[2m%s\033[0m" : "%s", text);
-}
-
-static double seconds_now(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
 static void format_time(char *out, size_t size, double seconds) {

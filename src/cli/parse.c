@@ -324,9 +324,15 @@ int cli_usage(const struct cli_arguments *arguments, const char *format, ...) {
 }
 
 int cli_fail(const struct cli_arguments *arguments, int status) {
+    const char *name = arguments->command->name, *message = fathom_error_message();
+    size_t length = strlen(name);
+    /* Where nothing better is known, the library names its own part, which is often the command. */
+    if (strncmp(message, name, length) == 0 && strncmp(message + length, ": ", 2) == 0) {
+        message += length + 2;
+    }
     cli_progress_end();
     if (!cli_pipe_closed()) {
-        fprintf(stderr, "fathom %s: %s\n", arguments->command->name, fathom_error_message());
+        fprintf(stderr, "fathom %s: %s\n", name, message);
     }
     switch (status) {
     case FATHOM_OK: return CLI_OK;
