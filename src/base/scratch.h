@@ -26,10 +26,8 @@ static inline void scratch_remove(void) {
         nftw(scratch_folder, scratch_remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
-/* The path of a file of this name in the folder, valid until the next but seven calls. */
-static inline const char *scratch(const char *name) {
-    static char paths[8][2 * SCRATCH_PATH];
-    static unsigned turn;
+/* The folder. */
+static inline const char *scratch_root(void) {
     if (!scratch_folder[0]) {
         const char *base = getenv("TMPDIR");
         snprintf(scratch_folder, sizeof scratch_folder, "%s/fathom-test.XXXXXX", base && base[0] ? base : "/tmp");
@@ -40,8 +38,15 @@ static inline const char *scratch(const char *name) {
         scratch_owner = getpid();
         atexit(scratch_remove);
     }
+    return scratch_folder;
+}
+
+/* The path of a file of this name in the folder, valid until the next but seven calls. */
+static inline const char *scratch(const char *name) {
+    static char paths[8][2 * SCRATCH_PATH];
+    static unsigned turn;
     char *path = paths[turn++ % 8];
-    snprintf(path, sizeof paths[0], "%s/%s", scratch_folder, name);
+    snprintf(path, sizeof paths[0], "%s/%s", scratch_root(), name);
     return path;
 }
 

@@ -1,5 +1,6 @@
 /* The doctor on tiny models: healthy ones pass, and what is made wrong is found. */
 #include "base/memory.h"
+#include "base/scratch.h"
 #include "engine/model_internal.h"
 #include "tests/support/tiny_model.h"
 #include <fathom/doctor.h>
@@ -12,22 +13,11 @@
 
 #include <cmocka.h>
 
-static char folder[] = "/tmp/fathom-doctor-XXXXXX";
-static char path[256];
-
-static int make_folder(void **state) {
-    (void)state;
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int drop_folder(void **state) {
-    (void)state;
-    return rmdir(folder);
-}
+static char path[2 * SCRATCH_PATH];
 
 static fathom_model *open_tiny(const char *architecture) {
     fathom_model *model = NULL;
-    snprintf(path, sizeof path, "%s/%s.gguf", folder, architecture);
+    snprintf(path, sizeof path, "%s/%s.gguf", scratch_root(), architecture);
     assert_int_equal(fathom_test_tiny_model(path, architecture, 9), FATHOM_OK);
     if (fathom_model_open(&model, path, NULL)) fail_msg("%s", fathom_error_message());
     unlink(path);
@@ -113,5 +103,5 @@ int main(void) {
         cmocka_unit_test(test_wrong_values_are_found),
         cmocka_unit_test(test_stopping),
     };
-    return cmocka_run_group_tests(tests, make_folder, drop_folder);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 /* Harvest on tiny random models: which rows come, in which order, and that they are what a plain session sees. */
 #include "base/memory.h"
+#include "base/scratch.h"
 #include "engine/harvest_parts.h"
 #include "tests/support/tiny_model.h"
 #include <math.h>
@@ -14,10 +15,9 @@
 
 enum { N_DOCUMENTS = 40, MOST_ROWS = 1 << 14, WIDTH = 64, CONTEXT = 32 };
 
-static char folder[] = "/tmp/fathom-harvest-XXXXXX";
-static char cache[64], corpus_path[64];
+static char cache[2 * SCRATCH_PATH], corpus_path[2 * SCRATCH_PATH];
 static const char *const architectures[] = {"llama", "gemma3"};
-static char paths[2][64];
+static char paths[2][2 * SCRATCH_PATH];
 
 #define OK(call) assert_status(call, FATHOM_OK, #call)
 static void assert_status(int status, int expected, const char *call) {
@@ -33,10 +33,9 @@ static void assert_message(const char *part) {
 /* Documents of 1 to 195 bytes: the tiny vocabularies have about a token a byte. */
 static int make_files(void **state) {
     (void)state;
-    if (!mkdtemp(folder)) return -1;
-    snprintf(cache, sizeof cache, "%s/cache", folder);
+    snprintf(cache, sizeof cache, "%s", scratch("cache"));
     setenv("XDG_CACHE_HOME", cache, 1);
-    snprintf(corpus_path, sizeof corpus_path, "%s/corpus.jsonl", folder);
+    snprintf(corpus_path, sizeof corpus_path, "%s", scratch("corpus.jsonl"));
     FILE *file = fopen(corpus_path, "w");
     if (!file) return -1;
     for (int i = 0; i < N_DOCUMENTS; i++) {
@@ -47,17 +46,10 @@ static int make_files(void **state) {
     }
     fclose(file);
     for (int i = 0; i < 2; i++) {
-        snprintf(paths[i], sizeof paths[i], "%s/%s.gguf", folder, architectures[i]);
+        snprintf(paths[i], sizeof paths[i], "%s/%s.gguf", scratch_root(), architectures[i]);
         if (fathom_test_tiny_model(paths[i], architectures[i], 3)) return -1;
     }
     return 0;
-}
-
-static int drop_files(void **state) {
-    char command[128];
-    (void)state;
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    return system(command);
 }
 
 /* All that a harvest delivered. */
@@ -315,11 +307,10 @@ static void callbacks_stop(void **state) {
 }
 
 static void infinite_activations_are_named(void **state) {
-    char path[96];
+    const char *path = scratch("infinite.gguf");
     struct fathom_test_tiny tiny = {.without = "blk.1.ffn_norm.weight"};
     const int64_t shape[] = {WIDTH};
     (void)state;
-    snprintf(path, sizeof path, "%s/infinite.gguf", folder);
     OK(fathom_test_tiny_fill(&tiny, "llama", 3));
     OK(fathom_test_tiny_tensor(NULL, &tiny, "blk.1.ffn_norm.weight", shape, 1, 1e25f, 0.0f, 9));
     OK(fathom_test_tiny_commit(&tiny, path));
@@ -334,7 +325,6 @@ static void infinite_activations_are_named(void **state) {
         assert_int_equal(g->n_rows, 0);
         drop_gathered(g);
     }
-    unlink(path);
 }
 
 static void bad_arguments_are_refused(void **state) {
@@ -389,5 +379,5 @@ int main(void) {
         cmocka_unit_test(infinite_activations_are_named),
         cmocka_unit_test(bad_arguments_are_refused),
     };
-    return cmocka_run_group_tests(tests, make_files, drop_files);
+    return cmocka_run_group_tests(tests, make_files, NULL);
 }

@@ -3,6 +3,7 @@
 
 #include "variants.h"
 #include <base/file.h>
+#include <base/scratch.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -21,8 +22,7 @@ static const int32_t corrupt[N_PROMPT] = {40, 41, 42, 90, 44, 45, 46, 47, 48};
 static const int32_t answer[N_ANSWER] = {50, 51};
 
 struct fixture {
-    char folder[64];
-    char model_path[96], dictionary_path[96];
+    char model_path[2 * SCRATCH_PATH], dictionary_path[2 * SCRATCH_PATH];
     fathom_model *model;
     fathom_dictionary *dictionary;
 };
@@ -63,10 +63,8 @@ static int write_dictionary(const char *path, const fathom_model *model) {
 
 static int set_up(void **state) {
     struct fixture *fixture = calloc(1, sizeof *fixture);
-    strcpy(fixture->folder, "/tmp/fathom-explain-XXXXXX");
-    if (mkdtemp(fixture->folder) == NULL) return -1;
-    snprintf(fixture->model_path, sizeof fixture->model_path, "%s/tiny.gguf", fixture->folder);
-    snprintf(fixture->dictionary_path, sizeof fixture->dictionary_path, "%s/dictionary.gguf", fixture->folder);
+    snprintf(fixture->model_path, sizeof fixture->model_path, "%s", scratch("tiny.gguf"));
+    snprintf(fixture->dictionary_path, sizeof fixture->dictionary_path, "%s", scratch("dictionary.gguf"));
     *state = fixture;
     return fathom_test_tiny_model(fixture->model_path, "llama", 7) ||
            fathom_model_open(&fixture->model, fixture->model_path, NULL) ||
@@ -78,9 +76,6 @@ static int tear_down(void **state) {
     struct fixture *fixture = *state;
     fathom_dictionary_close(fixture->dictionary);
     fathom_model_close(fixture->model);
-    unlink(fixture->model_path);
-    unlink(fixture->dictionary_path);
-    rmdir(fixture->folder);
     free(fixture);
     return 0;
 }
@@ -264,9 +259,9 @@ static void test_patching(void **state) {
 static void test_report_is_whole(void **state) {
     struct fixture *fixture = *state;
     fathom_explanation *e = NULL;
-    char path[96], *page = NULL;
+    const char *path = scratch("report.html");
+    char *page = NULL;
     size_t length = 0;
-    snprintf(path, sizeof path, "%s/report.html", fixture->folder);
     assert_int_equal(fathom_explain(&e, fixture->model, fixture->dictionary, prompt, N_PROMPT, answer, 1, NULL),
                      FATHOM_OK);
     assert_int_equal(
@@ -280,7 +275,6 @@ static void test_report_is_whole(void **state) {
     assert_null(strstr(page, "http"));
     assert_int_equal(fathom_report_write("/nowhere/report.html", e, fixture->model, NULL, NULL, NULL, NULL),
                      FATHOM_ERROR_IO);
-    unlink(path);
     fathom_free(page);
     fathom_explanation_free(e);
 }
