@@ -79,7 +79,7 @@ struct fathom_explained_layer {
 
 struct fathom_explained_token {
     int32_t token, position;
-    struct fathom_effect_measure erased;  /* its embedding replaced by the mean embedding of the prompt's other tokens; controls: other positions */
+    struct fathom_effect_measure erased;  /* its embedding replaced by four other tokens' of the prompt in turn, the mean effect; controls: other positions past the first */
     struct fathom_effect_measure unseen;  /* no later position may attend to it, at any layer; controls: other positions */
     bool has_unseen;                      /* false for the last position and for position 0, which models use as a rest place */
 };

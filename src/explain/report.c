@@ -139,8 +139,8 @@ static const char measure_columns[] =
 static void put_tokens(struct page *page) {
     const fathom_explanation *e = page->explanation;
     put(page,
-        "<h2>Which tokens carried it</h2><p>Erased: the token's embedding is replaced by the mean of the other "
-        "tokens'. Hidden: no "
+        "<h2>Which tokens carried it</h2><p>Erased: the token is replaced by four other tokens of "
+        "the prompt in turn, at the embedding, and the effects averaged. Hidden: no "
         "later token may attend to it, at any layer. Effect: change of log p(answer). Control: the same done to other "
         "tokens of the prompt.</p><div class=scroll><table><tr><th>token<th>taken away by");
     put(page, measure_columns);

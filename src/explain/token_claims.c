@@ -3,18 +3,21 @@
 #include "parts.h"
 #include <base/error.h>
 #include <base/memory.h>
+#include <string.h>
+
+enum { REPLACEMENTS = 4 }; /* tokens put in a token's place, one a run */
 
 struct work {
     const struct fathom__baseline *baseline;
     size_t n_prompt;
-    float *means; /* [n_prompt, d_model]: mean embedding of the other prompt tokens */
+    uint32_t *
+        from; /* [n_prompt, REPLACEMENTS]: positions whose embedding is put in; what comes in is always a real token's */
 };
 
 static bool erase_token(float *row, const struct fathom_block *block, size_t r, size_t variant, void *payload) {
     const struct work *work = payload;
-    if ((size_t)block->positions[r] != variant) return false;
-    for (size_t i = 0; i < block->width; i++)
-        row[i] = work->means[variant * block->width + i];
+    if ((size_t)block->positions[r] != variant / REPLACEMENTS) return false;
+    memcpy(row, work->baseline->embedding + work->from[variant] * block->width, block->width * sizeof *row);
     return true;
 }
 
@@ -36,15 +39,30 @@ static bool hide_token(float *row, const struct fathom_block *block, size_t r, s
     return true;
 }
 
-static void set_means(struct work *work) {
-    size_t d = work->baseline->d_model;
-    double others = work->n_prompt > 1 ? (double)(work->n_prompt - 1) : 1;
-    for (size_t i = 0; i < d; i++) {
+/* Draws the replacements of every position among the prompt's other tokens; a prompt of one repeated token keeps its own. */
+static int draw_replacements(struct work *work, const struct fathom__parts *parts) {
+    uint32_t *others = NULL;
+    int status = fathom__alloc(&others, work->n_prompt, sizeof *others);
+    if (status == FATHOM_OK) status = fathom__alloc(&work->from, work->n_prompt * REPLACEMENTS, sizeof *work->from);
+    for (size_t p = 0; status == FATHOM_OK && p < work->n_prompt; p++) {
+        size_t n = 0;
+        for (size_t q = 0; q < work->n_prompt; q++)
+            if (parts->question.tokens[q] != parts->question.tokens[p]) others[n++] = (uint32_t)q;
+        fathom__random_shuffle(parts->random, others, n);
+        for (size_t i = 0; i < REPLACEMENTS; i++)
+            work->from[p * REPLACEMENTS + i] = n > 0 ? others[i % n] : (uint32_t)p;
+    }
+    fathom_free(others);
+    return status;
+}
+
+/* The mean over a position's replacements, in place of the first n_prompt entries. */
+static void average(double *log_probabilities, size_t n_prompt) {
+    for (size_t p = 0; p < n_prompt; p++) {
         double sum = 0;
-        for (size_t p = 0; p < work->n_prompt; p++)
-            sum += (double)work->baseline->embedding[p * d + i];
-        for (size_t p = 0; p < work->n_prompt; p++)
-            work->means[p * d + i] = (float)((sum - (double)work->baseline->embedding[p * d + i]) / others);
+        for (size_t i = 0; i < REPLACEMENTS; i++)
+            sum += log_probabilities[p * REPLACEMENTS + i];
+        log_probabilities[p] = sum / REPLACEMENTS;
     }
 }
 
@@ -63,7 +81,7 @@ static int fill(struct fathom_explained_token *tokens, bool unseen, const double
     for (size_t i = 0; status == FATHOM_OK && i < n; i++) {
         size_t n_candidates = 0;
         for (size_t j = 0; j < n; j++)
-            if (j != i) candidates[n_candidates++] = (uint32_t)j;
+            if (j != i && tokens[j].position > 0) candidates[n_candidates++] = (uint32_t)j;
         size_t n_controls =
             fathom__claim_draw(controls, parts->n_controls, effects, candidates, n_candidates, parts->random);
         fathom__claim_set(unseen ? &tokens[i].unseen : &tokens[i].erased, log_probabilities[i], plain, controls,
@@ -107,28 +125,30 @@ int fathom__explain_tokens(fathom_explanation *explanation, const struct fathom_
         .n_hooks = 1,
         .change = erase_token,
         .payload = &work,
-        .n_variants = work.n_prompt,
+        .n_variants = work.n_prompt * REPLACEMENTS,
         .stage = "erasing tokens",
         .progress = parts->progress,
         .progress_payload = parts->progress_payload,
     };
     double *log_probabilities = NULL;
     int status = fathom__alloc(&explanation->tokens, work.n_prompt, sizeof *explanation->tokens);
+    if (status == FATHOM_OK) status = draw_replacements(&work, parts);
     if (status == FATHOM_OK)
-        status = fathom__alloc(&work.means, work.n_prompt * parts->baseline->d_model, sizeof(float));
-    if (status == FATHOM_OK) status = fathom__alloc(&log_probabilities, work.n_prompt, sizeof *log_probabilities);
+        status = fathom__alloc(&log_probabilities, work.n_prompt * REPLACEMENTS, sizeof *log_probabilities);
     if (status != FATHOM_OK) goto done;
     explanation->n_tokens = work.n_prompt;
     for (size_t p = 0; p < work.n_prompt; p++) {
         explanation->tokens[p].token = parts->question.tokens[p];
         explanation->tokens[p].position = (int32_t)p;
     }
-    set_means(&work);
     status = fathom__variants_measure(log_probabilities, parts->session, &variants);
-    if (status == FATHOM_OK) status = fill(explanation->tokens, false, log_probabilities, work.n_prompt, parts);
+    if (status == FATHOM_OK) {
+        average(log_probabilities, work.n_prompt);
+        status = fill(explanation->tokens, false, log_probabilities, work.n_prompt, parts);
+    }
     if (status == FATHOM_OK) status = measure_unseen(explanation, &variants, parts, log_probabilities);
 done:
-    fathom_free(work.means);
+    fathom_free(work.from);
     fathom_free(log_probabilities);
     return status;
 }
