@@ -14,6 +14,7 @@
 #ifndef FATHOM_STEER_H
 #define FATHOM_STEER_H
 
+#include <fathom/catalogue.h>
 #include <fathom/detect.h>
 #include <fathom/dictionary.h>
 #include <fathom/error.h>
@@ -104,6 +105,9 @@ struct fathom_feature_measure {
 /* Measures all features of a dictionary over texts: out is [n_features], new (fathom_free). texts NULL: a few sentences of Fathom's own. */
 FATHOM_API int fathom_feature_measure_all(struct fathom_feature_measure **out, const fathom_dictionary *dictionary, const fathom_model *model, const struct fathom_texts *texts);
 
+/* The same out of a catalogue, whose corpus is larger than any few texts. */
+FATHOM_API int fathom_feature_measure_catalogue(struct fathom_feature_measure **out, const fathom_dictionary *dictionary, const fathom_catalogue *catalogue);
+
 /* The control for a feature: another one that is alive and as nearly as possible as active (density, maximum) with a decoder of the same norm. One of the
  * 16 nearest in these three, drawn by seed. `avoid` are features not to take (NULL allowed). Errors: NOT_FOUND when no other feature is alive. */
 FATHOM_API int fathom_feature_control(uint32_t *out, const struct fathom_feature_measure *measures, size_t n_features, uint32_t feature, const uint32_t *avoid, size_t n_avoid, uint64_t seed);
@@ -162,7 +166,9 @@ struct fathom_steer_score {
 
 struct fathom_steer_asking {
     const char *const *questions;
-    size_t n_questions;       /* at least 2, because relevance compares them */
+    size_t n_questions;       /* at least 1 */
+    const char *const *others; /* further questions, which nobody answers: relevance compares with them as well */
+    size_t n_others;          /* 0 with a single question: four of Fathom's own */
     struct fathom_prompt_style style;
     uint32_t n_seeds;         /* answers a question; 0: 1 */
     uint32_t max_new;         /* 0: 48 */

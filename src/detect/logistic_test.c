@@ -1,5 +1,5 @@
-#include "detect/logistic.h"
 #include "base/random.h"
+#include "detect/logistic.h"
 #include <fathom/detect.h>
 #include <math.h>
 #include <setjmp.h>
@@ -35,7 +35,8 @@ struct data {
 
 static void make(struct data *data, size_t n, uint64_t seed) {
     draw(data->values, data->labels, n, seed);
-    assert_int_equal(fathom__rows_dense(&data->rows, &data->offsets, &data->columns, data->values, n, WIDTH), FATHOM_OK);
+    assert_int_equal(fathom__rows_dense(&data->rows, &data->offsets, &data->columns, data->values, n, WIDTH),
+                     FATHOM_OK);
 }
 
 static void drop(struct data *data) {

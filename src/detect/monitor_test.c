@@ -45,10 +45,14 @@ static void read_by_hand(struct fixture *fixture) {
     for (size_t t = 0; t < TEXTS; t++) {
         int32_t *tokens = NULL;
         int id = 0;
-        assert_int_equal(fathom_tokenize(&tokens, &fixture->n_tokens[t], fixture->model, written[t], strlen(written[t]), true, false), FATHOM_OK);
+        assert_int_equal(fathom_tokenize(&tokens, &fixture->n_tokens[t], fixture->model, written[t], strlen(written[t]),
+                                         true, false),
+                         FATHOM_OK);
         if (fixture->n_tokens[t] > 0) {
             fathom_session_forget(session, -1, 0);
-            assert_int_equal(fathom_session_tap(&id, session, (struct fathom_hook){FATHOM_HOOK_RESID_POST, 2}, keep, fixture->rows[t]), FATHOM_OK);
+            assert_int_equal(fathom_session_tap(&id, session, (struct fathom_hook){FATHOM_HOOK_RESID_POST, 2}, keep,
+                                                fixture->rows[t]),
+                             FATHOM_OK);
             assert_int_equal(fathom_session_feed(session, tokens, fixture->n_tokens[t], 0, 0, true), FATHOM_OK);
             fathom_session_unhook(session, id);
         }
@@ -66,7 +70,9 @@ static int setup(void **state) {
     assert_int_equal(toy_dictionary_write(dictionary, fixture.model, &options), FATHOM_OK);
     assert_int_equal(fathom_dictionary_open(&fixture.dictionary, dictionary), FATHOM_OK);
     for (size_t t = 0; t < TEXTS; t++) {
-        assert_int_equal(fathom_texts_append(&fixture.texts, written[t], strlen(written[t]), (enum fathom_text_label)labels[t]), FATHOM_OK);
+        assert_int_equal(
+            fathom_texts_append(&fixture.texts, written[t], strlen(written[t]), (enum fathom_text_label)labels[t]),
+            FATHOM_OK);
     }
     read_by_hand(&fixture);
     *state = &fixture;
@@ -121,7 +127,11 @@ static int check_reading(const struct fathom_reading *reading, void *payload) {
 static fathom_monitor *watch_two(const struct fixture *fixture, double above) {
     fathom_monitor *monitor = NULL;
     struct fathom_watch one = {.dictionary = fixture->dictionary, .feature = 3, .above = above};
-    struct fathom_watch other = {.dictionary = fixture->dictionary, .feature = 6, .above = above, .window = FATHOM_WINDOW_DOCUMENT, .name = "six"};
+    struct fathom_watch other = {.dictionary = fixture->dictionary,
+                                 .feature = 6,
+                                 .above = above,
+                                 .window = FATHOM_WINDOW_DOCUMENT,
+                                 .name = "six"};
     assert_int_equal(fathom_monitor_open(&monitor, fixture->model), FATHOM_OK);
     assert_int_equal(fathom_monitor_add(monitor, &one), FATHOM_OK);
     assert_int_equal(fathom_monitor_add(monitor, &other), FATHOM_OK);
@@ -184,13 +194,14 @@ static int check_live(const struct fathom_live_level *level, void *payload) {
 static void a_session_is_watched_while_it_runs(void **state) {
     struct fixture *fixture = *state;
     struct live live = {.fixture = fixture, .text = 4};
-    struct fathom_session_options options = {.n_context = 64, .n_batch = 4}; /* several decodes */
+    struct fathom_session_options options = {.n_context = 64, .n_batch = 4, .n_threads = 1}; /* several decodes */
     fathom_monitor *monitor = watch_two(fixture, 0.2);
     fathom_session *session = NULL;
     int32_t *tokens = NULL;
     size_t n = 0;
     assert_int_equal(fathom_session_open(&session, fixture->model, &options), FATHOM_OK);
-    assert_int_equal(fathom_tokenize(&tokens, &n, fixture->model, written[4], strlen(written[4]), true, false), FATHOM_OK);
+    assert_int_equal(fathom_tokenize(&tokens, &n, fixture->model, written[4], strlen(written[4]), true, false),
+                     FATHOM_OK);
     assert_int_equal(fathom_monitor_attach(monitor, session, check_live, &live), FATHOM_OK);
     assert_int_equal(fathom_monitor_attach(monitor, session, check_live, &live), FATHOM_ERROR_ARGUMENT);
     struct fathom_watch late = {.dictionary = fixture->dictionary, .feature = 1};
@@ -212,7 +223,8 @@ static void wrong_watches_are_refused(void **state) {
     fathom_monitor *monitor = NULL;
     fathom_dictionary *foreign = NULL;
     const char *path = scratch("foreign.gguf");
-    struct toy_options options = {.hook = HOOK, .scale = 1, .max_norm = INFINITY, .identity = "11111111111111111111111111111111"};
+    struct toy_options options = {
+        .hook = HOOK, .scale = 1, .max_norm = INFINITY, .identity = "11111111111111111111111111111111"};
     assert_int_equal(toy_dictionary_write(path, fixture->model, &options), FATHOM_OK);
     assert_int_equal(fathom_dictionary_open(&foreign, path), FATHOM_OK);
     assert_int_equal(fathom_monitor_open(&monitor, fixture->model), FATHOM_OK);
@@ -232,8 +244,10 @@ static void wrong_watches_are_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(levels_are_the_dictionarys),       cmocka_unit_test(a_callback_can_stop),
-        cmocka_unit_test(a_session_is_watched_while_it_runs), cmocka_unit_test(wrong_watches_are_refused),
+        cmocka_unit_test(levels_are_the_dictionarys),
+        cmocka_unit_test(a_callback_can_stop),
+        cmocka_unit_test(a_session_is_watched_while_it_runs),
+        cmocka_unit_test(wrong_watches_are_refused),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -19,20 +19,47 @@ struct parts {
 };
 
 static const struct parts sound = {
-    .mean = {1, 2, 3},         .deviation = {1, 0.5f, 2},   .weights = {0.25f, -1, 4}, .shuffled = {1, 2, 3, 4, 5, 6},
-    .bag_weights = {0.5f, -2}, .bag_tokens = {7, 900},      .pairs = {1, -2, 3, 4, 5}, .wholes = {INT64_MIN, 12},
+    .mean = {1, 2, 3},
+    .deviation = {1, 0.5f, 2},
+    .weights = {0.25f, -1, 4},
+    .shuffled = {1, 2, 3, 4, 5, 6},
+    .bag_weights = {0.5f, -2},
+    .bag_tokens = {7, 900},
+    .pairs = {1, -2, 3, 4, 5},
+    .wholes = {INT64_MIN, 12},
     .offsets = {0, 2, 5},
 };
 
 /* A probe whose arrays are those of `parts`. */
 static fathom_probe make(struct parts *parts) {
     fathom_probe probe = {
-        .info = {.hook = "blocks.2.hook_resid_post", .model_identity = "0123456789abcdef0123456789abcdef", .model_name = "tiny", .pool = FATHOM_POOL_LAST,
-                 .d_in = WIDTH, .max_norm = 12.5f, .threshold = -0.75, .regularisation = 0.25, .cross_validated_auroc = 0.875,
-                 .n_positive = 30, .n_negative = 31, .n_duplicates = 2, .n_shuffled = SHUFFLES, .seed = UINT64_MAX},
-        .mean = parts->mean, .deviation = parts->deviation, .weights = parts->weights, .bias = -0.5f, .shuffled = parts->shuffled,
-        .n_bag = BAG, .bag_tokens = parts->bag_tokens, .bag_weights = parts->bag_weights, .bag_bias = 0.125f,
-        .n_texts = TEXTS, .wholes = parts->wholes, .pair_offsets = parts->offsets, .pairs = parts->pairs,
+        .info = {.hook = "blocks.2.hook_resid_post",
+                 .model_identity = "0123456789abcdef0123456789abcdef",
+                 .model_name = "tiny",
+                 .pool = FATHOM_POOL_LAST,
+                 .d_in = WIDTH,
+                 .max_norm = 12.5f,
+                 .threshold = -0.75,
+                 .regularisation = 0.25,
+                 .cross_validated_auroc = 0.875,
+                 .n_positive = 30,
+                 .n_negative = 31,
+                 .n_duplicates = 2,
+                 .n_shuffled = SHUFFLES,
+                 .seed = UINT64_MAX},
+        .mean = parts->mean,
+        .deviation = parts->deviation,
+        .weights = parts->weights,
+        .bias = -0.5f,
+        .shuffled = parts->shuffled,
+        .n_bag = BAG,
+        .bag_tokens = parts->bag_tokens,
+        .bag_weights = parts->bag_weights,
+        .bag_bias = 0.125f,
+        .n_texts = TEXTS,
+        .wholes = parts->wholes,
+        .pair_offsets = parts->offsets,
+        .pairs = parts->pairs,
     };
     return probe;
 }
@@ -55,9 +82,11 @@ static void what_is_written_comes_back(void **state) {
     assert_string_equal(info->hook, "blocks.2.hook_resid_post");
     assert_string_equal(info->model_identity, "0123456789abcdef0123456789abcdef");
     assert_string_equal(info->model_name, "tiny");
-    assert_true(info->pool == FATHOM_POOL_LAST && info->d_in == WIDTH && info->max_norm == 12.5f && info->threshold == -0.75);
+    assert_true(info->pool == FATHOM_POOL_LAST && info->d_in == WIDTH && info->max_norm == 12.5f &&
+                info->threshold == -0.75);
     assert_true(info->regularisation == 0.25 && info->cross_validated_auroc == 0.875 && info->seed == UINT64_MAX);
-    assert_true(info->n_positive == 30 && info->n_negative == 31 && info->n_duplicates == 2 && info->n_shuffled == SHUFFLES);
+    assert_true(info->n_positive == 30 && info->n_negative == 31 && info->n_duplicates == 2 &&
+                info->n_shuffled == SHUFFLES);
     assert_memory_equal(probe->shuffled, sound.shuffled, sizeof sound.shuffled);
     assert_memory_equal(probe->bag_tokens, sound.bag_tokens, sizeof sound.bag_tokens);
     assert_memory_equal(probe->wholes, sound.wholes, sizeof sound.wholes);

@@ -1,6 +1,6 @@
-#include "detect/probe_internal.h"
 #include "base/random.h"
 #include "base/scratch.h"
+#include "detect/probe_internal.h"
 #include "tests/support/tiny_model.h"
 #include <math.h>
 #include <setjmp.h>
@@ -82,14 +82,16 @@ static void it_tells_unseen_texts_apart_and_its_controls_do_not(void **state) {
     struct fathom_probe_evaluation options = {.n_random = 200, .seed = 3};
     struct fathom_probe_report report, again;
     double *scores = NULL;
-    assert_int_equal(fathom_probe_evaluate(&report, &scores, fixture->probe, fixture->model, &fixture->test, &options), FATHOM_OK);
+    assert_int_equal(fathom_probe_evaluate(&report, &scores, fixture->probe, fixture->model, &fixture->test, &options),
+                     FATHOM_OK);
     assert_int_equal(report.n_positive + report.n_negative, TEST);
     assert_true(report.auroc > 0.95);
     assert_true(report.auroc_low <= report.auroc && report.auroc <= report.auroc_high && report.auroc_low > 0.85);
     assert_true(report.shuffled_mean > 0.35 && report.shuffled_mean < 0.65);
     assert_true(report.bag_of_words > 0.9); /* the words give it away */
     assert_true(report.length >= 0.5 && report.length < 0.8);
-    assert_true(report.random_mean > 0.5 && report.random_mean < report.random_p95 && report.random_p95 <= report.random_highest);
+    assert_true(report.random_mean > 0.5 && report.random_mean < report.random_p95 &&
+                report.random_p95 <= report.random_highest);
     assert_true(report.random_highest < report.auroc && report.random_reaching == 0);
     assert_true(report.balanced_accuracy > 0.8);
     assert_int_equal(report.counts.true_positive + report.counts.false_negative, TEST / 2);
@@ -104,8 +106,10 @@ static void it_tells_unseen_texts_apart_and_its_controls_do_not(void **state) {
     }
     assert_int_equal(fathom_auroc(&auroc, direct, fixture->test.labels, TEST), FATHOM_OK);
     assert_true(fabs(auroc - report.auroc) < 0.02);
-    assert_int_equal(fathom_probe_evaluate(&again, NULL, fixture->probe, fixture->model, &fixture->test, &options), FATHOM_OK);
-    assert_true(again.auroc == report.auroc && again.auroc_low == report.auroc_low && again.random_p95 == report.random_p95);
+    assert_int_equal(fathom_probe_evaluate(&again, NULL, fixture->probe, fixture->model, &fixture->test, &options),
+                     FATHOM_OK);
+    assert_true(again.auroc == report.auroc && again.auroc_low == report.auroc_low &&
+                again.random_p95 == report.random_p95);
     test_free(direct);
     fathom_free(scores);
 }
@@ -131,7 +135,8 @@ static void repeats_are_left_out_and_near_repeats_refused(void **state) {
     char near[300];
     snprintf(near, sizeof near, "%s paint", fixture->train.texts[4]); /* all pairs but one, and one more word */
     add(&test, near, fixture->train.labels[4]);
-    assert_int_equal(fathom_probe_evaluate(&report, NULL, fixture->probe, fixture->model, &test, NULL), FATHOM_ERROR_MISMATCH);
+    assert_int_equal(fathom_probe_evaluate(&report, NULL, fixture->probe, fixture->model, &test, NULL),
+                     FATHOM_ERROR_MISMATCH);
     assert_non_null(strstr(fathom_error_message(), "test text 63 nearly repeats"));
     fathom_texts_free(&test);
 }
@@ -144,7 +149,8 @@ static void decoys_are_counted(void **state) {
     double scores[2];
     add(&decoys, "sea ship river sea golden gate bridge", -1);
     add(&decoys, "king war music team game points", -1);
-    assert_int_equal(fathom_probe_evaluate(&report, NULL, fixture->probe, fixture->model, &fixture->test, &options), FATHOM_OK);
+    assert_int_equal(fathom_probe_evaluate(&report, NULL, fixture->probe, fixture->model, &fixture->test, &options),
+                     FATHOM_OK);
     assert_int_equal(report.n_decoys, 2);
     assert_int_equal(fathom_probe_score(scores, fixture->probe, fixture->model, &decoys), FATHOM_OK);
     double threshold = fathom_probe_describe(fixture->probe)->threshold;
@@ -189,7 +195,8 @@ static void evaluation_needs_both_classes(void **state) {
     struct fathom_texts texts = FATHOM_TEXTS_INIT;
     struct fathom_probe_report report;
     add(&texts, "a ship on the river", 1);
-    assert_int_equal(fathom_probe_evaluate(&report, NULL, fixture->probe, fixture->model, &texts, NULL), FATHOM_ERROR_ARGUMENT);
+    assert_int_equal(fathom_probe_evaluate(&report, NULL, fixture->probe, fixture->model, &texts, NULL),
+                     FATHOM_ERROR_ARGUMENT);
     fathom_texts_free(&texts);
 }
 

@@ -11,6 +11,9 @@ enum {
     BATCH_SEQUENCES = 16
 };
 
+/* Parameters from which a second thread pays. */
+static const uint64_t threaded_parameters = UINT64_C(8) << 20;
+
 struct piece {
     size_t text, first, n;
     bool last;
@@ -35,6 +38,10 @@ struct tap {
     float *rows;
     size_t width;
 };
+
+uint32_t fathom__session_threads(const fathom_model *model) {
+    return fathom_model_describe(model)->n_parameters < threaded_parameters ? 1 : 0;
+}
 
 double fathom__norm(const float *row, size_t width) {
     double sum = 0;
@@ -98,6 +105,7 @@ static int start(struct reader *reader, const struct fathom_hook *hooks) {
     struct fathom_session_options options = FATHOM_SESSION_OPTIONS_INIT;
     options.n_context = options.n_batch = (uint32_t)reader->batch;
     options.n_sequences = BATCH_SEQUENCES;
+    options.n_threads = fathom__session_threads(reader->model);
     int status = fathom_session_open(&reader->session, reader->model, &options);
     if (status == FATHOM_OK) {
         status = fathom__alloc(&reader->rows, reader->n_hooks, sizeof *reader->rows);

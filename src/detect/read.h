@@ -24,6 +24,9 @@ typedef int (*fathom__piece_fn)(const struct fathom__piece *piece, void *payload
 int fathom__read_texts(const fathom_model *model, const struct fathom_texts *texts, const struct fathom_hook *hooks,
                        size_t n_hooks, fathom__piece_fn fn, void *payload);
 
+/* Threads for a session of this model: a tiny one is done before a second thread is awake. 0: all cores. */
+uint32_t fathom__session_threads(const fathom_model *model);
+
 double fathom__norm(const float *row, size_t width);
 
 /* The median of n values, which are reordered; 0 when there are none. */

@@ -1,6 +1,6 @@
-#include "detect/pool.h"
 #include "base/memory.h"
 #include "base/scratch.h"
+#include "detect/pool.h"
 #include "tests/support/tiny_model.h"
 #include <math.h>
 #include <setjmp.h>

@@ -1,5 +1,5 @@
-#include "detect/texts.h"
 #include "base/scratch.h"
+#include "detect/texts.h"
 #include <fathom/model.h>
 #include <math.h>
 #include <setjmp.h>
@@ -51,7 +51,10 @@ static void check_refused(const char *name, const char *content, size_t length, 
 
 static void bad_files_are_refused_by_line(void **state) {
     (void)state;
-    check_refused("utf8.txt", "fine\nb\xff" "d\n", 8, "line 2");
+    check_refused("utf8.txt",
+                  "fine\nb\xff"
+                  "d\n",
+                  8, "line 2");
     check_refused("cut.jsonl", "{\"text\": \"a\"}\n{\"text\": ", 23, "line 2");
     check_refused("key.jsonl", "{\"txt\": \"a\"}", 12, "text");
     check_refused("type.jsonl", "{\"text\": 3}", 11, "text");

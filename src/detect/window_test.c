@@ -30,9 +30,10 @@ static void document_levels(void **state) {
     struct fathom__window window;
     assert_true(run(&window, 0) == 5);
     assert_true(run(&window, 1) == 5);
-    assert_true(run(&window, 2) == 3);         /* (1 + 5) / 2 */
-    assert_true(run(&window, 3) == 8.0 / 3.0); /* 5, 0, 3: what is not a number is passed over, and two levels are no window */
-    assert_true(run(&window, 100) == 2);       /* all of them where no window was filled */
+    assert_true(run(&window, 2) == 3); /* (1 + 5) / 2 */
+    assert_true(run(&window, 3) ==
+                8.0 / 3.0); /* 5, 0, 3: what is not a number is passed over, and two levels are no window */
+    assert_true(run(&window, 100) == 2); /* all of them where no window was filled */
     assert_true(run(&window, FATHOM_WINDOW_DOCUMENT) == 2);
 }
 

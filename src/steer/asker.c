@@ -1,6 +1,7 @@
 #include "steer/asker.h"
 #include "base/error.h"
 #include "base/memory.h"
+#include "detect/read.h"
 #include "steer/answer.h"
 #include "steer/concept.h"
 #include "steer/fluency.h"
@@ -17,11 +18,17 @@ struct prompt {
     size_t n;
 };
 
+/* What the answer to a single question is compared with. */
+static const char *const own_questions[] = {"What is the capital of France?", "How do I boil an egg?",
+                                            "Who wrote Hamlet?", "Why is the sky blue?"};
+enum { OWN_QUESTIONS = sizeof own_questions / sizeof own_questions[0] };
+
 struct fathom__asker {
     const fathom_model *model;
     const struct fathom_steer_asking *asking;
     const fathom_concept *concept;
-    struct prompt *prompts; /* [questions] */
+    struct prompt *prompts; /* [n_prompts]: the questions, then those that are only compared with */
+    size_t n_prompts;
     uint32_t n_seeds, max_new;
     fathom_session *steered, *plain;
 };
@@ -36,7 +43,7 @@ void fathom__asker_close(fathom__asker *asker) {
     if (asker->plain != NULL) {
         fathom_session_close(asker->plain);
     }
-    for (size_t q = 0; q < asker->asking->n_questions && asker->prompts != NULL; q++) {
+    for (size_t q = 0; q < asker->n_prompts && asker->prompts != NULL; q++) {
         fathom_free(asker->prompts[q].tokens);
     }
     fathom_free(asker->prompts);
@@ -46,7 +53,7 @@ void fathom__asker_close(fathom__asker *asker) {
 static int open_sessions(fathom__asker *asker) {
     struct fathom_session_options options = FATHOM_SESSION_OPTIONS_INIT;
     size_t longest = 0;
-    for (size_t q = 0; q < asker->asking->n_questions; q++) {
+    for (size_t q = 0; q < asker->n_prompts; q++) {
         longest = asker->prompts[q].n > longest ? asker->prompts[q].n : longest;
     }
     if (longest + asker->max_new > MOST_TOKENS) {
@@ -55,6 +62,7 @@ static int open_sessions(fathom__asker *asker) {
     }
     /* Prompt and answer fit one decode, so that their probabilities come out of one graph. */
     options.n_context = options.n_batch = (uint32_t)longest + asker->max_new;
+    options.n_threads = fathom__session_threads(asker->model);
     int status = fathom_session_open(&asker->steered, asker->model, &options);
     return status == FATHOM_OK ? fathom_session_open(&asker->plain, asker->model, &options) : status;
 }
@@ -62,8 +70,14 @@ static int open_sessions(fathom__asker *asker) {
 int fathom__asker_open(fathom__asker **out, const fathom_model *model, const struct fathom_steer_asking *asking,
                        const fathom_concept *concept) {
     fathom__asker *asker = NULL;
-    if (asking->n_questions < 2) {
-        return fathom__fail(FATHOM_ERROR_ARGUMENT, "at least two questions are needed: relevance compares them");
+    const char *const *others = asking->others;
+    size_t n_others = asking->n_others;
+    if (asking->n_questions == 0) {
+        return fathom__fail(FATHOM_ERROR_ARGUMENT, "at least one question is needed");
+    }
+    if (asking->n_questions + n_others < 2) {
+        others = own_questions;
+        n_others = OWN_QUESTIONS;
     }
     int status = fathom__alloc(&asker, 1, sizeof *asker);
     if (status != FATHOM_OK) {
@@ -74,10 +88,11 @@ int fathom__asker_open(fathom__asker **out, const fathom_model *model, const str
     asker->concept = concept;
     asker->n_seeds = asking->n_seeds ? asking->n_seeds : 1;
     asker->max_new = asking->max_new ? asking->max_new : DEFAULT_NEW;
-    status = fathom__alloc(&asker->prompts, asking->n_questions, sizeof *asker->prompts);
-    for (size_t q = 0; q < asking->n_questions && status == FATHOM_OK; q++) {
-        status = fathom_prompt_tokens(&asker->prompts[q].tokens, &asker->prompts[q].n, model, &asking->style,
-                                      asking->questions[q]);
+    asker->n_prompts = asking->n_questions + n_others;
+    status = fathom__alloc(&asker->prompts, asker->n_prompts, sizeof *asker->prompts);
+    for (size_t q = 0; q < asker->n_prompts && status == FATHOM_OK; q++) {
+        const char *question = q < asking->n_questions ? asking->questions[q] : others[q - asking->n_questions];
+        status = fathom_prompt_tokens(&asker->prompts[q].tokens, &asker->prompts[q].n, model, &asking->style, question);
     }
     if (status == FATHOM_OK) {
         status = open_sessions(asker);
@@ -152,10 +167,9 @@ struct sums {
 /* Likelihood and relevance of an answer in the plain model. */
 static int measure_plain(struct sums *sums, fathom__asker *asker, size_t question,
                          const struct fathom__answer *answer) {
-    size_t n_questions = asker->asking->n_questions;
     double own = 0;
     double others = 0;
-    for (size_t q = 0; q < n_questions; q++) {
+    for (size_t q = 0; q < asker->n_prompts; q++) {
         double sum = 0;
         int status = fathom__answer_probability(&sum, NULL, asker->plain, asker->prompts[q].tokens, asker->prompts[q].n,
                                                 answer->tokens, answer->n, NULL);
@@ -165,7 +179,7 @@ static int measure_plain(struct sums *sums, fathom__asker *asker, size_t questio
         *(q == question ? &own : &others) += sum / (double)answer->n;
     }
     sums->log_probability += own;
-    sums->relevance += own - others / (double)(n_questions - 1);
+    sums->relevance += own - others / (double)(asker->n_prompts - 1);
     return FATHOM_OK;
 }
 

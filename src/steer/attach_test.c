@@ -40,7 +40,9 @@ static void decode(float *out, struct fixture *fixture, int32_t layer) {
         rows[i] = (struct fathom_row){tokens[i], i, 0, true};
     }
     fathom_session_forget(fixture->session, -1, 0);
-    assert_int_equal(fathom_session_tap(&id, fixture->session, (struct fathom_hook){FATHOM_HOOK_RESID_POST, layer}, keep, out), FATHOM_OK);
+    assert_int_equal(
+        fathom_session_tap(&id, fixture->session, (struct fathom_hook){FATHOM_HOOK_RESID_POST, layer}, keep, out),
+        FATHOM_OK);
     assert_int_equal(fathom_session_decode(fixture->session, rows, ROWS), FATHOM_OK);
     fathom_session_unhook(fixture->session, id);
 }
@@ -60,7 +62,8 @@ static int setup(void **state) {
     assert_int_equal(fathom_test_tiny_model(path, "llama", 5), FATHOM_OK);
     assert_int_equal(fathom_model_open(&fixture.model, path, NULL), FATHOM_OK);
     assert_int_equal(fathom_session_open(&fixture.session, fixture.model, &options), FATHOM_OK);
-    fixture.dictionary = open_toy(&fixture, &(struct toy_options){.hook = HOOK, .scale = SCALE, .skip_positions = 1, .max_norm = INFINITY});
+    fixture.dictionary = open_toy(
+        &fixture, &(struct toy_options){.hook = HOOK, .scale = SCALE, .skip_positions = 1, .max_norm = INFINITY});
     decode(fixture.plain, &fixture, LAYER);
     *state = &fixture;
     return 0;
@@ -115,7 +118,10 @@ static void the_toy_features_differ_over_rows(void **state) {
 static void clamp_is_the_formula(void **state) {
     struct fixture *fixture = *state;
     const float c = 3.0f;
-    run_feature(fixture, &(struct fathom_steer_feature){.dictionary = fixture->dictionary, .feature = 3, .mode = FATHOM_STEER_CLAMP, .value = c}, 0);
+    run_feature(fixture,
+                &(struct fathom_steer_feature){
+                    .dictionary = fixture->dictionary, .feature = 3, .mode = FATHOM_STEER_CLAMP, .value = c},
+                0);
     assert_untouched(fixture, 0);
     for (size_t r = 1; r < ROWS; r++) {
         const float *plain = fixture->plain + r * TOY_WIDTH;
@@ -125,13 +131,17 @@ static void clamp_is_the_formula(void **state) {
         double again = toy_projection(fixture->rows + r * TOY_WIDTH, 3, SCALE);
         assert_true(fabs(again - (level > 0 ? c : c + toy_projection(plain, 3, SCALE))) < 1e-4);
         /* The rest of the row, and so every other feature, is kept. */
-        assert_true(fabs(toy_projection(fixture->rows + r * TOY_WIDTH, 5, SCALE) - toy_projection(plain, 5, SCALE)) < 1e-4);
+        assert_true(fabs(toy_projection(fixture->rows + r * TOY_WIDTH, 5, SCALE) - toy_projection(plain, 5, SCALE)) <
+                    1e-4);
     }
 }
 
 static void ablation_leaves_nothing(void **state) {
     struct fixture *fixture = *state;
-    run_feature(fixture, &(struct fathom_steer_feature){.dictionary = fixture->dictionary, .feature = 3, .mode = FATHOM_STEER_ABLATE, .value = NAN}, 0);
+    run_feature(fixture,
+                &(struct fathom_steer_feature){
+                    .dictionary = fixture->dictionary, .feature = 3, .mode = FATHOM_STEER_ABLATE, .value = NAN},
+                0);
     for (size_t r = 0; r < ROWS; r++) {
         double level = r > 0 ? toy_level(fixture->plain + r * TOY_WIDTH, 3, SCALE) : 0;
         if (level == 0) {
@@ -144,7 +154,10 @@ static void ablation_leaves_nothing(void **state) {
 
 static void adding_adds_to_every_covered_row(void **state) {
     struct fixture *fixture = *state;
-    run_feature(fixture, &(struct fathom_steer_feature){.dictionary = fixture->dictionary, .feature = 6, .mode = FATHOM_STEER_ADD, .value = -2}, 0);
+    run_feature(fixture,
+                &(struct fathom_steer_feature){
+                    .dictionary = fixture->dictionary, .feature = 6, .mode = FATHOM_STEER_ADD, .value = -2},
+                0);
     assert_untouched(fixture, 0);
     for (size_t r = 1; r < ROWS; r++) {
         assert_moved(fixture, r, 6, -2 / SCALE);
@@ -181,8 +194,12 @@ static void rows_beyond_the_norm_are_left_alone(void **state) {
     float sorted[ROWS];
     memcpy(sorted, norms, sizeof norms);
     float limit = fathom__median(sorted, ROWS);
-    fathom_dictionary *dictionary = open_toy(fixture, &(struct toy_options){.hook = HOOK, .scale = SCALE, .max_norm = limit});
-    run_feature(fixture, &(struct fathom_steer_feature){.dictionary = dictionary, .feature = 1, .mode = FATHOM_STEER_ADD, .value = 1}, 0);
+    fathom_dictionary *dictionary =
+        open_toy(fixture, &(struct toy_options){.hook = HOOK, .scale = SCALE, .max_norm = limit});
+    run_feature(
+        fixture,
+        &(struct fathom_steer_feature){.dictionary = dictionary, .feature = 1, .mode = FATHOM_STEER_ADD, .value = 1},
+        0);
     size_t edited = 0;
     for (size_t r = 0; r < ROWS; r++) {
         if (norms[r] > limit) {
@@ -200,7 +217,11 @@ static void prompt_and_answer_are_told_apart(void **state) {
     struct fixture *fixture = *state;
     enum { PROMPT = 5 };
     for (int part = FATHOM_STEER_PROMPT; part <= FATHOM_STEER_ANSWER; part++) {
-        struct fathom_steer_feature edit = {.dictionary = fixture->dictionary, .feature = 2, .mode = FATHOM_STEER_ADD, .value = 1, .rows = (enum fathom_steer_rows)part};
+        struct fathom_steer_feature edit = {.dictionary = fixture->dictionary,
+                                            .feature = 2,
+                                            .mode = FATHOM_STEER_ADD,
+                                            .value = 1,
+                                            .rows = (enum fathom_steer_rows)part};
         run_feature(fixture, &edit, PROMPT);
         /* Attention at later layers carries the change on, but not at the edited point itself. */
         for (size_t r = 1; r < ROWS; r++) {
@@ -221,7 +242,8 @@ static void features_of_one_point_are_read_before_any_edit(void **state) {
     assert_int_equal(fathom_steer_open(&plan, fixture->model), FATHOM_OK);
     /* Twice the same feature: the second clamp must not see the first one's result. */
     for (int i = 0; i < 2; i++) {
-        struct fathom_steer_feature edit = {.dictionary = fixture->dictionary, .feature = 4, .mode = FATHOM_STEER_CLAMP, .value = 1 + (float)i};
+        struct fathom_steer_feature edit = {
+            .dictionary = fixture->dictionary, .feature = 4, .mode = FATHOM_STEER_CLAMP, .value = 1 + (float)i};
         assert_int_equal(fathom_steer_add_feature(plan, &edit), FATHOM_OK);
     }
     assert_int_equal(fathom_steer_count(plan), 2);
@@ -242,7 +264,13 @@ static void features_of_one_point_are_read_before_any_edit(void **state) {
 
 static void a_spread_takes_a_part_at_each_layer(void **state) {
     struct fixture *fixture = *state;
-    struct fathom_steer_feature edit = {.dictionary = fixture->dictionary, .feature = 2, .mode = FATHOM_STEER_ADD, .value = 1, .spread = true, .first_layer = 0, .last_layer = -1};
+    struct fathom_steer_feature edit = {.dictionary = fixture->dictionary,
+                                        .feature = 2,
+                                        .mode = FATHOM_STEER_ADD,
+                                        .value = 1,
+                                        .spread = true,
+                                        .first_layer = 0,
+                                        .last_layer = -1};
     fathom_steer *plan = NULL;
     fathom_steering *steering = NULL;
     float first[ROWS * TOY_WIDTH], before[ROWS * TOY_WIDTH];
@@ -262,7 +290,13 @@ static void a_spread_takes_a_part_at_each_layer(void **state) {
 static void a_direction_is_a_share_of_the_median_norm(void **state) {
     struct fixture *fixture = *state;
     float vector[TOY_WIDTH], length = 1, norm = 4.0f;
-    struct fathom_direction direction = {.kind = FATHOM_HOOK_RESID_POST, .first_layer = LAYER, .last_layer = LAYER, .width = TOY_WIDTH, .vectors = vector, .lengths = &length, .median_norms = &norm};
+    struct fathom_direction direction = {.kind = FATHOM_HOOK_RESID_POST,
+                                         .first_layer = LAYER,
+                                         .last_layer = LAYER,
+                                         .width = TOY_WIDTH,
+                                         .vectors = vector,
+                                         .lengths = &length,
+                                         .median_norms = &norm};
     fathom_steer *plan = NULL;
     fathom_steering *steering = NULL;
     for (uint32_t j = 0; j < TOY_WIDTH; j++) {
@@ -286,8 +320,11 @@ static void a_direction_is_a_share_of_the_median_norm(void **state) {
 
 static void a_topk_dictionary_is_read_whole(void **state) {
     struct fixture *fixture = *state;
-    fathom_dictionary *dictionary = open_toy(fixture, &(struct toy_options){.hook = HOOK, .scale = SCALE, .skip_positions = 1, .max_norm = INFINITY, .no_threshold = true});
-    run_feature(fixture, &(struct fathom_steer_feature){.dictionary = dictionary, .feature = 3, .mode = FATHOM_STEER_ABLATE}, 0);
+    fathom_dictionary *dictionary = open_toy(
+        fixture, &(struct toy_options){
+                     .hook = HOOK, .scale = SCALE, .skip_positions = 1, .max_norm = INFINITY, .no_threshold = true});
+    run_feature(fixture,
+                &(struct fathom_steer_feature){.dictionary = dictionary, .feature = 3, .mode = FATHOM_STEER_ABLATE}, 0);
     for (size_t r = 1; r < ROWS; r++) {
         double own = toy_projection(fixture->plain + r * TOY_WIDTH, 3, SCALE);
         size_t above = 0;
@@ -305,20 +342,48 @@ static void a_topk_dictionary_is_read_whole(void **state) {
 
 static void wrong_edits_are_refused(void **state) {
     struct fixture *fixture = *state;
-    fathom_dictionary *foreign = open_toy(fixture, &(struct toy_options){.hook = HOOK, .scale = 1, .max_norm = INFINITY, .identity = "00000000000000000000000000000000"});
-    fathom_dictionary *transcoder = open_toy(fixture, &(struct toy_options){.hook = HOOK, .hook_out = "blocks.2.hook_mlp_out", .scale = 1, .max_norm = INFINITY});
+    fathom_dictionary *foreign = open_toy(
+        fixture, &(struct toy_options){
+                     .hook = HOOK, .scale = 1, .max_norm = INFINITY, .identity = "00000000000000000000000000000000"});
+    fathom_dictionary *transcoder = open_toy(
+        fixture,
+        &(struct toy_options){.hook = HOOK, .hook_out = "blocks.2.hook_mlp_out", .scale = 1, .max_norm = INFINITY});
     const struct {
         struct fathom_steer_feature edit;
         int status;
         const char *message;
     } cases[] = {
-        {{.dictionary = fixture->dictionary, .feature = TOY_FEATURES, .mode = FATHOM_STEER_ADD}, FATHOM_ERROR_NOT_FOUND, "features 0 … 7, not 8"},
-        {{.dictionary = foreign, .mode = FATHOM_STEER_ADD, .value = 1}, FATHOM_ERROR_MISMATCH, "00000000000000000000000000000000"},
-        {{.dictionary = transcoder, .mode = FATHOM_STEER_CLAMP, .value = 1}, FATHOM_ERROR_UNSUPPORTED, "added, not clamped"},
-        {{.dictionary = fixture->dictionary, .mode = FATHOM_STEER_ADD, .value = NAN}, FATHOM_ERROR_ARGUMENT, "not finite"},
-        {{.dictionary = fixture->dictionary, .mode = FATHOM_STEER_CLAMP, .value = INFINITY}, FATHOM_ERROR_ARGUMENT, "not finite"},
-        {{.dictionary = fixture->dictionary, .mode = FATHOM_STEER_ADD, .value = 1, .spread = true, .first_layer = 1, .last_layer = 4}, FATHOM_ERROR_ARGUMENT, "layers 0 to 3"},
-        {{.dictionary = fixture->dictionary, .mode = FATHOM_STEER_ADD, .value = 1, .spread = true, .first_layer = 3, .last_layer = 1}, FATHOM_ERROR_ARGUMENT, "layers 3 to 1"},
+        {{.dictionary = fixture->dictionary, .feature = TOY_FEATURES, .mode = FATHOM_STEER_ADD},
+         FATHOM_ERROR_NOT_FOUND,
+         "features 0 … 7, not 8"},
+        {{.dictionary = foreign, .mode = FATHOM_STEER_ADD, .value = 1},
+         FATHOM_ERROR_MISMATCH,
+         "00000000000000000000000000000000"},
+        {{.dictionary = transcoder, .mode = FATHOM_STEER_CLAMP, .value = 1},
+         FATHOM_ERROR_UNSUPPORTED,
+         "added, not clamped"},
+        {{.dictionary = fixture->dictionary, .mode = FATHOM_STEER_ADD, .value = NAN},
+         FATHOM_ERROR_ARGUMENT,
+         "not finite"},
+        {{.dictionary = fixture->dictionary, .mode = FATHOM_STEER_CLAMP, .value = INFINITY},
+         FATHOM_ERROR_ARGUMENT,
+         "not finite"},
+        {{.dictionary = fixture->dictionary,
+          .mode = FATHOM_STEER_ADD,
+          .value = 1,
+          .spread = true,
+          .first_layer = 1,
+          .last_layer = 4},
+         FATHOM_ERROR_ARGUMENT,
+         "layers 0 to 3"},
+        {{.dictionary = fixture->dictionary,
+          .mode = FATHOM_STEER_ADD,
+          .value = 1,
+          .spread = true,
+          .first_layer = 3,
+          .last_layer = 1},
+         FATHOM_ERROR_ARGUMENT,
+         "layers 3 to 1"},
     };
     fathom_steer *plan = NULL;
     assert_int_equal(fathom_steer_open(&plan, fixture->model), FATHOM_OK);

@@ -12,7 +12,7 @@ static const float output_strength = 10.0f;
 
 static const char *const neutral_prompts[] = {"In my experience,", "From my point of view,",
                                               "The first thing to say is that", "I think"};
-enum { NEUTRAL_PROMPTS = sizeof neutral_prompts / sizeof neutral_prompts[0] };
+enum { NEUTRAL_PROMPTS = sizeof neutral_prompts / sizeof neutral_prompts[0], NEUTRAL_TOKENS = 64 };
 
 /* Mean and largest activation of every active feature in every text, as they are read. */
 struct entry {
@@ -237,7 +237,8 @@ static int probe_candidate(struct fathom_steer_candidate *candidate, struct prob
 static int measure_outputs(struct fathom_steer_candidate *candidates, size_t n, const fathom_model *model,
                            const fathom_dictionary *dictionary, const fathom_concept *concept) {
     struct probing probing = {.model = model, .concept = concept};
-    struct fathom_session_options options = {.n_context = 64, .n_batch = 64};
+    struct fathom_session_options options = {
+        .n_context = NEUTRAL_TOKENS, .n_batch = NEUTRAL_TOKENS, .n_threads = fathom__session_threads(model)};
     double plain_mass = 0;
     double plain_rank = 0;
     int status = fathom_session_open(&probing.session, model, &options);

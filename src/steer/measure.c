@@ -90,6 +90,32 @@ int fathom_feature_measure_all(struct fathom_feature_measure **out, const fathom
     return FATHOM_OK;
 }
 
+int fathom_feature_measure_catalogue(struct fathom_feature_measure **out, const fathom_dictionary *dictionary,
+                                     const fathom_catalogue *catalogue) {
+    const struct fathom_dictionary_info *info = fathom_dictionary_describe(dictionary);
+    struct fathom_feature_measure *measures = NULL;
+    int status = fathom__alloc(&measures, info->n_features, sizeof *measures);
+    if (status == FATHOM_OK) {
+        status = measure_decoder(measures, dictionary);
+    }
+    for (uint32_t f = 0; f < info->n_features && status == FATHOM_OK; f++) {
+        const struct fathom_feature *known = fathom_catalogue_feature(catalogue, f);
+        if (known == NULL) {
+            status = fathom__fail(FATHOM_ERROR_MISMATCH, "%s: has no feature %u: it was made for another dictionary",
+                                  fathom_catalogue_describe(catalogue)->path, f);
+            break;
+        }
+        measures[f].maximum = known->max_activation;
+        measures[f].density = (float)known->density;
+    }
+    if (status != FATHOM_OK) {
+        fathom_free(measures);
+        return status;
+    }
+    *out = measures;
+    return FATHOM_OK;
+}
+
 struct rival {
     uint32_t feature;
     double distance;
