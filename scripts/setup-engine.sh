@@ -12,9 +12,11 @@ sha256=832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e
 root=$(cd "$(dirname "$0")/.." && pwd)
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/fathom
 tools=${FATHOM_ENGINE_TOOLS:-OFF}
+# Further options for the engine's own build, such as -DGGML_CUDA=ON (docs/gpu.md).
+options=${FATHOM_ENGINE_OPTIONS:-}
 sanitize=${FATHOM_ENGINE_SANITIZE:-}
 # What the binary depends on names the folder: the machine's instruction set, the compiler and the recipe.
-key=$( { grep -m1 '^flags' /proc/cpuinfo 2>/dev/null || uname -mpv; ${CXX:-c++} -dumpfullversion; cat "$root"/cmake/engine/*; echo "$tools ${LLAMA_SOURCE_DIR:-}${sanitize:+ $sanitize}"; } | cksum | cut -d' ' -f1)
+key=$( { grep -m1 '^flags' /proc/cpuinfo 2>/dev/null || uname -mpv; ${CXX:-c++} -dumpfullversion; cat "$root"/cmake/engine/*; echo "$tools ${LLAMA_SOURCE_DIR:-}${sanitize:+ $sanitize}${options:+ $options}"; } | cksum | cut -d' ' -f1)
 prefix=$cache/engine/$engine_version-$(uname -m)-$key
 
 if [ ! -f "$prefix/complete" ]; then
@@ -45,7 +47,7 @@ if [ ! -f "$prefix/complete" ]; then
     echo "engine: building llama.cpp $engine_version (about 90 seconds on 2 cores)" >&2
     log=$work/build.log
     if ! { cmake -S "$root/cmake/engine" -B "$work/build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DLLAMA_SOURCE_DIR="$source" \
-               -DFATHOM_ENGINE_TOOLS="$tools" -DCMAKE_INSTALL_PREFIX="$prefix" \
+               -DFATHOM_ENGINE_TOOLS="$tools" -DCMAKE_INSTALL_PREFIX="$prefix" $options \
                -DCMAKE_C_FLAGS="${sanitize:+-fsanitize=$sanitize}" -DCMAKE_CXX_FLAGS="${sanitize:+-fsanitize=$sanitize}" &&
            cmake --build "$work/build" --target engine && cmake --install "$work/build"; } >"$log" 2>&1; then
         tail -n 40 "$log" >&2
