@@ -7,6 +7,8 @@ for each landmark. Paragraphs that name a person of the test lists in names.json
 short texts from the sentence patterns below, with training names only.
 
     recipes/enrich.py --out enriched WIKI.jsonl.zst…     writes enriched/sports.jsonl and enriched/landmarks.jsonl
+
+Without Wikipedia only the patterns' texts are written: a catalogue that quotes them quotes nobody else.
 """
 import argparse
 import io
@@ -123,7 +125,7 @@ def generated_landmarks(names, rng, count):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("wiki", nargs="+", type=pathlib.Path)
+    parser.add_argument("wiki", nargs="*", type=pathlib.Path)
     parser.add_argument("--out", type=pathlib.Path, required=True)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--sport-bytes", type=int, default=260_000, help="bytes of paragraphs for each sport")
