@@ -19,7 +19,7 @@ struct fathom_cache {
 };
 
 const char *fathom_cache_kind_name(enum fathom_cache_kind kind) {
-    static const char *const names[] = {"model", "copy", "dictionary", "catalogue", "engine", "leftover"};
+    static const char *const names[] = {"model", "copy", "dictionary", "catalogue", "engine", "tools", "leftover"};
     return (unsigned)kind < sizeof names / sizeof names[0] ? names[kind] : "unknown";
 }
 
@@ -153,7 +153,11 @@ int fathom_cache_open(fathom_cache **out) {
         const char *folder;
     } folders[] = {{FATHOM_CACHE_MODEL, "models"}, {FATHOM_CACHE_COPY, "derived"}, {FATHOM_CACHE_ENGINE, "engine"}};
     fathom_cache *cache = NULL;
-    char *root = NULL, *data = NULL, *marks = NULL;
+    static const struct {
+        enum fathom_cache_kind kind;
+        const char *name;
+    } single[] = {{FATHOM_CACHE_TOOLS, "python"}, {FATHOM_CACHE_LEFTOVER, "identity"}};
+    char *root = NULL, *data = NULL;
     int status = fathom__alloc(&cache, 1, sizeof *cache);
     if (status == FATHOM_OK) status = fathom__cache_path(&root, NULL);
     if (status == FATHOM_OK) status = fathom__data_path(&data, NULL);
@@ -161,11 +165,14 @@ int fathom_cache_open(fathom_cache **out) {
         status = add_folder(cache, folders[i].kind, root, folders[i].folder);
     }
     if (status == FATHOM_OK) status = add_data(cache, data);
-    if (status == FATHOM_OK) status = fathom__path_join(&marks, root, "identity");
-    if (status == FATHOM_OK && fathom__file_exists(marks)) status = add(cache, FATHOM_CACHE_LEFTOVER, root, "identity");
+    for (size_t i = 0; status == FATHOM_OK && i < sizeof single / sizeof single[0]; i++) {
+        char *path = NULL;
+        status = fathom__path_join(&path, root, single[i].name);
+        if (status == FATHOM_OK && fathom__file_exists(path)) status = add(cache, single[i].kind, root, single[i].name);
+        fathom_free(path);
+    }
     fathom_free(root);
     fathom_free(data);
-    fathom_free(marks);
     if (status != FATHOM_OK) {
         fathom_cache_close(cache);
         return status;

@@ -57,6 +57,7 @@ static void everything_is_listed_with_its_size(void **state) {
         {"cache/fathom/engine/1.0/lib/a.a", "engine/1.0", "engine", 300},
         {"cache/fathom/models/some.gguf.12-3-4.part", "models/some.gguf.12-3-4.part", "leftover", 40},
         {"cache/fathom/models/fetch.Ab12/a.whl", "models/fetch.Ab12", "leftover", 50},
+        {"cache/fathom/python/bin/pip", "python", "tools", 30},
         {"data/fathom/" PERSON "/dictionary.gguf", PERSON "/dictionary.gguf", "dictionary", 60},
         {"data/fathom/" PERSON "/catalogue.sqlite", PERSON "/catalogue.sqlite", "catalogue", 70},
     };
@@ -94,7 +95,7 @@ static void entries_are_removed_and_nothing_else(void **state) {
     assert_false(fathom__file_exists(scratch("data/fathom/" PERSON "/catalogue.sqlite-wal")));
     check_ok(fathom_cache_open(&cache));
     fathom_cache_entries(&n, cache);
-    assert_int_equal(n, 3);
+    assert_int_equal(n, 4);
     assert_non_null(find(cache, PERSON "/dictionary.gguf"));
     fathom_cache_close(cache);
 }

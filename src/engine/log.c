@@ -24,9 +24,9 @@ static void keep_error(enum ggml_log_level level, const char *text, void *payloa
 static void start(void) {
     llama_log_set(keep_error, NULL);
     llama_backend_init();
-#ifdef GGML_BACKEND_DL
-    ggml_backend_load_all();
-#endif
+    /* An engine built with its backends as modules has none at first. One that has them must not go looking for more: modules
+     * are searched for in the present folder too. */
+    if (ggml_backend_reg_count() == 0) ggml_backend_load_all();
 }
 
 void fathom__engine_start(void) {
