@@ -18,6 +18,7 @@ enum fathom_cache_kind {
     FATHOM_CACHE_DICTIONARY,
     FATHOM_CACHE_CATALOGUE,
     FATHOM_CACHE_ENGINE, /* the engine's source and builds */
+    FATHOM_CACHE_TOOLS,  /* the Python environment that development scripts use */
     FATHOM_CACHE_LEFTOVER /* of work that was killed; also marks of what was checked, which cost only time to make again */
 };
 
