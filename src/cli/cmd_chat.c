@@ -65,7 +65,8 @@ static int answer(struct chat *chat) {
         status = fathom_generate(NULL, chat->session, tokens, n, chat->max_tokens, &chat->sampling,
                                  cli_generation_token, &generation);
     if (!status) status = generation.status;
-    cli_stream_end(&generation.stream);
+    int ended = cli_stream_end(&generation.stream);
+    if (!status) status = ended;
     if (!json) putchar('\n');
     if (!status)
         status =

@@ -40,7 +40,8 @@ static int print_result(const struct cli_arguments *arguments, struct cli_genera
     const char *finish = generation->ended ? "end" : cli_interrupted() ? "interrupted" : "length";
     double seconds = generation->last_at - generation->first_at;
     if (!cli_json(arguments)) {
-        cli_stream_end(&generation->stream);
+        int ended = cli_stream_end(&generation->stream);
+        if (ended) return cli_fail(arguments, ended);
         if (generation->stream.file) putchar('\n');
         if (generation->keep_tokens) print_tokens(generation);
         return cli_interrupted() ? CLI_STOPPED : CLI_OK;

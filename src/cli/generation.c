@@ -1,4 +1,5 @@
 #include "generation.h"
+#include <base/buffer.h>
 #include <base/json.h>
 #include <base/memory.h>
 #include <base/thread.h>
@@ -34,12 +35,18 @@ bool cli_sampling(struct fathom_sampling *sampling, uint32_t *max_tokens, const 
     return true;
 }
 
-static void show(struct cli_stream *stream, size_t up_to) {
+/* Shows what has come up to there; bytes that are no characters become U+FFFD. */
+static int show(struct cli_stream *stream, size_t up_to) {
+    struct fathom__buffer clean = FATHOM__BUFFER_INIT(SIZE_MAX / 2);
+    int status = FATHOM_OK;
     if (stream->file != NULL && up_to > stream->shown) {
-        cli_print_level(stream->file, stream->text + stream->shown, up_to - stream->shown, 0.0);
+        status = fathom__utf8_append_clean(&clean, stream->text + stream->shown, up_to - stream->shown);
+        if (!status) cli_print_level(stream->file, clean.bytes, clean.length, 0.0);
         fflush(stream->file);
+        fathom__buffer_free(&clean);
     }
     stream->shown = up_to;
+    return status;
 }
 
 int cli_stream_add(struct cli_stream *stream, const char *bytes, size_t n_bytes) {
@@ -47,12 +54,12 @@ int cli_stream_add(struct cli_stream *stream, const char *bytes, size_t n_bytes)
     if (status) return status;
     memcpy(stream->text + stream->length, bytes, n_bytes);
     stream->length += n_bytes;
-    show(stream, stream->shown + fathom__utf8_whole(stream->text + stream->shown, stream->length - stream->shown));
-    return FATHOM_OK;
+    size_t whole = fathom__utf8_whole(stream->text + stream->shown, stream->length - stream->shown);
+    return show(stream, stream->shown + whole);
 }
 
-void cli_stream_end(struct cli_stream *stream) {
-    show(stream, stream->length);
+int cli_stream_end(struct cli_stream *stream) {
+    return show(stream, stream->length);
 }
 
 void cli_stream_free(struct cli_stream *stream) {

@@ -26,7 +26,7 @@ struct cli_stream {
     size_t length, shown, capacity;
 };
 int cli_stream_add(struct cli_stream *stream, const char *bytes, size_t n_bytes); /* FATHOM_OK, MEMORY */
-void cli_stream_end(struct cli_stream *stream);                                   /* prints what still waits */
+int cli_stream_end(struct cli_stream *stream);                                    /* prints what still waits; as add */
 void cli_stream_free(struct cli_stream *stream);
 
 /* One generation: what came, token by token. */

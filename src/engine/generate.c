@@ -105,7 +105,8 @@ static int next_token(int32_t *out, bool *stop, struct generation *generation, u
     if (!status && !generated.end)
         status = fathom__buffer_append(&generation->text, generated.bytes, generated.n_bytes);
     if (status) return status;
-    *stop = generated.end || (generation->fn && generation->fn(&generated, generation->payload));
+    bool asked = generation->fn && generation->fn(&generated, generation->payload);
+    *stop = generated.end || asked;
     *out = token;
     return FATHOM_OK;
 }

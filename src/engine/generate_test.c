@@ -197,6 +197,41 @@ static void test_text_and_stopping(void **state) {
     assert_int_equal(generate(&sampling, 0).n, 0);
 }
 
+/* Makes the model's end token the likeliest after the row at position *payload. */
+static int end_after(const struct fathom_block *block, float *rows, bool *changed, void *payload) {
+    int32_t end = 0;
+    while (!fathom_token_is_end(model, end))
+        end++;
+    for (size_t r = 0; r < block->n_rows; r++) {
+        if (block->positions[r] != *(const int32_t *)payload) continue;
+        rows[r * block->width + (size_t)end] = 1000.0f;
+        *changed = true;
+    }
+    return 0;
+}
+
+/* The end token is handed over, marked, and is no part of the text; nothing comes after it. */
+static void test_end_token(void **state) {
+    (void)state;
+    int32_t position = N_PROMPT + 2;
+    int id = 0;
+    struct drawn plain = generate(NULL, 4), drawn = {.n = 0};
+    char *text = NULL, *same = NULL;
+    assert_int_equal(
+        fathom_session_edit(&id, session, (struct fathom_hook){FATHOM_HOOK_LOGITS, -1}, end_after, &position),
+        FATHOM_OK);
+    assert_int_equal(fathom_generate(&text, session, prompt, N_PROMPT, N_NEW, NULL, keep, &drawn), FATHOM_OK);
+    fathom_session_unhook(session, id);
+    assert_int_equal(plain.n, 4);
+    assert_int_equal(drawn.n, 4);
+    assert_int_equal(n_same(&plain, &drawn), 3);
+    assert_true(fathom_token_is_end(model, drawn.tokens[3]));
+    assert_int_equal(fathom_detokenize(&same, model, drawn.tokens, 3), FATHOM_OK);
+    assert_string_equal(text, same);
+    fathom_free(text);
+    fathom_free(same);
+}
+
 static int shift(const struct fathom_block *block, float *rows, bool *changed, void *payload) {
     (void)payload;
     for (size_t i = 0; i < block->n_rows * block->width; i++)
@@ -251,6 +286,7 @@ int main(void) {
         cmocka_unit_test(test_distributions),
         cmocka_unit_test(test_penalties),
         cmocka_unit_test(test_text_and_stopping),
+        cmocka_unit_test(test_end_token),
         cmocka_unit_test(test_edits_are_in_force),
         cmocka_unit_test(test_errors),
     };
