@@ -6,6 +6,7 @@ extern const struct cli_command cli_command_bench_train;
 extern const struct cli_command cli_command_capture;
 extern const struct cli_command cli_command_chat;
 extern const struct cli_command cli_command_completion;
+extern const struct cli_command cli_command_corpus_write;
 extern const struct cli_command cli_command_doctor;
 extern const struct cli_command cli_command_lens;
 extern const struct cli_command cli_command_explain;
@@ -26,6 +27,12 @@ extern const struct cli_command cli_command_fetch;
 extern const struct cli_command cli_command_cache;
 extern const struct cli_command cli_command_cache_remove;
 extern const struct cli_command cli_command_derive;
+extern const struct cli_command cli_command_probe_apply;
+extern const struct cli_command cli_command_probe_eval;
+extern const struct cli_command cli_command_probe_train;
+extern const struct cli_command cli_command_steer;
+extern const struct cli_command cli_command_steer_candidates;
+extern const struct cli_command cli_command_watch;
 
 const struct cli_command *const cli_commands[] = {
     &cli_command_bench_generate,
@@ -34,6 +41,7 @@ const struct cli_command *const cli_commands[] = {
     &cli_command_capture,
     &cli_command_chat,
     &cli_command_completion,
+    &cli_command_corpus_write,
     &cli_command_doctor,
     &cli_command_lens,
     &cli_command_explain,
@@ -54,5 +62,11 @@ const struct cli_command *const cli_commands[] = {
     &cli_command_cache,
     &cli_command_cache_remove,
     &cli_command_derive,
+    &cli_command_probe_apply,
+    &cli_command_probe_eval,
+    &cli_command_probe_train,
+    &cli_command_steer,
+    &cli_command_steer_candidates,
+    &cli_command_watch,
     NULL,
 };

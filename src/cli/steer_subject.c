@@ -1,0 +1,235 @@
+#include "steer_subject.h"
+#include "labelled.h"
+#include <base/error.h>
+#include <base/memory.h>
+#include <stdlib.h>
+#include <string.h>
+
+int steer_range_parse(struct fathom_layer_range *out, const char *text, const char *option) {
+    char *end = NULL;
+    long first = strtol(text, &end, 10);
+    long last = first;
+    bool good = end != text;
+    if (good && *end == '-') {
+        const char *rest = end + 1;
+        last = strtol(rest, &end, 10);
+        good = end != rest;
+    }
+    if (!good || *end != '\0' || first < 0 || last < first || last > INT16_MAX) {
+        return fathom__fail(FATHOM_ERROR_ARGUMENT, "--%s: a layer or a range such as 6-14 is expected, not \"%s\"",
+                            option, text);
+    }
+    *out = (struct fathom_layer_range){(int32_t)first, (int32_t)last};
+    return FATHOM_OK;
+}
+
+static int measure(struct steer_subject *subject, const struct concept_file *concept) {
+    const struct feature_view *view = &subject->view;
+    if (view->catalogue != NULL) {
+        subject->measured_on = "the catalogue's corpus";
+        return fathom_feature_measure_catalogue(&subject->measures, view->dictionary, view->catalogue);
+    }
+    bool given = concept->texts.n > 0;
+    subject->measured_on = given ? "the concept's texts" : "a few sentences (there is no catalogue)";
+    return fathom_feature_measure_all(&subject->measures, view->dictionary, view->model,
+                                      given ? &concept->texts : NULL);
+}
+
+static int take_feature(struct steer_subject *subject, const struct cli_arguments *arguments,
+                        const struct concept_file *concept) {
+    const struct fathom_dictionary_info *info = fathom_dictionary_describe(subject->view.dictionary);
+    const char *mode = cli_text(arguments, "mode", "clamp");
+    int64_t feature = 0;
+    if (!cli_integer(&feature, arguments, "feature", 0, UINT32_MAX, 0)) {
+        return FATHOM_ERROR_ARGUMENT;
+    }
+    subject->is_feature = true;
+    subject->mode = strcmp(mode, "add") == 0      ? FATHOM_STEER_ADD
+                    : strcmp(mode, "ablate") == 0 ? FATHOM_STEER_ABLATE
+                                                  : FATHOM_STEER_CLAMP;
+    if (feature >= info->n_features) {
+        return fathom__fail(FATHOM_ERROR_NOT_FOUND, "%s: has features 0 … %u, not %lld", info->path,
+                            info->n_features - 1, (long long)feature);
+    }
+    subject->feature = (uint32_t)feature;
+    int status = measure(subject, concept);
+    if (status == FATHOM_OK && subject->mode != FATHOM_STEER_ABLATE && !(subject->measures[feature].maximum > 0)) {
+        status = fathom__fail(FATHOM_ERROR_NOT_FOUND, "feature %lld never fired on %s: there is no maximum to steer by",
+                              (long long)feature, subject->measured_on);
+    }
+    return status;
+}
+
+static int contrast_texts(struct fathom_texts *texts, const struct cli_arguments *arguments) {
+    size_t n = 0;
+    const char *const *paths = cli_all(&n, arguments, "contrast");
+    if (n != 2) {
+        return fathom__fail(FATHOM_ERROR_ARGUMENT,
+                            "--contrast: two files are expected, positive texts and negative ones");
+    }
+    const char *negative = paths[1];
+    int status = fathom_texts_load(texts, paths[0], FATHOM_LABEL_POSITIVE);
+    return status == FATHOM_OK ? fathom_texts_load(texts, negative, FATHOM_LABEL_NEGATIVE) : status;
+}
+
+static int take_direction(struct steer_subject *subject, const struct cli_arguments *arguments,
+                          struct fathom_layer_range whole, const struct concept_file *concept) {
+    const char *file = cli_text(arguments, "direction", NULL);
+    const char *output = cli_text(arguments, "save-direction", NULL);
+    struct fathom_texts texts = FATHOM_TEXTS_INIT;
+    int status = FATHOM_OK;
+    if (file != NULL) {
+        subject->made_of = file;
+        status = fathom_direction_open(&subject->direction, subject->view.model, file, FATHOM_HOOK_RESID_POST,
+                                       whole.first, whole.last, NULL);
+    } else {
+        bool given = cli_has(arguments, "contrast");
+        subject->made_of = "the difference of means of two sets of texts";
+        status = given ? contrast_texts(&texts, arguments) : FATHOM_OK;
+        if (status == FATHOM_OK) {
+            status =
+                fathom_direction_contrast(&subject->direction, subject->view.model, given ? &texts : &concept->texts,
+                                          FATHOM_HOOK_RESID_POST, whole.first, whole.last);
+        }
+    }
+    if (status == FATHOM_OK && output != NULL) {
+        status = fathom_direction_write(&subject->direction, subject->view.model, output);
+    }
+    fathom_texts_free(&texts);
+    return status;
+}
+
+bool steer_subject_open(struct steer_subject *out, int *exit, const struct cli_arguments *arguments,
+                        struct fathom_layer_range whole, const struct concept_file *concept) {
+    struct steer_subject subject = {0};
+    int status = FATHOM_OK;
+    *exit = CLI_OK;
+    if (cli_has(arguments, "feature")) {
+        if (!feature_view_open(&subject.view, exit, arguments, false)) {
+            return false;
+        }
+        status = take_feature(&subject, arguments, concept);
+    } else {
+        subject.view.model = cli_open_model(exit, arguments);
+        if (subject.view.model == NULL) {
+            return false;
+        }
+        if (whole.first < 0) {
+            whole = (struct fathom_layer_range){0, (int32_t)fathom_model_describe(subject.view.model)->n_layers - 1};
+        }
+        status = take_direction(&subject, arguments, whole, concept);
+    }
+    if (status != FATHOM_OK) {
+        *exit = cli_fail(arguments, status);
+        steer_subject_close(&subject);
+        return false;
+    }
+    *out = subject;
+    return true;
+}
+
+void steer_control_close(struct steer_subject *control) {
+    fathom_direction_free(&control->direction);
+}
+
+void steer_subject_close(struct steer_subject *subject) {
+    fathom_free(subject->measures);
+    fathom_direction_free(&subject->direction);
+    feature_view_close(&subject->view);
+}
+
+int steer_subject_control(struct steer_subject *out, const struct steer_subject *subject, uint64_t seed) {
+    struct steer_subject control = *subject;
+    int status = FATHOM_OK;
+    if (subject->is_feature) {
+        uint32_t n_features = fathom_dictionary_describe(subject->view.dictionary)->n_features;
+        status =
+            fathom_feature_control(&control.feature, subject->measures, n_features, subject->feature, NULL, 0, seed);
+    } else {
+        control.made_of = "a random direction";
+        status = fathom_direction_random(&control.direction, &subject->direction, seed);
+    }
+    if (status == FATHOM_OK) {
+        *out = control;
+    }
+    return status;
+}
+
+/* The layers of a direction that a setting wants, borrowed from the whole. */
+static int part_of(struct fathom_direction *out, const struct fathom_direction *whole,
+                   struct fathom_layer_range range) {
+    if (range.first < whole->first_layer || range.last > whole->last_layer) {
+        return fathom__fail(FATHOM_ERROR_ARGUMENT, "layers %d to %d: the direction has layers %d to %d", range.first,
+                            range.last, whole->first_layer, whole->last_layer);
+    }
+    size_t skipped = (size_t)(range.first - whole->first_layer);
+    *out = *whole;
+    out->first_layer = range.first;
+    out->last_layer = range.last;
+    out->vectors += skipped * whole->width;
+    out->lengths += skipped;
+    out->median_norms += skipped;
+    return FATHOM_OK;
+}
+
+int steer_subject_plan(fathom_steer **out, const struct steer_subject *subject, const struct steer_setting *setting) {
+    fathom_steer *plan = NULL;
+    int status = fathom_steer_open(&plan, subject->view.model);
+    if (status == FATHOM_OK && subject->is_feature) {
+        struct fathom_steer_feature edit = {.dictionary = subject->view.dictionary,
+                                            .feature = subject->feature,
+                                            .mode = subject->mode,
+                                            .value = setting->strength * subject->measures[subject->feature].maximum,
+                                            .spread = setting->range.first >= 0,
+                                            .first_layer = setting->range.first,
+                                            .last_layer = setting->range.last,
+                                            .rows = setting->rows};
+        status = fathom_steer_add_feature(plan, &edit);
+    } else if (status == FATHOM_OK) {
+        struct fathom_direction part;
+        status = part_of(&part, &subject->direction, setting->range);
+        if (status == FATHOM_OK) {
+            status = fathom_steer_add_direction(plan, &part, setting->strength, setting->rows);
+        }
+    }
+    if (status != FATHOM_OK) {
+        fathom_steer_close(plan);
+        return status;
+    }
+    *out = plan;
+    return FATHOM_OK;
+}
+
+json_t *steer_subject_json(const struct steer_subject *subject) {
+    static const char *const modes[] = {"clamp", "add", "ablate"};
+    if (!subject->is_feature) {
+        return json_pack("{s:s, s:s}", "kind", "direction", "made_of", subject->made_of);
+    }
+    const struct fathom_feature_measure *measure = &subject->measures[subject->feature];
+    return json_pack("{s:s, s:o, s:s, s:f, s:f, s:f, s:s}", "kind", "feature", "feature",
+                     feature_json(&subject->view, subject->feature), "mode", modes[subject->mode], "maximum",
+                     (double)measure->maximum, "density", (double)measure->density, "decoder_norm",
+                     (double)measure->decoder_norm, "measured_on", subject->measured_on);
+}
+
+void steer_subject_print(const struct steer_subject *subject) {
+    if (!subject->is_feature) {
+        printf("direction: %s (not a learned feature)", subject->made_of);
+        return;
+    }
+    const struct fathom_feature_measure *measure = &subject->measures[subject->feature];
+    feature_print_head(&subject->view, subject->feature);
+    printf(", maximum %.3g, density %.2g on %s", (double)measure->maximum, (double)measure->density,
+           subject->measured_on);
+}
+
+json_t *steer_score_json(const struct fathom_steer_score *score) {
+    return json_pack("{s:I, s:o, s:o, s:o, s:f, s:f, s:f, s:o, s:f, s:o, s:f, s:f, s:f}", "answers",
+                     (json_int_t)score->n_answers, "mention_rate", number_json(score->mention_rate),
+                     "mentions_per_100_words", number_json(score->mentions_per_100_words), "concept_log_probability",
+                     number_json(score->concept_log_probability), "repetition", score->repetition, "distinct_1",
+                     score->distinct_1, "distinct_2", score->distinct_2, "log_probability",
+                     number_json(score->log_probability), "relevance", score->relevance, "concept_part",
+                     number_json(score->concept_part), "fluency_part", score->fluency_part, "relevance_part",
+                     score->relevance_part, "objective", score->objective);
+}

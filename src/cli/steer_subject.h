@@ -1,0 +1,49 @@
+/* What `fathom steer` turns: a learned feature, or a direction. */
+#ifndef FATHOM_CLI_STEER_SUBJECT_H
+#define FATHOM_CLI_STEER_SUBJECT_H
+
+#include "concept_file.h"
+#include "feature_view.h"
+#include <fathom/steer.h>
+
+struct steer_subject {
+    struct feature_view view; /* model; dictionary and catalogue where a feature is turned */
+    bool is_feature;
+    /* A feature. */
+    uint32_t feature;
+    enum fathom_steer_mode mode;
+    struct fathom_feature_measure *measures; /* [features]: from the catalogue, else measured */
+    const char *measured_on;
+    /* A direction over all layers that may be tried. */
+    struct fathom_direction direction;
+    const char *made_of; /* "contrast of …" */
+};
+
+struct steer_setting {
+    struct fathom_layer_range range; /* -1 … -1: the dictionary's own layer */
+    float strength;
+    enum fathom_steer_rows rows;
+};
+
+/* Opens what the options name; `whole` is the range a direction is made for, and concept's texts are its contrast where no file is named. Prints what
+ * went wrong; false: leave with *exit. */
+bool steer_subject_open(struct steer_subject *out, int *exit, const struct cli_arguments *arguments,
+                        struct fathom_layer_range whole, const struct concept_file *concept);
+void steer_subject_close(struct steer_subject *subject);
+
+/* The control of the same kind, by seed: an equally active feature, or a random direction. *out borrows the view; free with
+ * steer_control_close. */
+int steer_subject_control(struct steer_subject *out, const struct steer_subject *subject, uint64_t seed);
+void steer_control_close(struct steer_subject *control);
+
+/* New plan (fathom_steer_close). */
+int steer_subject_plan(fathom_steer **out, const struct steer_subject *subject, const struct steer_setting *setting);
+
+json_t *steer_subject_json(const struct steer_subject *subject);
+void steer_subject_print(const struct steer_subject *subject);
+json_t *steer_score_json(const struct fathom_steer_score *score);
+
+/* "6-14" or "10". A fathom_status; `option` stands in the message. */
+int steer_range_parse(struct fathom_layer_range *out, const char *text, const char *option);
+
+#endif
