@@ -4,7 +4,7 @@
  *   model.h       GGUF models, tokens, chat       hook.h        hook points by TransformerLens name
  *   session.h     running, taps, edits, sampling  corpus.h      documents out of files
  *   harvest.h     a corpus as activations         dictionary.h  sparse features
- *   trainer.h     training dictionaries
+ *   trainer.h     training dictionaries         write.h       a corpus that the model writes
  *   catalogue.h   what the features mean          detect.h      monitors and probes
  *   steer.h       steering and its search         cache.h       what is kept on this machine
  */
@@ -24,5 +24,6 @@
 #include <fathom/session.h>
 #include <fathom/trainer.h>
 #include <fathom/steer.h>
+#include <fathom/write.h>
 
 #endif
