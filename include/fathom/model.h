@@ -39,7 +39,8 @@ struct fathom_model_options {
 /* Opens a GGUF file: any quantisation, split files by their first part, or the name of a default model that
  * was fetched before ("smollm2", "gemma3"). For the architectures of hook.h every key, type and shape is checked first; any
  * other architecture is first loaded and run for one token in a child process, because the engine aborts on
- * files it does not expect. options may be NULL.
+ * files it does not expect. The child is forked: in a process of many threads open such a model before they start,
+ * or set trust_architecture. options may be NULL.
  * Errors: IO (missing, unreadable), FORMAT (names the file and the key or tensor), UNSUPPORTED, MEMORY,
  * MISMATCH (an adapter of another model), STOPPED. */
 FATHOM_API int fathom_model_open(fathom_model **out, const char *path, const struct fathom_model_options *options);

@@ -1,5 +1,6 @@
 #include "cli.h"
 #include "size.h"
+#include <base/json.h>
 #include <string.h>
 
 static const struct cli_option list_options[] = {
@@ -52,18 +53,33 @@ static const struct cli_option describe_options[] = {
     CLI_OPTION_END,
 };
 
+/* What comes out of a file may be no UTF-8. */
+static json_t *text_json(const char *text) {
+    return text != NULL ? fathom__json_string(text, strlen(text)) : json_null();
+}
+
 static json_t *token_json(const fathom_model *model, int32_t token) {
     const char *bytes = NULL;
     size_t length = 0;
     if (token < 0 || fathom_token_bytes(&bytes, &length, model, token) != FATHOM_OK) return json_null();
-    return json_pack("{s:i, s:s%}", "id", (int)token, "text", bytes, length);
+    return json_pack("{s:i, s:o}", "id", (int)token, "text", fathom__json_string(bytes, length));
 }
 
 static int print_json(const fathom_model *model) {
     const struct fathom_model_info *info = fathom_model_describe(model);
-    json_t *value = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "path", info->path, "name", info->name,
-                              "architecture", info->architecture, "quantisation", info->quantisation, "engine",
-                              info->engine, "identity", info->identity, "source_identity", info->source_identity);
+    json_t *value = json_object();
+    const struct {
+        const char *name, *value;
+    } texts[] = {
+        {"path", info->path},
+        {"name", info->name},
+        {"architecture", info->architecture},
+        {"quantisation", info->quantisation},
+        {"engine", info->engine},
+        {"identity", info->identity},
+        {"source_identity", info->source_identity},
+        {"chat_template", info->chat_template},
+    };
     const struct {
         const char *name;
         uint64_t value;
@@ -73,6 +89,9 @@ static int print_json(const fathom_model *model) {
         {"vocabulary", info->n_vocab},    {"context", info->context_trained}, {"parameters", info->n_parameters},
         {"file_bytes", info->file_bytes},
     };
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        json_object_set_new(value, texts[i].name, text_json(texts[i].value));
+    }
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
         json_object_set_new(value, numbers[i].name, json_integer((json_int_t)numbers[i].value));
     }
@@ -80,8 +99,6 @@ static int print_json(const fathom_model *model) {
     json_object_set_new(value, "eos", token_json(model, info->eos));
     json_object_set_new(value, "eot", token_json(model, info->eot));
     json_object_set_new(value, "adds_bos", json_boolean(info->adds_bos));
-    json_object_set_new(value, "chat_template",
-                        info->chat_template != NULL ? json_string(info->chat_template) : json_null());
     return cli_print_json(value);
 }
 
@@ -94,13 +111,18 @@ static void print_token(const fathom_model *model, const char *name, int32_t tok
     putchar('"');
 }
 
+/* Names may hold anything; what would change the terminal is made visible. */
+static void print_text(const char *text) {
+    cli_print_level(stdout, text, strlen(text), 0);
+}
+
 static void print_human(const fathom_model *model) {
     const struct fathom_model_info *info = fathom_model_describe(model);
     char size[CLI_SIZE_TEXT];
-    cli_print_bold(stdout, info->name);
-    printf("\n  file           %s (%s)\n", info->path, cli_size(size, info->file_bytes));
-    printf("  architecture   %s, mostly %s, %.1f million parameters\n", info->architecture, info->quantisation,
-           (double)info->n_parameters / 1e6);
+    print_text(info->name);
+    printf("\n  file           %s (%s)\n  architecture   ", info->path, cli_size(size, info->file_bytes));
+    print_text(info->architecture);
+    printf(", mostly %s, %.1f million parameters\n", info->quantisation, (double)info->n_parameters / 1e6);
     printf("  shape          %u layers, d_model %u, d_mlp %u, %u heads (%u for keys and values) of width %u\n",
            info->n_layers, info->d_model, info->d_mlp, info->n_heads, info->n_heads_kv, info->d_head);
     printf("  context        %u tokens, vocabulary %u\n", info->context_trained, info->n_vocab);

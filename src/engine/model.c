@@ -48,7 +48,7 @@ static int load(fathom_model *model, const struct fathom_model_options *options)
     fathom_free(paths);
     if (status != FATHOM_OK && loading.returned != 0) {
         status = fathom__callback_status(loading.returned);
-        return fathom__fail(status, "%s: loading was stopped", model->path);
+        return status == FATHOM_ERROR_STOPPED ? fathom__fail(status, "%s: loading was stopped", model->path) : status;
     }
     /* The engine read a file that passed our checks: what it still objects to is the file's form. */
     if (status == FATHOM_ERROR_ENGINE) status = FATHOM_ERROR_FORMAT;

@@ -42,7 +42,9 @@ static int report(struct derivation *derivation, size_t bytes) {
     };
     const int returned = derivation->progress(&progress, derivation->payload);
     if (returned == 0) return FATHOM_OK;
-    return fathom__fail(fathom__callback_status(returned), "%s: making a copy was stopped", derivation->path);
+    const int status = fathom__callback_status(returned);
+    return status == FATHOM_ERROR_STOPPED ? fathom__fail(status, "%s: making a copy was stopped", derivation->path)
+                                          : status;
 }
 
 /* The layer of "blk.N.…", or -1. */

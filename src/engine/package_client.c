@@ -180,7 +180,8 @@ int fathom__package_download(const char *folder, const char *const *requirements
     keep_last_line(&line, "\n", 1);
     while (waitpid(child, &ended, 0) < 0 && errno == EINTR) {
     }
-    if (status != FATHOM_OK) return fathom__fail(status, "the download was stopped");
+    if (status == FATHOM_ERROR_STOPPED) return fathom__fail(status, "the download was stopped");
+    if (status != FATHOM_OK) return status;
     if (WIFEXITED(ended) && WEXITSTATUS(ended) == 0) return FATHOM_OK;
     return fathom__fail(FATHOM_ERROR_IO, "python3 -m pip download %s failed: %s", requirements[0],
                         line.text[0] != '\0' ? line.text : "it said nothing");
