@@ -56,6 +56,55 @@ static void test_healthy_models(void **state) {
     }
 }
 
+/* An adapter of every projection of layer 1 of the tiny llama. */
+static void write_adapter(const char *file) {
+    enum { RANK = 2, D_MODEL = 64, D_MLP = 128, D_KV = 32 };
+    static const struct {
+        const char *name;
+        int64_t in, out;
+    } projections[] = {{"attn_q", D_MODEL, D_MODEL},      {"attn_k", D_MODEL, D_KV},    {"attn_v", D_MODEL, D_KV},
+                       {"attn_output", D_MODEL, D_MODEL}, {"ffn_gate", D_MODEL, D_MLP}, {"ffn_up", D_MODEL, D_MLP},
+                       {"ffn_down", D_MLP, D_MODEL}};
+    struct fathom_test_tiny tiny = {0};
+    assert_int_equal(fathom__gguf_writer_open(&tiny.writer), FATHOM_OK);
+    assert_int_equal(fathom__gguf_put_string(tiny.writer, "general.type", "adapter"), FATHOM_OK);
+    assert_int_equal(fathom__gguf_put_string(tiny.writer, "general.architecture", "llama"), FATHOM_OK);
+    assert_int_equal(fathom__gguf_put_string(tiny.writer, "adapter.type", "lora"), FATHOM_OK);
+    assert_int_equal(fathom__gguf_put_number(tiny.writer, "adapter.lora.alpha", RANK), FATHOM_OK);
+    for (size_t i = 0; i < sizeof projections / sizeof projections[0]; i++) {
+        char name[64];
+        int64_t a[] = {projections[i].in, RANK}, b[] = {RANK, projections[i].out};
+        snprintf(name, sizeof name, "blk.1.%s.weight.lora_a", projections[i].name);
+        assert_int_equal(fathom_test_tiny_tensor(NULL, &tiny, name, a, 2, 0.0f, 0.2f, 2 * i + 1), FATHOM_OK);
+        snprintf(name, sizeof name, "blk.1.%s.weight.lora_b", projections[i].name);
+        assert_int_equal(fathom_test_tiny_tensor(NULL, &tiny, name, b, 2, 0.0f, 0.2f, 2 * i + 2), FATHOM_OK);
+    }
+    assert_int_equal(fathom_test_tiny_commit(&tiny, file), FATHOM_OK);
+    fathom_test_tiny_free(&tiny);
+}
+
+/* What adapters add is part of what taps read: without it the sums would not come out. */
+static void test_adapters(void **state) {
+    (void)state;
+    char adapter_path[SCRATCH_PATH];
+    snprintf(adapter_path, sizeof adapter_path, "%s", scratch("adapter.gguf"));
+    write_adapter(adapter_path);
+    fathom_model *model = NULL;
+    struct fathom_adapter adapter = {.path = adapter_path, .scale = 1.5f};
+    struct fathom_model_options with = {.adapters = &adapter, .n_adapters = 1};
+    const char *file = scratch("llama.gguf");
+    assert_int_equal(fathom_test_tiny_model(file, "llama", 9), FATHOM_OK);
+    if (fathom_model_open(&model, file, &with)) fail_msg("%s", fathom_error_message());
+    struct fathom_doctor_options options = {.n_threads = 1};
+    struct fathom_doctor_report *report = NULL;
+    assert_int_equal(fathom_doctor_run(&report, model, &options), FATHOM_OK);
+    for (size_t c = 0; c < report->n_checks; c++)
+        if (!report->checks[c].passed)
+            fail_msg("%s: %g, %s", report->checks[c].name, report->checks[c].measured, report->checks[c].detail);
+    fathom_doctor_free(report);
+    fathom_model_close(model);
+}
+
 /* What would be seen if a tap carried something else than the model computes with. */
 static void test_wrong_values_are_found(void **state) {
     (void)state;
@@ -100,6 +149,7 @@ static void test_stopping(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_healthy_models),
+        cmocka_unit_test(test_adapters),
         cmocka_unit_test(test_wrong_values_are_found),
         cmocka_unit_test(test_stopping),
     };

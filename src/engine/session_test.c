@@ -4,6 +4,7 @@
 #include "engine/session_internal.h"
 #include "tests/support/tiny_model.h"
 #include <math.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -544,6 +545,75 @@ static void test_pattern_needs_one_sequence(void **state) {
     fathom_session_close(session);
 }
 
+/* Forked sequences share cells: what no longer fits is known only to the engine. */
+static void test_forks_fill_the_context(void **state) {
+    (void)state;
+    fathom_session *session = open_session(models[0], false, 3);
+    struct fathom_row rows[64];
+    for (int32_t start = 0; start < 192; start += 64) {
+        for (int32_t i = 0; i < 64; i++)
+            rows[i] = (struct fathom_row){.token = 3, .position = start + i, .sequence = 0};
+        OK(fathom_session_decode(session, rows, 64));
+    }
+    OK(fathom_session_fork(session, 0, 1));
+    OK(fathom_session_fork(session, 0, 2));
+    for (int32_t i = 0; i < 64; i++)
+        rows[i] = (struct fathom_row){.token = 4, .position = 192 + i, .sequence = 1, .want_logits = i == 63};
+    OK(fathom_session_decode(session, rows, 64));
+    rows[0] = (struct fathom_row){.token = 5, .position = 192, .sequence = 2, .want_logits = true};
+    assert_int_equal(fathom_session_decode(session, rows, 1), FATHOM_ERROR_LIMIT);
+    assert_message("256 tokens has no room");
+    fathom_session_close(session);
+}
+
+struct run {
+    fathom_session *session;
+    struct seen seen;
+    float *logits;
+    int status;
+};
+
+static void *run_many_times(void *payload) {
+    struct run *run = payload;
+    for (int i = 0; i < 20 && !run->status; i++) {
+        fathom_session_forget(run->session, -1, 0);
+        run->status = fathom_session_feed(run->session, text, N_TOKENS, 0, 0, true);
+    }
+    return NULL;
+}
+
+/* Sessions of one model on several threads do not see each other. */
+static void test_sessions_run_side_by_side(void **state) {
+    (void)state;
+    enum { N_RUNS = 3 };
+    struct run runs[N_RUNS];
+    pthread_t threads[N_RUNS];
+    size_t n_vocab = fathom_model_describe(models[1])->n_vocab;
+    memset(runs, 0, sizeof runs);
+    for (int i = 0; i < N_RUNS; i++) {
+        runs[i].session = open_session(models[1], true, 1);
+        OK(fathom_session_tap(NULL, runs[i].session, hook_of(models[1], "pattern.2"), keep, &runs[i].seen));
+    }
+    struct change change = {.sequence = -1, .add = 0.5f, .factor = 1.0f};
+    OK(fathom_session_edit(NULL, runs[2].session, hook_of(models[1], "resid_post.0"), change_rows, &change));
+    for (int i = 0; i < N_RUNS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, run_many_times, &runs[i]), 0);
+    for (int i = 0; i < N_RUNS; i++) {
+        pthread_join(threads[i], NULL);
+        assert_int_equal(runs[i].status, FATHOM_OK);
+        assert_int_equal(runs[i].seen.n_blocks, 20);
+        runs[i].logits = logits_copy(runs[i].session, N_TOKENS - 1);
+    }
+    assert_memory_equal(runs[0].logits, runs[1].logits, n_vocab * sizeof(float));
+    assert_memory_equal(runs[0].seen.rows, runs[1].seen.rows, runs[0].seen.n_rows * runs[0].seen.width * sizeof(float));
+    assert_true(largest_difference(runs[0].logits, runs[2].logits, n_vocab) > 1e-3);
+    for (int i = 0; i < N_RUNS; i++) {
+        fathom_free(runs[i].seen.rows);
+        fathom_free(runs[i].logits);
+        fathom_session_close(runs[i].session);
+    }
+}
+
 static int spoil(const struct fathom_block *block, float *rows, bool *changed, void *payload) {
     (void)payload;
     rows[block->width / 2] = NAN;
@@ -585,6 +655,8 @@ int main(void) {
         cmocka_unit_test(test_errors),
         cmocka_unit_test(test_pattern_needs_one_sequence),
         cmocka_unit_test(test_numeric_error),
+        cmocka_unit_test(test_forks_fill_the_context),
+        cmocka_unit_test(test_sessions_run_side_by_side),
     };
     return cmocka_run_group_tests(tests, make_models, drop_models);
 }
