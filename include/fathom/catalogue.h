@@ -181,6 +181,8 @@ struct fathom_index_options {
     uint64_t seed;            /* of the examples drawn at random */
     const char *wordnet;      /* folder of WordNet's index.noun and data.noun; NULL: /usr/share/wordnet. Without it there are no class labels, which is no error */
     const char *corpus_name;  /* how the corpus is described; NULL: the sources' file names */
+    const struct fathom_corpus_source *unquoted; /* read after the corpus: counts for figures and labels (which may name words of it), but no example is taken from it */
+    size_t n_unquoted;
     bool no_text;             /* stores neither token ids nor text, nor labels that quote the corpus: numbers only */
     bool no_labels;
     bool restart;             /* start again even where a checkpoint of the same run lies */

@@ -182,13 +182,16 @@ static void take_entries(struct fathom__evidence *evidence, uint32_t feature, co
         const float value = entries->values[i];
         count_value(statistics, value);
         if (value > entries->values[strongest]) strongest = i;
-        const float spread_key = draw_key(&evidence->random, value);
-        struct fathom__peak *place = spread_place(spread, &statistics->n_spread, spread_key);
-        if (place) fill_peak(place, entries, i, spread_key);
+        if (!evidence->quoted_done) {
+            const float spread_key = draw_key(&evidence->random, value);
+            struct fathom__peak *place = spread_place(spread, &statistics->n_spread, spread_key);
+            if (place) fill_peak(place, entries, i, spread_key);
+        }
         const struct fathom__drawn offer = {entries->first_row + entries->positions[i], value,
                                             draw_key(&evidence->random, value)};
         offer_drawn(drawn, &statistics->n_drawn[role], fathom__drawn_capacity(role), offer);
     }
+    if (evidence->quoted_done) return;
     struct fathom__peak *place =
         top_place(top, &statistics->n_top, evidence->n_top, entries->values[strongest], entries->document);
     if (place) fill_peak(place, entries, strongest, 0);
@@ -287,7 +290,14 @@ int fathom__evidence_add(struct fathom__evidence *evidence, const int32_t *token
         evidence->n_documents++;
     evidence->sequences[evidence->n_sequences++] = (struct fathom__sequence){first, (uint32_t)document};
     evidence->n_rows += n;
+    if (document >= evidence->next_document) evidence->next_document = document + 1;
     return FATHOM_OK;
+}
+
+void fathom__evidence_end_quoted(struct fathom__evidence *evidence) {
+    evidence->quoted_done = true;
+    evidence->n_quoted_rows = evidence->n_rows;
+    evidence->first_unquoted_document = evidence->next_document;
 }
 
 static int stronger_first(const void *left, const void *right) {

@@ -60,6 +60,10 @@ struct fathom__evidence {
     /* The stream. */
     size_t n_rows, n_sequences;
     uint64_t n_covered, n_documents;
+    uint64_t next_document;           /* above all numbers so far */
+    bool quoted_done;                 /* the part that examples are taken from has ended, */
+    uint64_t n_quoted_rows;           /* after so many rows */
+    uint64_t first_unquoted_document; /* and with documents below this number */
     int32_t *tokens;
     uint8_t *covered;
     struct fathom__sequence *sequences;
@@ -85,9 +89,12 @@ int fathom__evidence_open(struct fathom__evidence **out, uint32_t n_features, ui
 void fathom__evidence_close(struct fathom__evidence *evidence);
 
 /* Adds one whole sequence: its tokens, whether each row is covered, and its features as rows [first_row, first_row + n)
- * of `sparse`. */
+ * of `sparse`. Examples are taken from it unless quoted_done is set. */
 int fathom__evidence_add(struct fathom__evidence *evidence, const int32_t *tokens, const bool *covered, size_t n,
                          uint64_t document, const struct fathom_sparse *sparse, size_t first_row);
+
+/* Ends the part that examples are taken from: what is added from here on counts, but is not quoted. */
+void fathom__evidence_end_quoted(struct fathom__evidence *evidence);
 
 /* Ends the pass: sorts examples, strongest first, and turns the held-out rows by feature. */
 int fathom__evidence_seal(struct fathom__evidence *evidence);

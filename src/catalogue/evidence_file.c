@@ -21,6 +21,7 @@ struct header {
     char key[KEY_SIZE];
     uint32_t n_features, n_top, statistics_size, peak_size;
     uint64_t n_rows, n_sequences, n_covered, n_documents, n_held, n_pairs, held_full;
+    uint64_t next_document, quoted_done, n_quoted_rows, first_unquoted_document;
     struct fathom__random random;
 };
 
@@ -70,6 +71,10 @@ static void fill_header(struct header *header, const struct fathom__evidence *e,
     header->n_held = e->n_held;
     header->n_pairs = e->n_pairs;
     header->held_full = e->held_full;
+    header->next_document = e->next_document;
+    header->quoted_done = e->quoted_done;
+    header->n_quoted_rows = e->n_quoted_rows;
+    header->first_unquoted_document = e->first_unquoted_document;
     header->random = e->random;
 }
 
@@ -121,6 +126,10 @@ static int read_sections(struct fathom__evidence *evidence, const struct fathom_
     evidence->n_held = header.n_held;
     evidence->n_pairs = header.n_pairs;
     evidence->held_full = header.held_full != 0;
+    evidence->next_document = header.next_document;
+    evidence->quoted_done = header.quoted_done != 0;
+    evidence->n_quoted_rows = header.n_quoted_rows;
+    evidence->first_unquoted_document = header.first_unquoted_document;
     evidence->random = header.random;
     struct section sections[MOST_SECTIONS];
     const size_t n = list_sections(sections, evidence);

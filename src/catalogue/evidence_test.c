@@ -203,6 +203,30 @@ static void a_resumed_pass_is_the_same_pass(void **state) {
     unlink(path);
 }
 
+static void unquoted_text_counts_but_gives_no_examples(void **state) {
+    (void)state;
+    struct fathom__evidence *evidence;
+    assert_int_equal(fathom__evidence_open(&evidence, FEATURES, 5, 1), FATHOM_OK);
+    for (uint32_t i = 0; i < 20; i++)
+        add_sequence(evidence, i);
+    fathom__evidence_end_quoted(evidence);
+    for (uint32_t i = 20; i < 100; i++)
+        add_sequence(evidence, i);
+    assert_int_equal(fathom__evidence_seal(evidence), FATHOM_OK);
+    assert_int_equal(evidence->first_unquoted_document, 10);
+    assert_int_equal(evidence->features[0].count, 100 * 17);
+    assert_true(evidence->features[1].maximum == 100);
+    assert_int_equal(evidence->features[0].n_drawn[FATHOM__PROPOSE], fathom__drawn_capacity(FATHOM__PROPOSE));
+    assert_true(evidence->top[1 * 5].value == 20); /* of the first twenty sequences */
+    for (uint32_t f = 0; f < FEATURES; f++) {
+        for (uint32_t i = 0; i < evidence->features[f].n_top; i++)
+            assert_in_range(evidence->top[f * 5 + i].document, 0, 9);
+        for (uint32_t i = 0; i < evidence->features[f].n_spread; i++)
+            assert_in_range(evidence->spread[f * FATHOM__SPREAD + i].document, 0, 9);
+    }
+    fathom__evidence_close(evidence);
+}
+
 static void damaged_checkpoints_are_refused(void **state) {
     (void)state;
     char path[] = P_tmpdir "/fathom-evidence-XXXXXX";
@@ -253,6 +277,7 @@ int main(void) {
         cmocka_unit_test(draws_follow_roles_and_favour_strong_rows),
         cmocka_unit_test(held_out_rows_know_what_is_active),
         cmocka_unit_test(a_resumed_pass_is_the_same_pass),
+        cmocka_unit_test(unquoted_text_counts_but_gives_no_examples),
         cmocka_unit_test(damaged_checkpoints_are_refused),
         cmocka_unit_test(numbers_of_examples_are_checked),
     };

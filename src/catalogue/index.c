@@ -28,6 +28,7 @@ struct run {
     const char *checkpoint; /* NULL: the corpus cannot be read again, so nothing is saved */
     char key[FATHOM__DICTIONARY_HASH_SIZE];
     double saved;
+    uint64_t first_document; /* what document 0 of the present corpus counts as */
 };
 
 static int take_block(const struct fathom_harvest_block *block, void *payload) {
@@ -44,7 +45,7 @@ static int take_block(const struct fathom_harvest_block *block, void *payload) {
         for (end = first + 1; end < n && block->positions[end] != 0;)
             end++;
         if ((status = fathom__evidence_add(run->evidence, block->tokens + first, run->covered + first, end - first,
-                                           block->documents[first], &run->sparse, first)))
+                                           run->first_document + block->documents[first], &run->sparse, first)))
             return status;
     }
     if (run->checkpoint && fathom__seconds() - run->saved > CHECKPOINT_SECONDS) {
@@ -57,14 +58,17 @@ static int take_block(const struct fathom_harvest_block *block, void *payload) {
 /* What a checkpoint must agree on: the corpus's content, the dictionary's, and every option that decides the stream or what is kept of it. */
 static int make_key(struct run *run, const struct fathom_corpus_source *sources, size_t n_sources,
                     const char *dictionary_hash, const char *identity) {
-    char corpus[FATHOM__DICTIONARY_HASH_SIZE], text[KEY_TEXT];
+    const struct fathom_index_options *options = run->options;
+    char corpus[FATHOM__DICTIONARY_HASH_SIZE], unquoted[FATHOM__DICTIONARY_HASH_SIZE] = "", text[KEY_TEXT];
     fathom__hash *hash = NULL;
     int status;
-    if ((status = fathom_corpus_hash(corpus, sources, n_sources, run->options->seed)) ||
+    if ((status = fathom_corpus_hash(corpus, sources, n_sources, options->seed)) ||
+        (options->n_unquoted &&
+         (status = fathom_corpus_hash(unquoted, options->unquoted, options->n_unquoted, options->seed))) ||
         (status = fathom__hash_open(&hash)))
         return status;
-    snprintf(text, sizeof text, "%s %s %s %" PRIu32 " %" PRIu64 " %" PRIu64, corpus, dictionary_hash, identity,
-             run->options->context, run->options->max_tokens, run->options->seed);
+    snprintf(text, sizeof text, "%s %s %s %s %" PRIu32 " %" PRIu64 " %" PRIu64, corpus, unquoted, dictionary_hash,
+             identity, options->context, options->max_tokens, options->seed);
     fathom__hash_add(hash, text, strlen(text));
     fathom__hash_text(run->key, hash);
     fathom__hash_close(hash);
@@ -90,29 +94,53 @@ static int open_evidence(struct run *run, uint32_t n_top) {
     return fathom__evidence_open(&run->evidence, n_features, n_top, run->options->seed);
 }
 
-static int pass(struct run *run, struct fathom_index_result *result, const fathom_model *model,
-                const struct fathom_corpus_source *sources, size_t n_sources) {
+/* One corpus, from the row that an earlier run came to. */
+static int harvest(struct run *run, const fathom_model *model, const struct fathom_corpus_source *sources,
+                   size_t n_sources, uint64_t done, uint64_t most) {
     const struct fathom_index_options *options = run->options;
     const char *hook = fathom_dictionary_describe(run->dictionary)->hook_in;
+    const struct fathom_harvest_options how = {.hooks = &hook,
+                                               .n_hooks = 1,
+                                               .context = options->context,
+                                               .n_threads = options->n_threads,
+                                               .max_tokens = most,
+                                               .skip_tokens = done,
+                                               .progress = options->progress,
+                                               .payload = options->payload};
+    fathom_corpus *corpus = NULL;
+    int status = fathom_corpus_open(&corpus, sources, n_sources, options->seed);
+    if (status) return status;
+    status = fathom_harvest(NULL, fathom_model_describe(model)->path, corpus, &how, take_block, run);
+    fathom_corpus_close(corpus);
+    return status;
+}
+
+/* The corpus that examples come from, then the one that only counts. */
+static int harvest_both(struct run *run, const fathom_model *model, const struct fathom_corpus_source *sources,
+                        size_t n_sources) {
+    const struct fathom_index_options *options = run->options;
+    struct fathom__evidence *evidence = run->evidence;
     const uint64_t most =
         options->max_tokens && options->max_tokens < FATHOM_INDEX_TOKENS ? options->max_tokens : FATHOM_INDEX_TOKENS;
-    const struct fathom_harvest_options harvest = {.hooks = &hook,
-                                                   .n_hooks = 1,
-                                                   .context = options->context,
-                                                   .n_threads = options->n_threads,
-                                                   .max_tokens = most,
-                                                   .skip_tokens = run->evidence->n_rows,
-                                                   .progress = options->progress,
-                                                   .payload = options->payload};
-    fathom_corpus *corpus = NULL;
+    int status = FATHOM_OK;
+    if (!evidence->quoted_done) {
+        run->first_document = 0;
+        if (evidence->n_rows < most) status = harvest(run, model, sources, n_sources, evidence->n_rows, most);
+        if (status) return status;
+        fathom__evidence_end_quoted(evidence);
+    }
+    if (!options->n_unquoted || evidence->n_rows >= most) return FATHOM_OK;
+    run->first_document = evidence->first_unquoted_document;
+    return harvest(run, model, options->unquoted, options->n_unquoted, evidence->n_rows - evidence->n_quoted_rows,
+                   most - evidence->n_quoted_rows);
+}
+
+static int pass(struct run *run, struct fathom_index_result *result, const fathom_model *model,
+                const struct fathom_corpus_source *sources, size_t n_sources) {
     const double started = fathom__seconds();
-    int status;
     result->n_resumed = run->evidence->n_rows;
-    if (run->evidence->n_rows >= most) return FATHOM_OK;
-    if ((status = fathom_corpus_open(&corpus, sources, n_sources, options->seed))) return status;
     run->saved = started;
-    status = fathom_harvest(NULL, fathom_model_describe(model)->path, corpus, &harvest, take_block, run);
-    fathom_corpus_close(corpus);
+    int status = harvest_both(run, model, sources, n_sources);
     result->seconds = fathom__seconds() - started;
     if (result->seconds > 0)
         result->tokens_per_second = (double)(run->evidence->n_rows - result->n_resumed) / result->seconds;
@@ -127,17 +155,23 @@ static int pass(struct run *run, struct fathom_index_result *result, const fatho
     return status;
 }
 
+static int list_sources(struct fathom__buffer *out, const struct fathom_corpus_source *sources, size_t n) {
+    int status = FATHOM_OK;
+    for (size_t i = 0; !status && i < n; i++) {
+        const char *slash = strrchr(sources[i].path, '/');
+        status = fathom__buffer_format(out, "%s%s", out->length ? ", " : "", slash ? slash + 1 : sources[i].path);
+    }
+    return status;
+}
+
 static int describe_corpus(struct fathom__buffer *out, const struct fathom_corpus_source *sources, size_t n_sources,
                            const struct fathom_index_options *options) {
     if (options->corpus_name) return fathom__buffer_text(out, options->corpus_name);
-    int status = FATHOM_OK;
-    for (size_t i = 0; !status && i < n_sources; i++) {
-        const char *slash = strrchr(sources[i].path, '/');
-        status = fathom__buffer_format(out, "%s%s", i ? ", " : "", slash ? slash + 1 : sources[i].path);
-    }
+    int status = list_sources(out, sources, n_sources);
+    if (!status) status = list_sources(out, options->unquoted, options->n_unquoted);
     if (status == FATHOM_ERROR_LIMIT) { /* many files: their number will do */
         fathom__buffer_clear(out);
-        status = fathom__buffer_format(out, "%zu files", n_sources);
+        status = fathom__buffer_format(out, "%zu files", n_sources + options->n_unquoted);
     }
     return status;
 }
@@ -229,7 +263,8 @@ int fathom_index(struct fathom_index_result *result, const char *path, const fat
     options = run.options;
     const uint32_t n_top = options->n_top ? options->n_top : DEFAULT_TOP,
                    n_band = options->n_band ? options->n_band : DEFAULT_BAND;
-    const bool once = reads_standard_input(sources, n_sources);
+    const bool once =
+        reads_standard_input(sources, n_sources) || reads_standard_input(options->unquoted, options->n_unquoted);
     int status;
     if (n_top > FATHOM__TOP_MOST || n_band > MOST_BAND)
         return fathom__fail(FATHOM_ERROR_ARGUMENT, "at most %d top examples and %d a band are kept, not %u and %u",

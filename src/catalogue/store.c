@@ -10,7 +10,13 @@
 #include <fathom/model.h>
 #include <string.h>
 
-enum { BUSY_MILLISECONDS = 5000, LISTED_DICTIONARIES = 8, MOST_VALUE_BYTES = 64 << 20 };
+enum { LISTED_DICTIONARIES = 8, MOST_VALUE_BYTES = 64 << 20 };
+
+static int busy_milliseconds = 5000;
+
+void fathom__store_patience(int milliseconds) {
+    busy_milliseconds = milliseconds;
+}
 
 int fathom__store_fail(const struct fathom__store *store, int code, const char *doing) {
     switch (code & 0xff) {
@@ -118,7 +124,7 @@ int fathom__store_open(struct fathom__store *out, const char *path, enum fathom_
         status = store.database ? fathom__store_fail(&store, code, "open") : fathom__fail_memory(0);
         goto done;
     }
-    sqlite3_busy_timeout(store.database, BUSY_MILLISECONDS);
+    sqlite3_busy_timeout(store.database, busy_milliseconds);
     sqlite3_limit(store.database, SQLITE_LIMIT_LENGTH, MOST_VALUE_BYTES);
     /* The file may come from strangers: nothing in its schema may call functions or write, and sizes in its pages are
      * checked. */

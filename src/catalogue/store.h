@@ -26,6 +26,9 @@ enum fathom__store_mode {
 int fathom__store_open(struct fathom__store *out, const char *path, enum fathom__store_mode mode);
 void fathom__store_close(struct fathom__store *store); /* rolls back what was not committed */
 
+/* How long opened files wait for another process's lock; 5 seconds unless it is set, before the first is opened. */
+void fathom__store_patience(int milliseconds);
+
 /* The status and message of a failed call: `code` is SQLite's. */
 int fathom__store_fail(const struct fathom__store *store, int code, const char *doing);
 int fathom__store_run(const struct fathom__store *store, const char *sql);

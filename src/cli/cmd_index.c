@@ -11,6 +11,8 @@ static const struct cli_option options[] = {
     CLI_OPTION_CATALOGUE,
     {"corpus", 0, CLI_FILE, "FILE[:FIELD][=WEIGHT[*]]",
      "text or JSONL files or folders, with the field of the text and a share; * repeats the source", true, true},
+    {"unquoted", 0, CLI_FILE, "FILE[:FIELD][=WEIGHT[*]]",
+     "more text that counts for figures and labels, but is quoted in no example", true, false},
     {"corpus-name", 0, CLI_TEXT, "TEXT", "how the catalogue describes the corpus (the files' names)", false, false},
     {"max-tokens", 'n', CLI_INTEGER, "N", "tokens to index (the whole corpus)", false, false},
     {"context", 0, CLI_INTEGER, "N", "tokens of a sequence (256)", false, false},
@@ -30,12 +32,16 @@ static const struct cli_option options[] = {
     CLI_OPTION_END,
 };
 
+struct sources {
+    struct fathom_corpus_source *list;
+    char **storage;
+    size_t n;
+};
+
 /* The command line as the library wants it. */
 struct request {
     struct fathom_index_options options;
-    struct fathom_corpus_source *sources;
-    char **storage;
-    size_t n_sources;
+    struct sources quoted, unquoted;
 };
 
 static bool read_options(struct request *request, const struct cli_arguments *arguments) {
@@ -63,17 +69,23 @@ static bool read_options(struct request *request, const struct cli_arguments *ar
     return true;
 }
 
-static int read_sources(struct request *request, const struct cli_arguments *arguments) {
+static int read_sources(struct sources *out, const struct cli_arguments *arguments, const char *option) {
     size_t n = 0;
-    const char *const *texts = cli_all(&n, arguments, "corpus");
+    const char *const *texts = cli_all(&n, arguments, option);
     if (n > MOST_SOURCES)
-        return fathom__fail(FATHOM_ERROR_LIMIT, "corpus: %zu sources; at most %d are read", n, MOST_SOURCES);
-    int status = fathom__alloc(&request->sources, n, sizeof *request->sources);
-    if (!status) status = fathom__alloc(&request->storage, n, sizeof *request->storage);
+        return fathom__fail(FATHOM_ERROR_LIMIT, "%s: %zu sources; at most %d are read", option, n, MOST_SOURCES);
+    int status = fathom__alloc(&out->list, n, sizeof *out->list);
+    if (!status) status = fathom__alloc(&out->storage, n, sizeof *out->storage);
     for (size_t i = 0; !status && i < n; i++)
-        if (!(status = fathom_corpus_source_parse(&request->sources[i], &request->storage[i], texts[i])))
-            request->n_sources++;
+        if (!(status = fathom_corpus_source_parse(&out->list[i], &out->storage[i], texts[i]))) out->n++;
     return status;
+}
+
+static void free_sources(struct sources *sources) {
+    for (size_t i = 0; i < sources->n; i++)
+        fathom_free(sources->storage[i]);
+    fathom_free(sources->storage);
+    fathom_free(sources->list);
 }
 
 static int print_result(const struct cli_arguments *arguments, const struct fathom_index_result *result,
@@ -104,17 +116,19 @@ static int run(struct cli_arguments *arguments) {
     fathom_model *model = cli_open_model(&code, arguments);
     if (!model) return code;
     int status = fathom_dictionary_open(&dictionary, cli_operands(&n_operands, arguments)[0]);
-    if (!status) status = read_sources(&request, arguments);
+    if (!status) status = read_sources(&request.quoted, arguments, "corpus");
+    if (!status) status = read_sources(&request.unquoted, arguments, "unquoted");
+    request.options.unquoted = request.unquoted.list;
+    request.options.n_unquoted = request.unquoted.n;
     if (!status)
         status = cli_has(arguments, "catalogue") ? fathom__copy_string(&path, cli_text(arguments, "catalogue", ""))
                                                  : fathom_catalogue_default_path(&path, dictionary);
     if (!status)
-        status = fathom_index(&result, path, dictionary, model, request.sources, request.n_sources, &request.options);
+        status =
+            fathom_index(&result, path, dictionary, model, request.quoted.list, request.quoted.n, &request.options);
     code = status ? cli_fail(arguments, status) : print_result(arguments, &result, path);
-    for (size_t i = 0; i < request.n_sources; i++)
-        fathom_free(request.storage[i]);
-    fathom_free(request.storage);
-    fathom_free(request.sources);
+    free_sources(&request.quoted);
+    free_sources(&request.unquoted);
     fathom_free(path);
     fathom_dictionary_close(dictionary);
     fathom_model_close(model);
@@ -132,6 +146,9 @@ const struct cli_command cli_command_index = {
                    "its strongest examples and some of its whole range, the output tokens it raises and lowers, its "
                    "nearest features, and a "
                    "label where one holds.\n\n"
+                   "Examples quote the corpus. Text given by --unquoted counts for figures and labels as well, but no "
+                   "example is taken from "
+                   "it: so a catalogue can be passed on whose evidence may not be.\n\n"
                    "Labels are found on three documents of five, chosen among candidates on the fourth and tested on "
                    "the fifth, against "
                    "near misses: the same words where the feature is silent, and the examples of its nearest features. "
