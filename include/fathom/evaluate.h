@@ -17,8 +17,8 @@ extern "C" {
 
 enum fathom_reconstruction {
     FATHOM_RECONSTRUCT_DICTIONARY, /* features read as at run time: by threshold where there is one */
-    FATHOM_RECONSTRUCT_TRAINED,    /* features chosen as in training (TopK: k a row); equal to the former for the other architectures */
-    FATHOM_RECONSTRUCT_UNTRAINED,  /* random unit decoder rows, the encoder its transpose, k a row, best common factor: same shape, nothing learned */
+    FATHOM_RECONSTRUCT_TRAINED, /* features chosen as in training (TopK: k a row); equal to the former for the other architectures */
+    FATHOM_RECONSTRUCT_UNTRAINED, /* random unit decoder rows, the encoder its transpose, k a row, best common factor: same shape, nothing learned */
     FATHOM_RECONSTRUCT_PCA,        /* the k principal components */
     FATHOM_RECONSTRUCT_TOKEN_MEAN, /* the mean row of the token's id; the mean of all rows for ids not seen */
     FATHOM_RECONSTRUCT_MEAN,       /* the mean row: ablation */
@@ -50,16 +50,17 @@ struct fathom_evaluate_options {
     const struct fathom_corpus_source *sources;
     size_t n_sources;
     uint64_t seed;
-    uint64_t tokens;       /* collected, half of them to fit the controls; 0: 65536 */
-    uint64_t loss_tokens;  /* run again for the losses; 0: 8192 */
-    uint32_t context;      /* 0: 256 */
+    uint64_t tokens;      /* collected, half of them to fit the controls; 0: 65536 */
+    uint64_t loss_tokens; /* run again for the losses; 0: 8192 */
+    uint32_t context;     /* 0: 256 */
     uint32_t n_threads;
     fathom_progress_fn progress;
     void *payload;
 };
 
 /* Errors: MISMATCH (another model), those of model, corpus and session; LIMIT (too few rows); STOPPED. */
-FATHOM_API int fathom_evaluate(struct fathom_evaluation *out, const fathom_dictionary *dictionary, const fathom_model *model, const struct fathom_evaluate_options *options);
+FATHOM_API int fathom_evaluate(struct fathom_evaluation *out, const fathom_dictionary *dictionary,
+                               const fathom_model *model, const struct fathom_evaluate_options *options);
 
 #ifdef __cplusplus
 }

@@ -36,33 +36,45 @@ enum fathom_trainer_architecture { FATHOM_TRAIN_TOPK, FATHOM_TRAIN_BATCHTOPK };
 struct fathom_trainer_options {
     enum fathom_trainer_architecture architecture;
     uint32_t d_in, n_features;
-    uint32_t k;               /* active features a row: exactly (TopK), on average over the batch (BatchTopK) */
-    uint32_t batch;           /* most rows of a step; 0: 4096 */
-    uint32_t n_threads;       /* 0: all cores */
+    uint32_t k;         /* active features a row: exactly (TopK), on average over the batch (BatchTopK) */
+    uint32_t batch;     /* most rows of a step; 0: 4096 */
+    uint32_t n_threads; /* 0: all cores */
     uint64_t seed;
-    double learning_rate;     /* 0: 2e-4 / sqrt(n_features / 16384) */
-    uint64_t total_steps;     /* the last fifth of them decays the rate to zero; 0: it stays */
-    uint32_t warmup_steps;    /* the rate rises linearly; 0: the smaller of 1000 and total_steps / 20 */
-    uint32_t k_aux;           /* 0: the largest power of two not above d_in / 2 */
+    double learning_rate;         /* 0: 2e-4 / sqrt(n_features / 16384) */
+    uint64_t total_steps;         /* the last fifth of them decays the rate to zero; 0: it stays */
+    uint32_t warmup_steps;        /* the rate rises linearly; 0: the smaller of 1000 and total_steps / 20 */
+    uint32_t k_aux;               /* 0: the largest power of two not above d_in / 2 */
     double auxiliary_coefficient; /* 0: 1/32; negative: no auxiliary loss */
-    uint64_t dead_after;      /* rows without firing after which a feature is dead; 0: 10 million, or an eighth of total_steps * batch where that is less */
-    double gradient_clip;     /* largest gradient norm (a second pass over the active features finds it first); 0: none */
-    bool no_input_scale;      /* leave s at 1 */
-    bool freeze_decoder;      /* a control: the decoder stays the random one it started as */
+    uint64_t
+        dead_after; /* rows without firing after which a feature is dead; 0: 10 million, or an eighth of total_steps * batch where that is less */
+    double gradient_clip; /* largest gradient norm (a second pass over the active features finds it first); 0: none */
+    bool no_input_scale;  /* leave s at 1 */
+    bool freeze_decoder;  /* a control: the decoder stays the random one it started as */
 };
-#define FATHOM_TRAINER_OPTIONS_INIT {.k = 0}
+#define FATHOM_TRAINER_OPTIONS_INIT                                                                                    \
+    { .k = 0 }
 
-enum fathom_trainer_part { FATHOM_TRAINER_ENCODE, FATHOM_TRAINER_SELECT, FATHOM_TRAINER_DECODE, FATHOM_TRAINER_SORT, FATHOM_TRAINER_AUXILIARY, FATHOM_TRAINER_GRADIENTS, FATHOM_TRAINER_OPTIMISER, FATHOM_TRAINER_PACK, FATHOM_TRAINER_PARTS };
+enum fathom_trainer_part {
+    FATHOM_TRAINER_ENCODE,
+    FATHOM_TRAINER_SELECT,
+    FATHOM_TRAINER_DECODE,
+    FATHOM_TRAINER_SORT,
+    FATHOM_TRAINER_AUXILIARY,
+    FATHOM_TRAINER_GRADIENTS,
+    FATHOM_TRAINER_OPTIMISER,
+    FATHOM_TRAINER_PACK,
+    FATHOM_TRAINER_PARTS
+};
 FATHOM_API const char *fathom_trainer_part_name(enum fathom_trainer_part part);
 
 struct fathom_trainer_metrics {
-    uint64_t step, rows;      /* after this step: steps and rows so far */
-    double loss;              /* without the auxiliary part */
-    double auxiliary_loss;    /* times its coefficient; 0 without dead features */
-    double fve;               /* 1 - loss */
-    double l0;                /* mean active features a row */
-    double dead_fraction;     /* at the step's beginning */
-    double gradient_norm;     /* before clipping */
+    uint64_t step, rows;   /* after this step: steps and rows so far */
+    double loss;           /* without the auxiliary part */
+    double auxiliary_loss; /* times its coefficient; 0 without dead features */
+    double fve;            /* 1 - loss */
+    double l0;             /* mean active features a row */
+    double dead_fraction;  /* at the step's beginning */
+    double gradient_norm;  /* before clipping */
     double learning_rate;
     double seconds;
     double part_seconds[FATHOM_TRAINER_PARTS]; /* wall time, mean over the threads */
@@ -80,7 +92,8 @@ FATHOM_API int fathom_trainer_prepare(fathom_trainer *trainer, const float *rows
 
 /* One optimiser step on n rows f32 [n, d_in], 1 <= n <= batch. Nothing has changed after an error. metrics may be NULL.
  * Errors: ARGUMENT, NUMERIC (names the row), MEMORY, ENGINE. */
-FATHOM_API int fathom_trainer_step(struct fathom_trainer_metrics *metrics, fathom_trainer *trainer, const float *rows, size_t n);
+FATHOM_API int fathom_trainer_step(struct fathom_trainer_metrics *metrics, fathom_trainer *trainer, const float *rows,
+                                   size_t n);
 
 struct fathom_trainer_evaluation {
     double fve; /* 1 - Σ|x - x^|² / Σ|x - mean|² */
@@ -88,7 +101,8 @@ struct fathom_trainer_evaluation {
     double dead_fraction;
 };
 /* Reads rows with the features chosen as in training (BatchTopK: over `batch` rows at a time), any n; changes nothing. Errors: as step. */
-FATHOM_API int fathom_trainer_evaluate(struct fathom_trainer_evaluation *out, fathom_trainer *trainer, const float *rows, size_t n);
+FATHOM_API int fathom_trainer_evaluate(struct fathom_trainer_evaluation *out, fathom_trainer *trainer,
+                                       const float *rows, size_t n);
 
 /* Finds the threshold at which held-out rows have k features on average, for reading features at run time without the rest of the
  * encoder; the trainer's parts then have it. */
@@ -107,10 +121,10 @@ FATHOM_API int fathom_trainer_resume(fathom_trainer **out, char **note, const ch
 /* A whole run: corpus, model, dictionaries --------------------------------------------------------------- */
 
 struct fathom_train_dictionary {
-    const char *path;         /* the native file to write */
-    const char *hook;         /* name or alias */
-    const char *name;         /* NULL: the file's name without folder and ending */
-    const char *dtype;        /* NULL: "bf16" */
+    const char *path;                      /* the native file to write */
+    const char *hook;                      /* name or alias */
+    const char *name;                      /* NULL: the file's name without folder and ending */
+    const char *dtype;                     /* NULL: "bf16" */
     struct fathom_trainer_options options; /* d_in, total_steps and n_threads are filled in */
 };
 
@@ -118,29 +132,33 @@ struct fathom_train_options {
     const char *model_path;
     const struct fathom_corpus_source *sources;
     size_t n_sources;
-    uint64_t tokens;          /* rows to train on, at each hook point; 0: what the corpus is estimated to hold, less the held-out rows */
-    uint64_t seed;            /* of the corpus' interleaving and of the shuffling */
-    uint32_t context;         /* as fathom_harvest_options */
-    uint32_t n_threads;       /* 0: all cores */
-    uint32_t skip_positions;  /* rows at positions below are left out; 0: 1, the first position, whose rows are of another kind; UINT32_MAX: none */
-    double norm_multiple;     /* rows with a norm over this multiple of the median are left out; 0: 8; negative: none */
-    uint64_t shuffle_rows;    /* rows mixed at a time, at each hook point; 0: 131072 (f32: 302 MB at width 576) */
-    uint64_t held_out_rows;   /* the corpus' first rows, to the end of their document, are kept aside for evaluation; 0: 16384 */
-    uint32_t evaluate_every;  /* steps; 0: 100 */
-    const char *metrics_path; /* JSON lines; NULL: none */
-    const char *checkpoint;   /* a folder; NULL: none */
+    uint64_t
+        tokens; /* rows to train on, at each hook point; 0: what the corpus is estimated to hold, less the held-out rows */
+    uint64_t seed;      /* of the corpus' interleaving and of the shuffling */
+    uint32_t context;   /* as fathom_harvest_options */
+    uint32_t n_threads; /* 0: all cores */
+    uint32_t
+        skip_positions; /* rows at positions below are left out; 0: 1, the first position, whose rows are of another kind; UINT32_MAX: none */
+    double norm_multiple;  /* rows with a norm over this multiple of the median are left out; 0: 8; negative: none */
+    uint64_t shuffle_rows; /* rows mixed at a time, at each hook point; 0: 131072 (f32: 302 MB at width 576) */
+    uint64_t
+        held_out_rows; /* the corpus' first rows, to the end of their document, are kept aside for evaluation; 0: 16384 */
+    uint32_t evaluate_every;   /* steps; 0: 100 */
+    const char *metrics_path;  /* JSON lines; NULL: none */
+    const char *checkpoint;    /* a folder; NULL: none */
     uint64_t checkpoint_every; /* steps; 0: only when the run is stopped */
-    bool resume;              /* go on from the checkpoint if there is a complete one; MISMATCH when it is of another run */
+    bool resume; /* go on from the checkpoint if there is a complete one; MISMATCH when it is of another run */
     fathom_progress_fn progress;
     void *payload;
 };
-#define FATHOM_TRAIN_OPTIONS_INIT {.tokens = 0}
+#define FATHOM_TRAIN_OPTIONS_INIT                                                                                      \
+    { .tokens = 0 }
 
 /* What a run came to, for one dictionary. */
 struct fathom_train_result {
-    double fve, l0, dead_fraction; /* on held-out rows, features chosen as in training */
-    double threshold;              /* for reading by threshold, calibrated on held-out rows */
-    uint64_t steps, rows;          /* trained on */
+    double fve, l0, dead_fraction;             /* on held-out rows, features chosen as in training */
+    double threshold;                          /* for reading by threshold, calibrated on held-out rows */
+    uint64_t steps, rows;                      /* trained on */
     uint64_t skipped_positions, skipped_norms; /* rows left out, at this hook point */
     double max_norm;
     double seconds;
@@ -149,7 +167,8 @@ struct fathom_train_result {
 /* Trains any number of dictionaries on one pass of a corpus through a model, and writes each as a native file with the record of the
  * run in it. When the progress callback asks to stop, a checkpoint is written (if there is a folder for it) and STOPPED returned. The same options give the
  * same dictionaries, also across a stop and a resume. results (NULL allowed) has room for n_dictionaries. Errors: those of model, corpus and harvest; ARGUMENT; IO. */
-FATHOM_API int fathom_train(struct fathom_train_result *results, const struct fathom_train_dictionary *dictionaries, size_t n_dictionaries, const struct fathom_train_options *options);
+FATHOM_API int fathom_train(struct fathom_train_result *results, const struct fathom_train_dictionary *dictionaries,
+                            size_t n_dictionaries, const struct fathom_train_options *options);
 
 #ifdef __cplusplus
 }

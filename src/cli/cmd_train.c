@@ -12,22 +12,29 @@ static const struct cli_option options[] = {
     CLI_OPTION_MODEL,
     {"hook", 0, CLI_TEXT, "NAME[,NAME…]", "hook points; a dictionary is trained for each", false, true},
     {"arch", 0, CLI_CHOICE, "topk|batchtopk", "architecture (topk)", false, false},
-    {"features", 0, CLI_TEXT, "F[,F…]", "features of a dictionary; a dictionary is trained for each number (4096)", false, false},
+    {"features", 0, CLI_TEXT, "F[,F…]", "features of a dictionary; a dictionary is trained for each number (4096)",
+     false, false},
     {"k", 0, CLI_TEXT, "K[,K…]", "active features a token; a dictionary is trained for each number (32)", false, false},
-    {"corpus", 0, CLI_FILE, "FILE[:FIELD][=WEIGHT[*]]", "text or JSONL files or folders, with the field of the text and a share; * repeats the source", true, true},
-    {"output", 'o', CLI_FILE, "DICT", "the file to write; with several dictionaries, hook, features and k are put before its ending", false, true},
+    {"corpus", 0, CLI_FILE, "FILE[:FIELD][=WEIGHT[*]]",
+     "text or JSONL files or folders, with the field of the text and a share; * repeats the source", true, true},
+    {"output", 'o', CLI_FILE, "DICT",
+     "the file to write; with several dictionaries, hook, features and k are put before its ending", false, true},
     {"tokens", 0, CLI_INTEGER, "N", "tokens to train on (all that the corpus holds)", false, false},
     {"batch", 0, CLI_INTEGER, "N", "rows of a step (4096)", false, false},
-    {"lr", 0, CLI_NUMBER, "RATE", "learning rate (falls with the root of the width: 2e-4 at 16384 features)", false, false},
+    {"lr", 0, CLI_NUMBER, "RATE", "learning rate (falls with the root of the width: 2e-4 at 16384 features)", false,
+     false},
     {"warmup", 0, CLI_INTEGER, "STEPS", "steps of rising learning rate (1000, or a twentieth of all)", false, false},
-    {"k-aux", 0, CLI_INTEGER, "N", "dead features that the auxiliary loss uses for a row (largest power of two up to half the width)", false, false},
+    {"k-aux", 0, CLI_INTEGER, "N",
+     "dead features that the auxiliary loss uses for a row (largest power of two up to half the width)", false, false},
     {"aux", 0, CLI_NUMBER, "C", "the auxiliary loss's coefficient; negative: none (1/32)", false, false},
-    {"dead-after", 0, CLI_INTEGER, "TOKENS", "a feature that did not fire for so long is dead (10 million, or an eighth of all)", false, false},
+    {"dead-after", 0, CLI_INTEGER, "TOKENS",
+     "a feature that did not fire for so long is dead (10 million, or an eighth of all)", false, false},
     {"clip", 0, CLI_NUMBER, "NORM", "largest norm of the gradient (none)", false, false},
     {"dtype", 0, CLI_CHOICE, "f32|bf16|f16|q8_0", "type of the stored matrices (bf16)", false, false},
     {"context", 0, CLI_INTEGER, "N", "tokens of a sequence (256)", false, false},
     {"skip-positions", 0, CLI_INTEGER, "N", "leave out the first N positions of a sequence (1)", false, false},
-    {"norm-multiple", 0, CLI_NUMBER, "X", "leave out rows with a norm above X times the median; 0: none (8)", false, false},
+    {"norm-multiple", 0, CLI_NUMBER, "X", "leave out rows with a norm above X times the median; 0: none (8)", false,
+     false},
     {"shuffle", 0, CLI_INTEGER, "ROWS", "rows that are mixed at a time (131072)", false, false},
     {"held-out", 0, CLI_INTEGER, "ROWS", "first rows kept aside for evaluation (16384)", false, false},
     {"evaluate-every", 0, CLI_INTEGER, "STEPS", "how often held-out rows are evaluated (100)", false, false},
@@ -55,25 +62,54 @@ struct request {
 };
 
 static bool read_numbers(struct request *request, const struct cli_arguments *arguments) {
-    int64_t tokens, batch, warmup, k_aux, dead_after, context, skip, shuffle, held_out, evaluate, checkpoint, threads, seed;
+    int64_t tokens, batch, warmup, k_aux, dead_after, context, skip, shuffle, held_out, evaluate, checkpoint, threads,
+        seed;
     double lr, aux, clip, multiple;
-    const bool read = cli_integer(&tokens, arguments, "tokens", 1, INT64_MAX, 0) && cli_integer(&batch, arguments, "batch", 1, 1 << 20, 4096) && cli_integer(&warmup, arguments, "warmup", 1, INT32_MAX, 0) &&
-                      cli_integer(&k_aux, arguments, "k-aux", 1, INT32_MAX, 0) && cli_integer(&dead_after, arguments, "dead-after", 1, INT64_MAX, 0) && cli_integer(&context, arguments, "context", 2, 1 << 20, 0) &&
-                      cli_integer(&skip, arguments, "skip-positions", 0, INT32_MAX, 1) && cli_integer(&shuffle, arguments, "shuffle", 1, INT64_MAX / 65536, 0) &&
-                      cli_integer(&held_out, arguments, "held-out", 1, INT32_MAX, 0) && cli_integer(&evaluate, arguments, "evaluate-every", 1, INT32_MAX, 0) &&
-                      cli_integer(&checkpoint, arguments, "checkpoint-every", 1, INT64_MAX, 0) && cli_integer(&threads, arguments, "threads", 1, 1024, 0) && cli_integer(&seed, arguments, "seed", 0, INT64_MAX, 1) &&
-                      cli_number(&lr, arguments, "lr", 1e-12, 10, 0) && cli_number(&aux, arguments, "aux", -1, 1000, 0) && cli_number(&clip, arguments, "clip", 0, 1e9, 0) &&
-                      cli_number(&multiple, arguments, "norm-multiple", 0, 1e9, 8);
+    const bool read =
+        cli_integer(&tokens, arguments, "tokens", 1, INT64_MAX, 0) &&
+        cli_integer(&batch, arguments, "batch", 1, 1 << 20, 4096) &&
+        cli_integer(&warmup, arguments, "warmup", 1, INT32_MAX, 0) &&
+        cli_integer(&k_aux, arguments, "k-aux", 1, INT32_MAX, 0) &&
+        cli_integer(&dead_after, arguments, "dead-after", 1, INT64_MAX, 0) &&
+        cli_integer(&context, arguments, "context", 2, 1 << 20, 0) &&
+        cli_integer(&skip, arguments, "skip-positions", 0, INT32_MAX, 1) &&
+        cli_integer(&shuffle, arguments, "shuffle", 1, INT64_MAX / 65536, 0) &&
+        cli_integer(&held_out, arguments, "held-out", 1, INT32_MAX, 0) &&
+        cli_integer(&evaluate, arguments, "evaluate-every", 1, INT32_MAX, 0) &&
+        cli_integer(&checkpoint, arguments, "checkpoint-every", 1, INT64_MAX, 0) &&
+        cli_integer(&threads, arguments, "threads", 1, 1024, 0) &&
+        cli_integer(&seed, arguments, "seed", 0, INT64_MAX, 1) && cli_number(&lr, arguments, "lr", 1e-12, 10, 0) &&
+        cli_number(&aux, arguments, "aux", -1, 1000, 0) && cli_number(&clip, arguments, "clip", 0, 1e9, 0) &&
+        cli_number(&multiple, arguments, "norm-multiple", 0, 1e9, 8);
     if (!read) return false;
     request->trainer = (struct fathom_trainer_options){
-        .architecture = strcmp(cli_text(arguments, "arch", "topk"), "topk") == 0 ? FATHOM_TRAIN_TOPK : FATHOM_TRAIN_BATCHTOPK,
-        .batch = (uint32_t)batch, .seed = (uint64_t)seed, .learning_rate = lr, .warmup_steps = (uint32_t)warmup, .k_aux = (uint32_t)k_aux, .auxiliary_coefficient = aux,
-        .dead_after = (uint64_t)dead_after, .gradient_clip = clip, .freeze_decoder = cli_has(arguments, "freeze-decoder"),
+        .architecture =
+            strcmp(cli_text(arguments, "arch", "topk"), "topk") == 0 ? FATHOM_TRAIN_TOPK : FATHOM_TRAIN_BATCHTOPK,
+        .batch = (uint32_t)batch,
+        .seed = (uint64_t)seed,
+        .learning_rate = lr,
+        .warmup_steps = (uint32_t)warmup,
+        .k_aux = (uint32_t)k_aux,
+        .auxiliary_coefficient = aux,
+        .dead_after = (uint64_t)dead_after,
+        .gradient_clip = clip,
+        .freeze_decoder = cli_has(arguments, "freeze-decoder"),
     };
     request->run = (struct fathom_train_options){
-        .model_path = cli_text(arguments, "model", "smollm2"), .tokens = (uint64_t)tokens, .seed = (uint64_t)seed, .context = (uint32_t)context, .n_threads = (uint32_t)threads,
-        .skip_positions = skip ? (uint32_t)skip : UINT32_MAX, .norm_multiple = multiple > 0 ? multiple : -1, .shuffle_rows = (uint64_t)shuffle, .held_out_rows = (uint64_t)held_out,
-        .evaluate_every = (uint32_t)evaluate, .metrics_path = cli_text(arguments, "metrics", NULL), .checkpoint_every = (uint64_t)checkpoint, .resume = cli_has(arguments, "resume"), .progress = cli_progress,
+        .model_path = cli_text(arguments, "model", "smollm2"),
+        .tokens = (uint64_t)tokens,
+        .seed = (uint64_t)seed,
+        .context = (uint32_t)context,
+        .n_threads = (uint32_t)threads,
+        .skip_positions = skip ? (uint32_t)skip : UINT32_MAX,
+        .norm_multiple = multiple > 0 ? multiple : -1,
+        .shuffle_rows = (uint64_t)shuffle,
+        .held_out_rows = (uint64_t)held_out,
+        .evaluate_every = (uint32_t)evaluate,
+        .metrics_path = cli_text(arguments, "metrics", NULL),
+        .checkpoint_every = (uint64_t)checkpoint,
+        .resume = cli_has(arguments, "resume"),
+        .progress = cli_progress,
     };
     return true;
 }
@@ -81,7 +117,8 @@ static bool read_numbers(struct request *request, const struct cli_arguments *ar
 static int read_sources(struct request *request, const struct cli_arguments *arguments) {
     size_t n = 0;
     const char *const *texts = cli_all(&n, arguments, "corpus");
-    if (n > MOST_SOURCES) return fathom__fail(FATHOM_ERROR_LIMIT, "corpus: %zu sources; at most %d are read", n, MOST_SOURCES);
+    if (n > MOST_SOURCES)
+        return fathom__fail(FATHOM_ERROR_LIMIT, "corpus: %zu sources; at most %d are read", n, MOST_SOURCES);
     for (size_t i = 0; i < n; i++) {
         int status = fathom_corpus_source_parse(&request->sources[i], &request->source_storage[i], texts[i]);
         if (status) return status;
@@ -114,28 +151,39 @@ static bool read_count(uint32_t *out, const char *text) {
 
 /* Every hook point with every width and every k. */
 static int list_dictionaries(struct request *request, const struct cli_arguments *arguments) {
-    const char *hooks = cli_text(arguments, "hook", ""), *features = cli_text(arguments, "features", "4096"), *ks = cli_text(arguments, "k", "32"), *output = cli_text(arguments, "output", "");
+    const char *hooks = cli_text(arguments, "hook", ""), *features = cli_text(arguments, "features", "4096"),
+               *ks = cli_text(arguments, "k", "32"), *output = cli_text(arguments, "output", "");
     const bool several = count_commas(hooks) + count_commas(features) + count_commas(ks) > 0;
     int status = fathom__copy_string(&request->hooks, hooks);
     char *hook_state = NULL;
-    for (char *hook = status ? NULL : strtok_r(request->hooks, ",", &hook_state); hook; hook = strtok_r(NULL, ",", &hook_state)) {
+    for (char *hook = status ? NULL : strtok_r(request->hooks, ",", &hook_state); hook;
+         hook = strtok_r(NULL, ",", &hook_state)) {
         char *feature_state = NULL;
         fathom_free(request->features);
         request->features = NULL;
         status = fathom__copy_string(&request->features, features);
-        for (char *width = status ? NULL : strtok_r(request->features, ",", &feature_state); width; width = strtok_r(NULL, ",", &feature_state)) {
+        for (char *width = status ? NULL : strtok_r(request->features, ",", &feature_state); width;
+             width = strtok_r(NULL, ",", &feature_state)) {
             char *k_state = NULL;
             fathom_free(request->widths);
             request->widths = NULL;
             status = fathom__copy_string(&request->widths, ks);
-            for (char *k = status ? NULL : strtok_r(request->widths, ",", &k_state); k; k = strtok_r(NULL, ",", &k_state)) {
+            for (char *k = status ? NULL : strtok_r(request->widths, ",", &k_state); k;
+                 k = strtok_r(NULL, ",", &k_state)) {
                 const size_t i = request->n_dictionaries;
-                if (i == MOST_DICTIONARIES) return fathom__fail(FATHOM_ERROR_LIMIT, "at most %d dictionaries are trained at once", MOST_DICTIONARIES);
+                if (i == MOST_DICTIONARIES)
+                    return fathom__fail(FATHOM_ERROR_LIMIT, "at most %d dictionaries are trained at once",
+                                        MOST_DICTIONARIES);
                 struct fathom_train_dictionary *dictionary = &request->dictionaries[i];
-                *dictionary = (struct fathom_train_dictionary){.hook = hook, .dtype = cli_text(arguments, "dtype", NULL), .options = request->trainer};
-                if (!read_count(&dictionary->options.n_features, width)) return fathom__fail(FATHOM_ERROR_ARGUMENT, "--features %s: a whole number above 0 is expected", width);
-                if (!read_count(&dictionary->options.k, k)) return fathom__fail(FATHOM_ERROR_ARGUMENT, "--k %s: a whole number above 0 is expected", k);
-                status = several ? vary_path(&request->paths[i], output, hook, width, k) : fathom__copy_string(&request->paths[i], output);
+                *dictionary = (struct fathom_train_dictionary){
+                    .hook = hook, .dtype = cli_text(arguments, "dtype", NULL), .options = request->trainer};
+                if (!read_count(&dictionary->options.n_features, width))
+                    return fathom__fail(FATHOM_ERROR_ARGUMENT, "--features %s: a whole number above 0 is expected",
+                                        width);
+                if (!read_count(&dictionary->options.k, k))
+                    return fathom__fail(FATHOM_ERROR_ARGUMENT, "--k %s: a whole number above 0 is expected", k);
+                status = several ? vary_path(&request->paths[i], output, hook, width, k)
+                                 : fathom__copy_string(&request->paths[i], output);
                 if (status) return status;
                 dictionary->path = request->paths[i];
                 request->n_dictionaries++;
@@ -144,7 +192,8 @@ static int list_dictionaries(struct request *request, const struct cli_arguments
     }
     if (!status) {
         const char *folder = cli_text(arguments, "checkpoint", NULL);
-        status = folder ? fathom__copy_string(&request->checkpoint, folder) : fathom__format(&request->checkpoint, "%s.checkpoint", output);
+        status = folder ? fathom__copy_string(&request->checkpoint, folder)
+                        : fathom__format(&request->checkpoint, "%s.checkpoint", output);
         request->run.checkpoint = request->checkpoint;
     }
     return status;
@@ -154,8 +203,10 @@ static void print_people(const struct request *request, const struct fathom_trai
     for (size_t i = 0; i < request->n_dictionaries; i++) {
         const struct fathom_train_result *r = &results[i];
         printf("%s\n", request->dictionaries[i].path);
-        printf("  held-out FVE %.4f, L0 %.1f, dead %.1f %%, threshold %.3f\n", r->fve, r->l0, 100 * r->dead_fraction, r->threshold);
-        printf("  %llu steps, %llu tokens, %.0f seconds; left out: %llu rows by position, %llu by norm (over %.1f)\n", (unsigned long long)r->steps, (unsigned long long)r->rows, r->seconds,
+        printf("  held-out FVE %.4f, L0 %.1f, dead %.1f %%, threshold %.3f\n", r->fve, r->l0, 100 * r->dead_fraction,
+               r->threshold);
+        printf("  %llu steps, %llu tokens, %.0f seconds; left out: %llu rows by position, %llu by norm (over %.1f)\n",
+               (unsigned long long)r->steps, (unsigned long long)r->rows, r->seconds,
                (unsigned long long)r->skipped_positions, (unsigned long long)r->skipped_norms, r->max_norm);
     }
 }
@@ -165,9 +216,13 @@ static int print_json(const struct request *request, const struct fathom_train_r
     for (size_t i = 0; i < request->n_dictionaries; i++) {
         const struct fathom_train_result *r = &results[i];
         const struct fathom_train_dictionary *d = &request->dictionaries[i];
-        json_array_append_new(array, json_pack("{s:s, s:s, s:i, s:i, s:f, s:f, s:f, s:f, s:I, s:I, s:I, s:I, s:f}", "path", d->path, "hook", d->hook, "features", (int)d->options.n_features, "k", (int)d->options.k,
-                                               "fve", r->fve, "l0", r->l0, "dead_fraction", r->dead_fraction, "threshold", r->threshold, "steps", (json_int_t)r->steps, "tokens", (json_int_t)r->rows,
-                                               "skipped_positions", (json_int_t)r->skipped_positions, "skipped_norms", (json_int_t)r->skipped_norms, "seconds", r->seconds));
+        json_array_append_new(array, json_pack("{s:s, s:s, s:i, s:i, s:f, s:f, s:f, s:f, s:I, s:I, s:I, s:I, s:f}",
+                                               "path", d->path, "hook", d->hook, "features", (int)d->options.n_features,
+                                               "k", (int)d->options.k, "fve", r->fve, "l0", r->l0, "dead_fraction",
+                                               r->dead_fraction, "threshold", r->threshold, "steps",
+                                               (json_int_t)r->steps, "tokens", (json_int_t)r->rows, "skipped_positions",
+                                               (json_int_t)r->skipped_positions, "skipped_norms",
+                                               (json_int_t)r->skipped_norms, "seconds", r->seconds));
     }
     return cli_print_json(json_pack("{s:o}", "dictionaries", array));
 }
@@ -207,13 +262,19 @@ const struct cli_command cli_command_train = {
     .name = "train",
     .summary = "train sparse dictionaries on a corpus run through a model",
     .operands = "",
-    .description = "Runs the corpus through the model, shuffles the activations at the hook points and trains TopK or BatchTopK dictionaries on them; nothing but the dictionaries "
-                   "(and metrics and checkpoints where asked for) touches the disk. Several hook points, widths or values of k share one pass.\n\n"
-                   "Rows at the first position and rows of outlier norm are left out and counted: they are of another kind, and a few of them wreck a loss. The first rows of the "
-                   "corpus are kept aside; FVE, L0 and dead fraction on them are shown as training goes. Ctrl-C saves a checkpoint, and --resume goes on from it to the same bits that a "
+    .description = "Runs the corpus through the model, shuffles the activations at the hook points and trains TopK or "
+                   "BatchTopK dictionaries on them; nothing but the dictionaries "
+                   "(and metrics and checkpoints where asked for) touches the disk. Several hook points, widths or "
+                   "values of k share one pass.\n\n"
+                   "Rows at the first position and rows of outlier norm are left out and counted: they are of another "
+                   "kind, and a few of them wreck a loss. The first rows of the "
+                   "corpus are kept aside; FVE, L0 and dead fraction on them are shown as training goes. Ctrl-C saves "
+                   "a checkpoint, and --resume goes on from it to the same bits that a "
                    "run without interruption would have given.",
-    .examples = "fathom train -m smollm2 --hook resid_post.12 --arch topk --features 8192 --k 32 --corpus wiki.jsonl -o layer12.gguf # one dictionary\n"
-                "fathom train -m smollm2 --hook resid_post.9,resid_post.15 --features 4096,8192 --corpus wiki.jsonl=0.9 own.jsonl=0.1 --tokens 2000000 -o try.gguf # four, in one pass",
+    .examples = "fathom train -m smollm2 --hook resid_post.12 --arch topk --features 8192 --k 32 --corpus wiki.jsonl "
+                "-o layer12.gguf # one dictionary\n"
+                "fathom train -m smollm2 --hook resid_post.9,resid_post.15 --features 4096,8192 --corpus "
+                "wiki.jsonl=0.9 own.jsonl=0.1 --tokens 2000000 -o try.gguf # four, in one pass",
     .options = options,
     .run = run,
 };

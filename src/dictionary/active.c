@@ -2,9 +2,12 @@
 #include <base/memory.h>
 #include <dictionary/trainer_internal.h>
 
-int fathom__active_open(struct fathom__active *active, size_t batch, size_t capacity, size_t n_features, uint32_t n_workers) {
+int fathom__active_open(struct fathom__active *active, size_t batch, size_t capacity, size_t n_features,
+                        uint32_t n_workers) {
     *active = (struct fathom__active){.n_features = n_features, .capacity = capacity};
-    if (capacity > UINT32_MAX) return fathom__fail(FATHOM_ERROR_ARGUMENT, "trainer: %zu active features in a batch; at most 2^32 - 1 are held", capacity);
+    if (capacity > UINT32_MAX)
+        return fathom__fail(FATHOM_ERROR_ARGUMENT, "trainer: %zu active features in a batch; at most 2^32 - 1 are held",
+                            capacity);
     int status = fathom__alloc(&active->start, batch, sizeof *active->start);
     if (!status) status = fathom__alloc(&active->count, batch, sizeof *active->count);
     if (!status) status = fathom__alloc(&active->feature, capacity, sizeof *active->feature);

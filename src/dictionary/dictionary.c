@@ -49,15 +49,23 @@ static bool finite_tensor(const struct fathom__gguf_tensor *tensor) {
     }
 }
 
-static int find_tensor(const struct fathom__gguf_tensor **out, const fathom__gguf *file, const char *name, int64_t width, int64_t rows, bool vector) {
+static int find_tensor(const struct fathom__gguf_tensor **out, const fathom__gguf *file, const char *name,
+                       int64_t width, int64_t rows, bool vector) {
     const char *path = fathom__gguf_path(file);
     const struct fathom__gguf_tensor *tensor = fathom__gguf_tensor_find(file, name);
     if (!tensor) return fathom__fail(FATHOM_ERROR_FORMAT, "%s: the tensor %s is missing", path, name);
     if (tensor->shape[0] != width || tensor->shape[1] != rows || tensor->shape[2] != 1 || tensor->shape[3] != 1)
-        return fathom__fail(FATHOM_ERROR_FORMAT, "%s: %s has the shape [%lld, %lld]; [%lld, %lld] is expected", path, name, (long long)tensor->shape[1], (long long)tensor->shape[0], (long long)rows, (long long)width);
-    if (vector && tensor->type != GGML_TYPE_F32) return fathom__fail(FATHOM_ERROR_FORMAT, "%s: %s has the type %s; f32 is expected", path, name, ggml_type_name(tensor->type));
-    if (!storage_name(tensor->type)) return fathom__fail(FATHOM_ERROR_FORMAT, "%s: %s has the type %s; f32, f16, bf16 or q8_0 is expected", path, name, ggml_type_name(tensor->type));
-    if (!finite_tensor(tensor)) return fathom__fail(FATHOM_ERROR_NUMERIC, "%s: %s holds a number that is not finite", path, name);
+        return fathom__fail(FATHOM_ERROR_FORMAT, "%s: %s has the shape [%lld, %lld]; [%lld, %lld] is expected", path,
+                            name, (long long)tensor->shape[1], (long long)tensor->shape[0], (long long)rows,
+                            (long long)width);
+    if (vector && tensor->type != GGML_TYPE_F32)
+        return fathom__fail(FATHOM_ERROR_FORMAT, "%s: %s has the type %s; f32 is expected", path, name,
+                            ggml_type_name(tensor->type));
+    if (!storage_name(tensor->type))
+        return fathom__fail(FATHOM_ERROR_FORMAT, "%s: %s has the type %s; f32, f16, bf16 or q8_0 is expected", path,
+                            name, ggml_type_name(tensor->type));
+    if (!finite_tensor(tensor))
+        return fathom__fail(FATHOM_ERROR_NUMERIC, "%s: %s holds a number that is not finite", path, name);
     *out = tensor;
     return 0;
 }
@@ -71,30 +79,61 @@ static int read_keys(fathom_dictionary *dictionary) {
     int status = fathom__gguf_string(&architecture, file, "general.architecture", true);
     if (status) return status;
     if (strcmp(architecture, FATHOM__DICTIONARY_ARCHITECTURE) != 0)
-        return fathom__fail(FATHOM_ERROR_FORMAT, "%s: general.architecture is \"%s\"; a dictionary has \"%s\"", info->path, architecture, FATHOM__DICTIONARY_ARCHITECTURE);
-    const struct { const char **to; const char *key; bool required; } strings[] = {
-        {&info->architecture, FATHOM__DICTIONARY_KEY "architecture", true}, {&info->hook_in, FATHOM__DICTIONARY_KEY "hook_in", true}, {&info->hook_out, FATHOM__DICTIONARY_KEY "hook_out", true},
-        {&info->name, "general.name", false}, {&info->model_identity, FATHOM__DICTIONARY_KEY "model_identity", false}, {&info->model_name, FATHOM__DICTIONARY_KEY "model_name", false},
+        return fathom__fail(FATHOM_ERROR_FORMAT, "%s: general.architecture is \"%s\"; a dictionary has \"%s\"",
+                            info->path, architecture, FATHOM__DICTIONARY_ARCHITECTURE);
+    const struct {
+        const char **to;
+        const char *key;
+        bool required;
+    } strings[] = {
+        {&info->architecture, FATHOM__DICTIONARY_KEY "architecture", true},
+        {&info->hook_in, FATHOM__DICTIONARY_KEY "hook_in", true},
+        {&info->hook_out, FATHOM__DICTIONARY_KEY "hook_out", true},
+        {&info->name, "general.name", false},
+        {&info->model_identity, FATHOM__DICTIONARY_KEY "model_identity", false},
+        {&info->model_name, FATHOM__DICTIONARY_KEY "model_name", false},
         {&info->training, FATHOM__DICTIONARY_KEY "training", false},
     };
-    const struct { int64_t *to; const char *key; int64_t least, most; bool required; } integers[] = {
-        {&version, FATHOM__DICTIONARY_KEY "version", 1, FATHOM__DICTIONARY_VERSION, true}, {&d_in, FATHOM__DICTIONARY_KEY "d_in", 1, LARGEST_WIDTH, true},
-        {&d_out, FATHOM__DICTIONARY_KEY "d_out", 1, LARGEST_WIDTH, true}, {&n_features, FATHOM__DICTIONARY_KEY "n_features", 1, LARGEST_FEATURES, true},
-        {&k, FATHOM__DICTIONARY_KEY "k", 0, LARGEST_FEATURES, true}, {&skip, FATHOM__DICTIONARY_KEY "skip_positions", 0, INT32_MAX, false},
+    const struct {
+        int64_t *to;
+        const char *key;
+        int64_t least, most;
+        bool required;
+    } integers[] = {
+        {&version, FATHOM__DICTIONARY_KEY "version", 1, FATHOM__DICTIONARY_VERSION, true},
+        {&d_in, FATHOM__DICTIONARY_KEY "d_in", 1, LARGEST_WIDTH, true},
+        {&d_out, FATHOM__DICTIONARY_KEY "d_out", 1, LARGEST_WIDTH, true},
+        {&n_features, FATHOM__DICTIONARY_KEY "n_features", 1, LARGEST_FEATURES, true},
+        {&k, FATHOM__DICTIONARY_KEY "k", 0, LARGEST_FEATURES, true},
+        {&skip, FATHOM__DICTIONARY_KEY "skip_positions", 0, INT32_MAX, false},
     };
     for (size_t i = 0; i < sizeof integers / sizeof *integers && !status; i++)
-        status = fathom__gguf_integer(integers[i].to, file, integers[i].key, integers[i].least, integers[i].most, integers[i].required);
+        status = fathom__gguf_integer(integers[i].to, file, integers[i].key, integers[i].least, integers[i].most,
+                                      integers[i].required);
     for (size_t i = 0; i < sizeof strings / sizeof *strings && !status; i++)
         status = fathom__gguf_string(strings[i].to, file, strings[i].key, strings[i].required);
-    if (!status) status = fathom__gguf_bool(&info->subtract_decoder_bias, file, FATHOM__DICTIONARY_KEY "subtract_decoder_bias", true);
+    if (!status)
+        status =
+            fathom__gguf_bool(&info->subtract_decoder_bias, file, FATHOM__DICTIONARY_KEY "subtract_decoder_bias", true);
     if (!status) status = fathom__gguf_number(&scale, file, FATHOM__DICTIONARY_KEY "input_scale", true);
     if (!status) status = fathom__gguf_number(&max_norm, file, FATHOM__DICTIONARY_KEY "max_norm", false);
     if (status) return status;
     dictionary->kind = fathom__dictionary_kind(info->architecture);
-    if (dictionary->kind == FATHOM__KINDS) return fathom__fail(FATHOM_ERROR_UNSUPPORTED, "%s: architecture \"%s\"; topk, batchtopk, jumprelu or standard is expected", info->path, info->architecture);
-    if (!(scale > 0) || !isfinite(scale)) return fathom__fail(FATHOM_ERROR_FORMAT, "%s: " FATHOM__DICTIONARY_KEY "input_scale is %g; a number above 0 is expected", info->path, scale);
-    if (!(max_norm > 0)) return fathom__fail(FATHOM_ERROR_FORMAT, "%s: " FATHOM__DICTIONARY_KEY "max_norm is %g; a number above 0 is expected", info->path, max_norm);
-    if (dictionary->kind == FATHOM__KIND_TOPK && (k < 1 || k > n_features)) return fathom__fail(FATHOM_ERROR_FORMAT, "%s: " FATHOM__DICTIONARY_KEY "k is %lld; 1 to %lld is expected", info->path, (long long)k, (long long)n_features);
+    if (dictionary->kind == FATHOM__KINDS)
+        return fathom__fail(FATHOM_ERROR_UNSUPPORTED,
+                            "%s: architecture \"%s\"; topk, batchtopk, jumprelu or standard is expected", info->path,
+                            info->architecture);
+    if (!(scale > 0) || !isfinite(scale))
+        return fathom__fail(FATHOM_ERROR_FORMAT,
+                            "%s: " FATHOM__DICTIONARY_KEY "input_scale is %g; a number above 0 is expected", info->path,
+                            scale);
+    if (!(max_norm > 0))
+        return fathom__fail(FATHOM_ERROR_FORMAT,
+                            "%s: " FATHOM__DICTIONARY_KEY "max_norm is %g; a number above 0 is expected", info->path,
+                            max_norm);
+    if (dictionary->kind == FATHOM__KIND_TOPK && (k < 1 || k > n_features))
+        return fathom__fail(FATHOM_ERROR_FORMAT, "%s: " FATHOM__DICTIONARY_KEY "k is %lld; 1 to %lld is expected",
+                            info->path, (long long)k, (long long)n_features);
     info->d_in = (uint32_t)d_in;
     info->d_out = (uint32_t)d_out;
     info->n_features = (uint32_t)n_features;
@@ -102,7 +141,9 @@ static int read_keys(fathom_dictionary *dictionary) {
     info->skip_positions = (uint32_t)skip;
     info->input_scale = (float)scale;
     info->max_norm = (float)max_norm;
-    if (info->subtract_decoder_bias && d_in != d_out) return fathom__fail(FATHOM_ERROR_FORMAT, "%s: b_dec of width %lld cannot be subtracted from rows of width %lld", info->path, (long long)d_out, (long long)d_in);
+    if (info->subtract_decoder_bias && d_in != d_out)
+        return fathom__fail(FATHOM_ERROR_FORMAT, "%s: b_dec of width %lld cannot be subtracted from rows of width %lld",
+                            info->path, (long long)d_out, (long long)d_in);
     return 0;
 }
 
@@ -111,19 +152,24 @@ static int read_tensors(fathom_dictionary *dictionary) {
     const fathom__gguf *file = dictionary->file;
     const struct fathom__gguf_tensor *encoder_bias = NULL, *decoder_bias = NULL, *threshold = NULL;
     int status = find_tensor(&dictionary->encoder, file, "encoder.weight", info->d_in, info->n_features, false);
-    if (!status) status = find_tensor(&dictionary->decoder, file, "decoder.weight", info->d_out, info->n_features, false);
+    if (!status)
+        status = find_tensor(&dictionary->decoder, file, "decoder.weight", info->d_out, info->n_features, false);
     if (!status) status = find_tensor(&encoder_bias, file, "encoder.bias", info->n_features, 1, true);
     if (!status) status = find_tensor(&decoder_bias, file, "decoder.bias", info->d_out, 1, true);
-    if (!status && fathom__gguf_tensor_find(file, "threshold")) status = find_tensor(&threshold, file, "threshold", info->n_features, 1, true);
+    if (!status && fathom__gguf_tensor_find(file, "threshold"))
+        status = find_tensor(&threshold, file, "threshold", info->n_features, 1, true);
     if (status) return status;
     if (!threshold && (dictionary->kind == FATHOM__KIND_BATCHTOPK || dictionary->kind == FATHOM__KIND_JUMPRELU))
-        return fathom__fail(FATHOM_ERROR_FORMAT, "%s: the tensor threshold is missing; %s needs it", info->path, info->architecture);
+        return fathom__fail(FATHOM_ERROR_FORMAT, "%s: the tensor threshold is missing; %s needs it", info->path,
+                            info->architecture);
     dictionary->encoder_bias = encoder_bias->data;
     dictionary->decoder_bias = decoder_bias->data;
     if (threshold) {
         dictionary->threshold = threshold->data;
         for (uint32_t f = 0; f < info->n_features; f++)
-            if (dictionary->threshold[f] < 0) return fathom__fail(FATHOM_ERROR_FORMAT, "%s: threshold of feature %u is %g; 0 or more is expected", info->path, f, (double)dictionary->threshold[f]);
+            if (dictionary->threshold[f] < 0)
+                return fathom__fail(FATHOM_ERROR_FORMAT, "%s: threshold of feature %u is %g; 0 or more is expected",
+                                    info->path, f, (double)dictionary->threshold[f]);
     }
     dictionary->info.dtype = storage_name(dictionary->encoder->type);
     dictionary->info.has_threshold = threshold || dictionary->kind == FATHOM__KIND_STANDARD;
@@ -143,13 +189,16 @@ int fathom_dictionary_open(fathom_dictionary **out, const char *path) {
     if (!status) status = read_keys(dictionary);
     if (!status) status = read_tensors(dictionary);
     dictionary->stride = fathom__padded(dictionary->info.d_in);
-    if (!status) status = fathom__alloc_aligned(&dictionary->subtracted, dictionary->stride, sizeof *dictionary->subtracted);
+    if (!status)
+        status = fathom__alloc_aligned(&dictionary->subtracted, dictionary->stride, sizeof *dictionary->subtracted);
     if (status) {
         fathom_dictionary_close(dictionary);
         return status;
     }
     memset(dictionary->subtracted, 0, dictionary->stride * sizeof *dictionary->subtracted);
-    if (dictionary->info.subtract_decoder_bias) memcpy(dictionary->subtracted, dictionary->decoder_bias, dictionary->info.d_in * sizeof *dictionary->subtracted);
+    if (dictionary->info.subtract_decoder_bias)
+        memcpy(dictionary->subtracted, dictionary->decoder_bias,
+               dictionary->info.d_in * sizeof *dictionary->subtracted);
     *out = dictionary;
     return 0;
 }
@@ -173,14 +222,18 @@ int fathom_dictionary_match(struct fathom_hook *hook, const fathom_dictionary *d
     const struct fathom_dictionary_info *info = &dictionary->info;
     const struct fathom_model_info *m = fathom_model_describe(model);
     struct fathom_hook found;
-    if (info->model_identity[0] && strcmp(info->model_identity, m->identity) != 0 && strcmp(info->model_identity, m->source_identity) != 0)
-        return fathom__fail(FATHOM_ERROR_MISMATCH, "%s: was trained on %s (%s), not on %s (%s)", info->path, info->model_name[0] ? info->model_name : "another model", info->model_identity, m->name, m->source_identity);
+    if (info->model_identity[0] && strcmp(info->model_identity, m->identity) != 0 &&
+        strcmp(info->model_identity, m->source_identity) != 0)
+        return fathom__fail(FATHOM_ERROR_MISMATCH, "%s: was trained on %s (%s), not on %s (%s)", info->path,
+                            info->model_name[0] ? info->model_name : "another model", info->model_identity, m->name,
+                            m->source_identity);
     int status = fathom_hook_parse(&found, model, info->hook_in);
     if (status) return fathom__wrap(status, "%s", info->path);
     uint32_t heads = 1, width = 0;
     fathom_hook_exists(&heads, &width, model, found);
     if ((uint64_t)heads * width != info->d_in)
-        return fathom__fail(FATHOM_ERROR_MISMATCH, "%s: reads rows of %u numbers; %s of %s has %llu", info->path, info->d_in, info->hook_in, m->name, (unsigned long long)heads * width);
+        return fathom__fail(FATHOM_ERROR_MISMATCH, "%s: reads rows of %u numbers; %s of %s has %llu", info->path,
+                            info->d_in, info->hook_in, m->name, (unsigned long long)heads * width);
     if (hook) *hook = found;
     return 0;
 }
@@ -197,7 +250,8 @@ bool fathom_dictionary_covers(const fathom_dictionary *dictionary, const float *
 
 static int check_feature(const fathom_dictionary *dictionary, uint32_t feature) {
     if (feature < dictionary->info.n_features) return 0;
-    return fathom__fail(FATHOM_ERROR_NOT_FOUND, "%s: there is no feature %u; they are numbered 0 to %u", dictionary->info.path, feature, dictionary->info.n_features - 1);
+    return fathom__fail(FATHOM_ERROR_NOT_FOUND, "%s: there is no feature %u; they are numbered 0 to %u",
+                        dictionary->info.path, feature, dictionary->info.n_features - 1);
 }
 
 int fathom_dictionary_direction(float *out, const fathom_dictionary *dictionary, uint32_t feature) {

@@ -54,8 +54,10 @@ static int make_whole(struct fathom__whole **out, const fathom_dictionary *dicti
     if (!status) status = fathom__alloc_aligned(&whole->encoder, F * dictionary->stride, sizeof *whole->encoder);
     if (!status) status = fathom__alloc(&whole->bias, padded, sizeof *whole->bias);
     if (!status) status = fathom__alloc(&whole->shifted_bias, padded, sizeof *whole->shifted_bias);
-    if (!status) status = fathom__dense_open(&whole->product, FATHOM__PRODUCT_BEST, dictionary->stride, F, whole->n_lanes);
-    if (!status) status = fathom__alloc(&whole->tile_norm, fathom__dense_tiles(whole->product), sizeof *whole->tile_norm);
+    if (!status)
+        status = fathom__dense_open(&whole->product, FATHOM__PRODUCT_BEST, dictionary->stride, F, whole->n_lanes);
+    if (!status)
+        status = fathom__alloc(&whole->tile_norm, fathom__dense_tiles(whole->product), sizeof *whole->tile_norm);
     for (size_t tile = 0; !status && tile < fathom__dense_tiles(whole->product); tile++)
         status = pack_tile(whole, dictionary, tile);
     if (status)
@@ -106,19 +108,22 @@ struct encoding {
     struct fathom__whole *whole;
     uint32_t lane;
     bool topk;
-    float *x;           /* [FATHOM__TILE_ROWS, stride] */
+    float *x; /* [FATHOM__TILE_ROWS, stride] */
     uint16_t *x_bf16;
-    float *products;    /* [tiles, FATHOM__TILE_ROWS, FATHOM__TILE_FEATURES] */
-    float *norm;        /* [FATHOM__TILE_ROWS] */
+    float *products; /* [tiles, FATHOM__TILE_ROWS, FATHOM__TILE_FEATURES] */
+    float *norm;     /* [FATHOM__TILE_ROWS] */
     bool *covered;
     uint64_t *keys, *exact;
 };
 
 static int open_encoding(struct encoding *encoding) {
-    const size_t stride = encoding->dictionary->stride, tiles = fathom__dense_tiles(encoding->whole->product), width = tiles * FATHOM__TILE_FEATURES;
+    const size_t stride = encoding->dictionary->stride, tiles = fathom__dense_tiles(encoding->whole->product),
+                 width = tiles * FATHOM__TILE_FEATURES;
     int status = fathom__alloc_aligned(&encoding->x, FATHOM__TILE_ROWS * stride, sizeof *encoding->x);
-    if (!status) status = fathom__alloc_aligned(&encoding->x_bf16, FATHOM__TILE_ROWS * stride, sizeof *encoding->x_bf16);
-    if (!status) status = fathom__alloc_aligned(&encoding->products, FATHOM__TILE_ROWS * width, sizeof *encoding->products);
+    if (!status)
+        status = fathom__alloc_aligned(&encoding->x_bf16, FATHOM__TILE_ROWS * stride, sizeof *encoding->x_bf16);
+    if (!status)
+        status = fathom__alloc_aligned(&encoding->products, FATHOM__TILE_ROWS * width, sizeof *encoding->products);
     if (!status) status = fathom__alloc(&encoding->norm, FATHOM__TILE_ROWS, sizeof *encoding->norm);
     if (!status) status = fathom__alloc(&encoding->covered, FATHOM__TILE_ROWS, sizeof *encoding->covered);
     if (!status) status = fathom__alloc(&encoding->keys, width, sizeof *encoding->keys);
@@ -149,7 +154,9 @@ static int load_rows(struct encoding *encoding, const float *rows, const int32_t
             for (size_t j = 0; j < d; j++)
                 x[j] = row[j] * dictionary->info.input_scale - dictionary->subtracted[j];
         const float squares = fathom__dot(x, x, stride);
-        if (!isfinite(squares)) return fathom__fail(FATHOM_ERROR_NUMERIC, "%s: row %zu to encode is not finite", dictionary->info.path, first + r);
+        if (!isfinite(squares))
+            return fathom__fail(FATHOM_ERROR_NUMERIC, "%s: row %zu to encode is not finite", dictionary->info.path,
+                                first + r);
         encoding->norm[r] = sqrtf(squares);
         fathom__row_to_bf16(encoding->x_bf16 + r * stride, x, stride);
     }
@@ -158,7 +165,8 @@ static int load_rows(struct encoding *encoding, const float *rows, const int32_t
 
 static float exact_value(const struct encoding *encoding, size_t r, uint32_t feature) {
     const size_t stride = encoding->dictionary->stride;
-    return fathom__dot(encoding->x + r * stride, encoding->whole->encoder + feature * stride, stride) + encoding->whole->bias[feature];
+    return fathom__dot(encoding->x + r * stride, encoding->whole->encoder + feature * stride, stride) +
+           encoding->whole->bias[feature];
 }
 
 static const float *tile_row(const struct encoding *encoding, size_t tile, size_t r) {
@@ -171,13 +179,15 @@ static size_t tile_width(const struct encoding *encoding, size_t tile) {
 }
 
 /* All features whose product lies above `floor` less the rounding's bound (times `bounds`), exactly computed, of which those above their own least value stay. */
-static size_t gather(struct encoding *encoding, size_t r, const float *bias, float floor, float bounds, const float *threshold) {
+static size_t gather(struct encoding *encoding, size_t r, const float *bias, float floor, float bounds,
+                     const float *threshold) {
     const struct fathom__whole *whole = encoding->whole;
     size_t n = 0, kept = 0;
     for (size_t tile = 0; tile < fathom__dense_tiles(whole->product); tile++) {
         const float margin = bounds * ROUNDING * encoding->norm[r] * whole->tile_norm[tile];
         const uint32_t first = (uint32_t)(tile * FATHOM__TILE_FEATURES);
-        fathom__offer_above(encoding->keys, &n, floor - margin, tile_row(encoding, tile, r), bias + first, first, tile_width(encoding, tile));
+        fathom__offer_above(encoding->keys, &n, floor - margin, tile_row(encoding, tile, r), bias + first, first,
+                            tile_width(encoding, tile));
     }
     for (size_t i = 0; i < n; i++) {
         const uint32_t feature = fathom__key_feature(encoding->keys[i]);
@@ -195,7 +205,8 @@ static size_t gather_topk(struct encoding *encoding, size_t r) {
     float longest = 0;
     for (size_t tile = 0; tile < fathom__dense_tiles(whole->product); tile++) {
         const uint32_t first = (uint32_t)(tile * FATHOM__TILE_FEATURES);
-        fathom__offer(&candidates, k, tile_row(encoding, tile, r), whole->bias + first, first, tile_width(encoding, tile));
+        fathom__offer(&candidates, k, tile_row(encoding, tile, r), whole->bias + first, first,
+                      tile_width(encoding, tile));
         if (whole->tile_norm[tile] > longest) longest = whole->tile_norm[tile];
     }
     fathom__settle(&candidates, k);
@@ -226,20 +237,26 @@ static int append(struct fathom_sparse *out, const uint64_t *keys, size_t n) {
     return 0;
 }
 
-static int encode_block(struct fathom_sparse *out, struct encoding *encoding, const float *rows, const int32_t *positions, size_t first, size_t n) {
+static int encode_block(struct fathom_sparse *out, struct encoding *encoding, const float *rows,
+                        const int32_t *positions, size_t first, size_t n) {
     int status = load_rows(encoding, rows, positions, first, n);
     for (size_t tile = 0; !status && tile < fathom__dense_tiles(encoding->whole->product); tile++)
-        status = fathom__dense_run(encoding->products + tile * FATHOM__TILE_ROWS * FATHOM__TILE_FEATURES, encoding->whole->product, encoding->lane, tile, encoding->x_bf16, n);
+        status = fathom__dense_run(encoding->products + tile * FATHOM__TILE_ROWS * FATHOM__TILE_FEATURES,
+                                   encoding->whole->product, encoding->lane, tile, encoding->x_bf16, n);
     for (size_t r = 0; r < n && !status; r++) {
         size_t active = 0;
-        if (encoding->covered[r]) active = encoding->topk ? gather_topk(encoding, r) : gather(encoding, r, encoding->whole->shifted_bias, 0, 1, encoding->dictionary->threshold);
+        if (encoding->covered[r])
+            active = encoding->topk
+                         ? gather_topk(encoding, r)
+                         : gather(encoding, r, encoding->whole->shifted_bias, 0, 1, encoding->dictionary->threshold);
         fathom__sort_by_feature(encoding->exact, active);
         status = append(out, encoding->exact, active);
     }
     return status;
 }
 
-int fathom_dictionary_encode(struct fathom_sparse *out, const fathom_dictionary *dictionary, const float *rows, const int32_t *positions, size_t n_rows, enum fathom_encode_mode mode) {
+int fathom_dictionary_encode(struct fathom_sparse *out, const fathom_dictionary *dictionary, const float *rows,
+                             const int32_t *positions, size_t n_rows, enum fathom_encode_mode mode) {
     struct encoding encoding = {.dictionary = dictionary};
     const bool has_threshold = dictionary->info.has_threshold;
     encoding.topk = dictionary->kind == FATHOM__KIND_TOPK && (mode == FATHOM_ENCODE_TRAIN || !has_threshold);
@@ -252,7 +269,8 @@ int fathom_dictionary_encode(struct fathom_sparse *out, const fathom_dictionary 
     if (!status) {
         encoding.lane = take_lane(mutable(dictionary));
         for (size_t first = 0; first < n_rows && !status; first += FATHOM__TILE_ROWS)
-            status = encode_block(out, &encoding, rows, positions, first, n_rows - first < FATHOM__TILE_ROWS ? n_rows - first : FATHOM__TILE_ROWS);
+            status = encode_block(out, &encoding, rows, positions, first,
+                                  n_rows - first < FATHOM__TILE_ROWS ? n_rows - first : FATHOM__TILE_ROWS);
         give_lane(mutable(dictionary), encoding.lane);
     }
     close_encoding(&encoding);

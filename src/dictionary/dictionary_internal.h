@@ -12,18 +12,24 @@
 #define FATHOM__DICTIONARY_KEY "fathom.dictionary."
 #define FATHOM__DICTIONARY_VERSION 1
 
-enum fathom__dictionary_kind { FATHOM__KIND_TOPK, FATHOM__KIND_BATCHTOPK, FATHOM__KIND_JUMPRELU, FATHOM__KIND_STANDARD, FATHOM__KINDS };
+enum fathom__dictionary_kind {
+    FATHOM__KIND_TOPK,
+    FATHOM__KIND_BATCHTOPK,
+    FATHOM__KIND_JUMPRELU,
+    FATHOM__KIND_STANDARD,
+    FATHOM__KINDS
+};
 /* The kind of a name, or FATHOM__KINDS. */
 enum fathom__dictionary_kind fathom__dictionary_kind(const char *architecture);
 
 /* What encoding by the whole encoder needs; made when it is first asked for. */
 struct fathom__whole {
-    float *encoder;       /* f32 [n_features, stride] */
-    float *tile_norm;     /* [tiles]: length of the longest encoder row in a tile */
-    float *shifted_bias;  /* [padded]: bias less threshold, so that a feature is active above 0 */
-    float *bias;          /* [padded] */
+    float *encoder;      /* f32 [n_features, stride] */
+    float *tile_norm;    /* [tiles]: length of the longest encoder row in a tile */
+    float *shifted_bias; /* [padded]: bias less threshold, so that a feature is active above 0 */
+    float *bias;         /* [padded] */
     fathom__dense *product;
-    bool *busy;           /* [lanes]: a lane of the product belongs to one call at a time */
+    bool *busy; /* [lanes]: a lane of the product belongs to one call at a time */
     uint32_t n_lanes;
 };
 
@@ -40,7 +46,7 @@ struct fathom_dictionary {
     pthread_mutex_t lock;
     pthread_cond_t freed;
     struct fathom__whole *whole;
-    float *whole_decoder;   /* f32 [n_features, d_out] */
+    float *whole_decoder; /* f32 [n_features, d_out] */
 };
 
 /* Makes (once) what whole encoding needs. */

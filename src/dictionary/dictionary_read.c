@@ -10,11 +10,15 @@ static int load_encoder(float *out, const fathom_dictionary *dictionary, uint32_
     return fathom_dictionary_encoder_row(out, &bias, dictionary, feature);
 }
 
-int fathom_dictionary_read(float *out, const fathom_dictionary *dictionary, const uint32_t *features, size_t n_features, const float *rows, const int32_t *positions, size_t n_rows) {
+int fathom_dictionary_read(float *out, const fathom_dictionary *dictionary, const uint32_t *features, size_t n_features,
+                           const float *rows, const int32_t *positions, size_t n_rows) {
     const struct fathom_dictionary_info *info = &dictionary->info;
     const size_t stride = dictionary->stride, d = info->d_in;
     float *encoder = NULL, *x = NULL;
-    if (!info->has_threshold) return fathom__fail(FATHOM_ERROR_UNSUPPORTED, "%s: has no threshold, so that single features cannot be read; encode with the whole encoder", info->path);
+    if (!info->has_threshold)
+        return fathom__fail(
+            FATHOM_ERROR_UNSUPPORTED,
+            "%s: has no threshold, so that single features cannot be read; encode with the whole encoder", info->path);
     int status = fathom__alloc_aligned(&encoder, n_features * stride, sizeof *encoder);
     if (!status) status = fathom__alloc_aligned(&x, stride, sizeof *x);
     for (size_t i = 0; i < n_features && !status; i++)
@@ -45,7 +49,8 @@ done:
 
 /* The decoder as f32, made once many rows are asked for. */
 static int whole_decoder(const float **out, const fathom_dictionary *dictionary) {
-    fathom_dictionary *own = (fathom_dictionary *)(uintptr_t)dictionary; /* made late, under the lock; no answer changes */
+    fathom_dictionary *own =
+        (fathom_dictionary *)(uintptr_t)dictionary; /* made late, under the lock; no answer changes */
     int status = 0;
     pthread_mutex_lock(&own->lock);
     if (!own->whole_decoder) {
@@ -71,7 +76,9 @@ int fathom_dictionary_decode(float *out, const fathom_dictionary *dictionary, co
     int status = 0;
     if (sparse->n_rows == 0) return 0;
     for (size_t i = 0; i < sparse->offsets[sparse->n_rows]; i++)
-        if (sparse->features[i] >= info->n_features) return fathom__fail(FATHOM_ERROR_NOT_FOUND, "%s: there is no feature %u; they are numbered 0 to %u", info->path, sparse->features[i], info->n_features - 1);
+        if (sparse->features[i] >= info->n_features)
+            return fathom__fail(FATHOM_ERROR_NOT_FOUND, "%s: there is no feature %u; they are numbered 0 to %u",
+                                info->path, sparse->features[i], info->n_features - 1);
     if (sparse->offsets[sparse->n_rows] > info->n_features / FEW_PART) status = whole_decoder(&whole, dictionary);
     if (!status) status = fathom__alloc_aligned(&row, d, sizeof *row);
     for (size_t r = 0; r < sparse->n_rows && !status; r++) {

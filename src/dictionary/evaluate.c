@@ -43,7 +43,8 @@ static int tell(struct evaluating *e, const char *stage, uint64_t done, uint64_t
     const double now = fathom__seconds();
     if (!e->options->progress || now - e->told < PROGRESS_SECONDS) return 0;
     e->told = now;
-    const struct fathom_progress progress = {.stage = stage, .done = done, .total = total, .unit = "tokens", .seconds_left = -1};
+    const struct fathom_progress progress = {
+        .stage = stage, .done = done, .total = total, .unit = "tokens", .seconds_left = -1};
     return fathom__callback_status(e->options->progress(&progress, e->options->payload));
 }
 
@@ -109,7 +110,8 @@ static int by_value(const void *a, const void *b) {
 }
 
 /* Quality of rows against their reconstructions, about the mean of the measured rows. */
-static int measure_rows(struct fathom_reconstruction_quality *out, const float *rows, const float *guesses, size_t n, size_t d) {
+static int measure_rows(struct fathom_reconstruction_quality *out, const float *rows, const float *guesses, size_t n,
+                        size_t d) {
     double *mean = NULL, *spread = NULL, *errors = NULL, cosines = 0, all_errors = 0, all_spread = 0;
     int status = fathom__alloc(&mean, d, sizeof *mean);
     if (!status) status = fathom__alloc(&spread, d, sizeof *spread);
@@ -170,10 +172,12 @@ static int measure(struct fathom_evaluation *out, struct evaluating *e) {
     const size_t fit = e->n / 2, n = e->n - fit;
     const float *rows = e->rows + fit * e->d;
     float *guesses = NULL;
-    int status = fathom__reconstructor_open(&e->reconstructor, e->dictionary, e->rows, e->tokens, fit, e->options->n_threads);
+    int status =
+        fathom__reconstructor_open(&e->reconstructor, e->dictionary, e->rows, e->tokens, fit, e->options->n_threads);
     if (!status) status = fathom__alloc(&guesses, n * e->d, sizeof *guesses);
     for (int which = 0; which < FATHOM_RECONSTRUCTIONS && !status; which++) {
-        status = fathom__reconstruct(guesses, &e->reconstructor, (enum fathom_reconstruction)which, rows, e->tokens + fit, n);
+        status = fathom__reconstruct(guesses, &e->reconstructor, (enum fathom_reconstruction)which, rows,
+                                     e->tokens + fit, n);
         if (!status) status = measure_rows(&out->quality[which], rows, guesses, n, e->d);
         if (status) break;
         const struct fathom_sparse *sparse = &e->reconstructor.sparse;
@@ -202,7 +206,8 @@ static int splice_block(const struct fathom_block *block, float *rows, bool *cha
         e->batch_rows[n++] = r;
     }
     if (n == 0) return 0;
-    int status = fathom__reconstruct(e->replaced, &e->reconstructor, (enum fathom_reconstruction)e->splice, e->batch, e->batch_tokens, n);
+    int status = fathom__reconstruct(e->replaced, &e->reconstructor, (enum fathom_reconstruction)e->splice, e->batch,
+                                     e->batch_tokens, n);
     for (size_t i = 0; i < n && !status; i++)
         memcpy(rows + e->batch_rows[i] * block->width, e->replaced + i * e->d, e->d * sizeof *rows);
     *changed = true;
@@ -214,7 +219,8 @@ struct losses {
     uint64_t tokens;
 };
 
-static int add_sequence(struct losses *losses, struct evaluating *e, double *plain, double *changed, const int32_t *tokens, size_t n) {
+static int add_sequence(struct losses *losses, struct evaluating *e, double *plain, double *changed,
+                        const int32_t *tokens, size_t n) {
     e->splice = -1;
     int status = fathom_log_probabilities(plain, e->session, tokens, n);
     for (int which = 0; which < FATHOM_RECONSTRUCTIONS && !status; which++) {
@@ -248,7 +254,9 @@ static int measure_losses(struct fathom_evaluation *out, struct evaluating *e) {
         if (!status) status = tell(e, "losses", losses.tokens, wanted);
     }
     fathom_session_unhook_all(e->session);
-    if (!status && losses.tokens == 0) status = fathom__fail(FATHOM_ERROR_LIMIT, "evaluate: the corpus has no text left for the losses after %zu rows", e->n);
+    if (!status && losses.tokens == 0)
+        status = fathom__fail(FATHOM_ERROR_LIMIT, "evaluate: the corpus has no text left for the losses after %zu rows",
+                              e->n);
     const double n = (double)losses.tokens;
     for (int which = 0; which < FATHOM_RECONSTRUCTIONS && !status; which++) {
         const double mean = losses.change[which] / n;
@@ -264,7 +272,8 @@ static int measure_losses(struct fathom_evaluation *out, struct evaluating *e) {
 
 static int open_evaluating(struct evaluating *e) {
     const struct fathom_evaluate_options *o = e->options;
-    const struct fathom_session_options session = {.n_context = e->context, .n_batch = e->context, .n_threads = o->n_threads};
+    const struct fathom_session_options session = {
+        .n_context = e->context, .n_batch = e->context, .n_threads = o->n_threads};
     int status = fathom_dictionary_match(&e->hook, e->dictionary, e->model);
     if (!status) status = fathom_session_open(&e->session, e->model, &session);
     if (!status) status = fathom_corpus_open(&e->corpus, o->sources, o->n_sources, o->seed);
@@ -290,7 +299,8 @@ static void close_evaluating(struct evaluating *e) {
     fathom_free(e->batch_rows);
 }
 
-int fathom_evaluate(struct fathom_evaluation *out, const fathom_dictionary *dictionary, const fathom_model *model, const struct fathom_evaluate_options *options) {
+int fathom_evaluate(struct fathom_evaluation *out, const fathom_dictionary *dictionary, const fathom_model *model,
+                    const struct fathom_evaluate_options *options) {
     const struct fathom_dictionary_info *info = fathom_dictionary_describe(dictionary);
     struct evaluating e = {.options = options, .dictionary = dictionary, .model = model, .d = info->d_in, .splice = -1};
     struct fathom_evaluation evaluation = {0};
@@ -298,10 +308,15 @@ int fathom_evaluate(struct fathom_evaluation *out, const fathom_dictionary *dict
     e.context = options->context ? options->context : DEFAULT_CONTEXT;
     e.wanted = options->tokens ? options->tokens : DEFAULT_TOKENS;
     if (info->d_in != info->d_out || strcmp(info->hook_in, info->hook_out) != 0)
-        return fathom__fail(FATHOM_ERROR_UNSUPPORTED, "%s: reads %s and writes %s; only dictionaries that reconstruct their own input are evaluated", info->path, info->hook_in, info->hook_out);
+        return fathom__fail(
+            FATHOM_ERROR_UNSUPPORTED,
+            "%s: reads %s and writes %s; only dictionaries that reconstruct their own input are evaluated", info->path,
+            info->hook_in, info->hook_out);
     int status = open_evaluating(&e);
     if (!status) status = collect(&e);
-    if (!status && e.n < FEWEST_ROWS) status = fathom__fail(FATHOM_ERROR_LIMIT, "evaluate: the corpus gave %zu rows; %d are needed", e.n, FEWEST_ROWS);
+    if (!status && e.n < FEWEST_ROWS)
+        status =
+            fathom__fail(FATHOM_ERROR_LIMIT, "evaluate: the corpus gave %zu rows; %d are needed", e.n, FEWEST_ROWS);
     if (!status) status = measure(&evaluation, &e);
     if (!status) status = measure_losses(&evaluation, &e);
     if (!status) *out = evaluation;

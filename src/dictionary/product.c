@@ -17,7 +17,8 @@ static const struct fathom__dense_methods *find_methods(enum fathom__dense_backe
     return backend == FATHOM__PRODUCT_DNNL ? NULL : &fathom__dense_ggml;
 }
 
-int fathom__dense_open(fathom__dense **out, enum fathom__dense_backend backend, size_t d, size_t n_features, uint32_t n_workers) {
+int fathom__dense_open(fathom__dense **out, enum fathom__dense_backend backend, size_t d, size_t n_features,
+                       uint32_t n_workers) {
     const struct fathom__dense_methods *methods = find_methods(backend);
     if (!methods) return fathom__fail(FATHOM_ERROR_UNSUPPORTED, "product: built without oneDNN");
     fathom__dense *product = NULL;
@@ -26,7 +27,8 @@ int fathom__dense_open(fathom__dense **out, enum fathom__dense_backend backend, 
     product->methods = methods;
     product->d = d;
     product->n_tiles = (n_features + FATHOM__TILE_FEATURES - 1) / FATHOM__TILE_FEATURES;
-    status = fathom__alloc_aligned(&product->scratch, (size_t)n_workers * FATHOM__TILE_FEATURES * d, sizeof *product->scratch);
+    status = fathom__alloc_aligned(&product->scratch, (size_t)n_workers * FATHOM__TILE_FEATURES * d,
+                                   sizeof *product->scratch);
     if (!status) status = methods->open(&product->state, d, product->n_tiles, n_workers);
     if (status)
         fathom__dense_close(product);
@@ -59,6 +61,7 @@ int fathom__dense_pack(fathom__dense *product, uint32_t worker, size_t tile, con
     return product->methods->pack(product->state, worker, tile, scratch);
 }
 
-int fathom__dense_run(float *out, fathom__dense *product, uint32_t worker, size_t tile, const uint16_t *x, size_t n_rows) {
+int fathom__dense_run(float *out, fathom__dense *product, uint32_t worker, size_t tile, const uint16_t *x,
+                      size_t n_rows) {
     return product->methods->run(out, product->state, worker, tile, x, n_rows);
 }

@@ -19,7 +19,8 @@ enum fathom__dense_backend { FATHOM__PRODUCT_BEST, FATHOM__PRODUCT_DNNL, FATHOM_
 
 /* d: a multiple of FATHOM__LANES. n_workers threads may pack and run at once, each with its own number. Errors: MEMORY, UNSUPPORTED
  * (a backend that is not there), ENGINE. */
-int fathom__dense_open(fathom__dense **out, enum fathom__dense_backend backend, size_t d, size_t n_features, uint32_t n_workers);
+int fathom__dense_open(fathom__dense **out, enum fathom__dense_backend backend, size_t d, size_t n_features,
+                       uint32_t n_workers);
 void fathom__dense_close(fathom__dense *product);
 size_t fathom__dense_tiles(const fathom__dense *product);
 
@@ -29,7 +30,8 @@ int fathom__dense_pack(fathom__dense *product, uint32_t worker, size_t tile, con
 
 /* out[r, i] = x[r] · feature tile * FATHOM__TILE_FEATURES + i, f32 [n_rows, FATHOM__TILE_FEATURES]. x is bf16 [FATHOM__TILE_ROWS, d] whatever n_rows is
  * (rows past n_rows are read and may hold anything finite); out has room for FATHOM__TILE_ROWS rows. ENGINE. */
-int fathom__dense_run(float *out, fathom__dense *product, uint32_t worker, size_t tile, const uint16_t *x, size_t n_rows);
+int fathom__dense_run(float *out, fathom__dense *product, uint32_t worker, size_t tile, const uint16_t *x,
+                      size_t n_rows);
 
 const char *fathom__dense_name(const fathom__dense *product);
 

@@ -29,43 +29,52 @@ struct state {
 };
 
 static int failed(dnnl_status_t status, const char *doing) {
-    return fathom__fail(status == dnnl_out_of_memory ? FATHOM_ERROR_MEMORY : FATHOM_ERROR_ENGINE, "oneDNN: %s gave status %d", doing, (int)status);
+    return fathom__fail(status == dnnl_out_of_memory ? FATHOM_ERROR_MEMORY : FATHOM_ERROR_ENGINE,
+                        "oneDNN: %s gave status %d", doing, (int)status);
 }
 
 /* Descriptors are values in oneDNN 2 and handles in oneDNN 3. */
 #if DNNL_VERSION_MAJOR >= 3
 typedef dnnl_memory_desc_t description;
 #define DESCRIPTION(d) (d)
-static dnnl_status_t describe(description *out, int64_t rows, int64_t columns, dnnl_data_type_t type, dnnl_format_tag_t tag) {
+static dnnl_status_t describe(description *out, int64_t rows, int64_t columns, dnnl_data_type_t type,
+                              dnnl_format_tag_t tag) {
     const dnnl_dims_t shape = {rows, columns};
     return dnnl_memory_desc_create_with_tag(out, 2, shape, type, tag);
 }
 static void forget(description *d) {
     dnnl_memory_desc_destroy(*d);
 }
-static dnnl_status_t describe_product(dnnl_primitive_desc_t *out, dnnl_engine_t engine, const description *x, const description *features, const description *result, const_dnnl_primitive_attr_t attributes) {
+static dnnl_status_t describe_product(dnnl_primitive_desc_t *out, dnnl_engine_t engine, const description *x,
+                                      const description *features, const description *result,
+                                      const_dnnl_primitive_attr_t attributes) {
     return dnnl_matmul_primitive_desc_create(out, engine, *x, *features, NULL, *result, attributes);
 }
-static dnnl_status_t describe_reorder(dnnl_primitive_desc_t *out, dnnl_engine_t engine, const description *from, const_dnnl_memory_desc_t to, const_dnnl_primitive_attr_t attributes) {
+static dnnl_status_t describe_reorder(dnnl_primitive_desc_t *out, dnnl_engine_t engine, const description *from,
+                                      const_dnnl_memory_desc_t to, const_dnnl_primitive_attr_t attributes) {
     return dnnl_reorder_primitive_desc_create(out, *from, engine, to, engine, attributes);
 }
 typedef const_dnnl_memory_desc_t chosen_description;
 #else
 typedef dnnl_memory_desc_t description;
 #define DESCRIPTION(d) (&(d))
-static dnnl_status_t describe(description *out, int64_t rows, int64_t columns, dnnl_data_type_t type, dnnl_format_tag_t tag) {
+static dnnl_status_t describe(description *out, int64_t rows, int64_t columns, dnnl_data_type_t type,
+                              dnnl_format_tag_t tag) {
     const dnnl_dims_t shape = {rows, columns};
     return dnnl_memory_desc_init_by_tag(out, 2, shape, type, tag);
 }
 static void forget(description *d) {
     (void)d;
 }
-static dnnl_status_t describe_product(dnnl_primitive_desc_t *out, dnnl_engine_t engine, const description *x, const description *features, const description *result, const_dnnl_primitive_attr_t attributes) {
+static dnnl_status_t describe_product(dnnl_primitive_desc_t *out, dnnl_engine_t engine, const description *x,
+                                      const description *features, const description *result,
+                                      const_dnnl_primitive_attr_t attributes) {
     dnnl_matmul_desc_t operation;
     dnnl_status_t status = dnnl_matmul_desc_init(&operation, x, features, NULL, result);
     return status ? status : dnnl_primitive_desc_create(out, &operation, attributes, engine, NULL);
 }
-static dnnl_status_t describe_reorder(dnnl_primitive_desc_t *out, dnnl_engine_t engine, const description *from, const dnnl_memory_desc_t *to, const_dnnl_primitive_attr_t attributes) {
+static dnnl_status_t describe_reorder(dnnl_primitive_desc_t *out, dnnl_engine_t engine, const description *from,
+                                      const dnnl_memory_desc_t *to, const_dnnl_primitive_attr_t attributes) {
     return dnnl_reorder_primitive_desc_create(out, from, engine, to, engine, attributes);
 }
 typedef const dnnl_memory_desc_t *chosen_description;
@@ -101,10 +110,14 @@ static dnnl_status_t open_lane(struct lane *lane, struct state *state, const str
     dnnl_status_t status = dnnl_stream_create(&lane->stream, state->engine, dnnl_stream_default_flags);
     if (!status) status = dnnl_memory_create(&lane->x, DESCRIPTION(*shapes->x), state->engine, DNNL_MEMORY_NONE);
     if (!status) status = dnnl_memory_create(&lane->out, DESCRIPTION(*shapes->out), state->engine, DNNL_MEMORY_NONE);
-    if (!status) status = dnnl_memory_create(&lane->plain, DESCRIPTION(*shapes->plain), state->engine, DNNL_MEMORY_NONE);
+    if (!status)
+        status = dnnl_memory_create(&lane->plain, DESCRIPTION(*shapes->plain), state->engine, DNNL_MEMORY_NONE);
     if (!status) status = dnnl_memory_create(&lane->packed, shapes->packed, state->engine, DNNL_MEMORY_NONE);
-    if (!status) status = dnnl_memory_create(&lane->product_scratch, shapes->product_scratch, state->engine, DNNL_MEMORY_ALLOCATE);
-    if (!status) status = dnnl_memory_create(&lane->pack_scratch, shapes->pack_scratch, state->engine, DNNL_MEMORY_ALLOCATE);
+    if (!status)
+        status =
+            dnnl_memory_create(&lane->product_scratch, shapes->product_scratch, state->engine, DNNL_MEMORY_ALLOCATE);
+    if (!status)
+        status = dnnl_memory_create(&lane->pack_scratch, shapes->pack_scratch, state->engine, DNNL_MEMORY_ALLOCATE);
     return status;
 }
 
@@ -166,7 +179,8 @@ done:
     return status;
 }
 
-static dnnl_status_t execute(struct state *state, struct lane *lane, dnnl_primitive_t primitive, const dnnl_exec_arg_t *arguments, int n) {
+static dnnl_status_t execute(struct state *state, struct lane *lane, dnnl_primitive_t primitive,
+                             const dnnl_exec_arg_t *arguments, int n) {
     const int team = state->max_threads ? state->max_threads() : 1;
     if (team != 1 && state->set_threads) state->set_threads(1);
     dnnl_status_t status = dnnl_primitive_execute(primitive, lane->stream, n, arguments);
@@ -185,7 +199,8 @@ static int pack_dnnl(void *handle, uint32_t worker, size_t tile, const uint16_t 
     struct lane *lane = &state->lanes[worker];
     dnnl_memory_set_data_handle(lane->plain, unconst(features));
     dnnl_memory_set_data_handle(lane->packed, state->packed + tile * state->tile_bytes);
-    const dnnl_exec_arg_t arguments[] = {{DNNL_ARG_FROM, lane->plain}, {DNNL_ARG_TO, lane->packed}, {DNNL_ARG_SCRATCHPAD, lane->pack_scratch}};
+    const dnnl_exec_arg_t arguments[] = {
+        {DNNL_ARG_FROM, lane->plain}, {DNNL_ARG_TO, lane->packed}, {DNNL_ARG_SCRATCHPAD, lane->pack_scratch}};
     dnnl_status_t status = execute(state, lane, state->pack_tile, arguments, 3);
     return status ? failed(status, "packing features") : 0;
 }
@@ -197,7 +212,10 @@ static int run_dnnl(float *out, void *handle, uint32_t worker, size_t tile, cons
     dnnl_memory_set_data_handle(lane->x, unconst(x));
     dnnl_memory_set_data_handle(lane->packed, state->packed + tile * state->tile_bytes);
     dnnl_memory_set_data_handle(lane->out, out);
-    const dnnl_exec_arg_t arguments[] = {{DNNL_ARG_SRC, lane->x}, {DNNL_ARG_WEIGHTS, lane->packed}, {DNNL_ARG_DST, lane->out}, {DNNL_ARG_SCRATCHPAD, lane->product_scratch}};
+    const dnnl_exec_arg_t arguments[] = {{DNNL_ARG_SRC, lane->x},
+                                         {DNNL_ARG_WEIGHTS, lane->packed},
+                                         {DNNL_ARG_DST, lane->out},
+                                         {DNNL_ARG_SCRATCHPAD, lane->product_scratch}};
     dnnl_status_t status = execute(state, lane, state->product, arguments, 4);
     return status ? failed(status, "the product") : 0;
 }

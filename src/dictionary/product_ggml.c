@@ -64,7 +64,8 @@ static int open_ggml(void **out, size_t d, size_t n_tiles, uint32_t n_workers) {
     if (status) return status;
     state->d = d;
     status = fathom__alloc(&state->lanes, n_workers, sizeof *state->lanes);
-    if (!status) status = fathom__alloc_aligned(&state->packed, n_tiles * FATHOM__TILE_FEATURES * d, sizeof *state->packed);
+    if (!status)
+        status = fathom__alloc_aligned(&state->packed, n_tiles * FATHOM__TILE_FEATURES * d, sizeof *state->packed);
     while (!status && state->n_lanes < n_workers)
         status = open_lane(&state->lanes[state->n_lanes++], d);
     if (status)
@@ -90,7 +91,9 @@ static int run_ggml(float *out, void *handle, uint32_t worker, size_t tile, cons
     lane->features->data = state->packed + tile * FATHOM__TILE_FEATURES * state->d;
     lane->out->data = out;
     enum ggml_status status = ggml_graph_compute(lane->graph, &lane->plan);
-    return status == GGML_STATUS_SUCCESS ? 0 : fathom__fail(FATHOM_ERROR_ENGINE, "ggml: the product gave status %d", (int)status);
+    return status == GGML_STATUS_SUCCESS
+               ? 0
+               : fathom__fail(FATHOM_ERROR_ENGINE, "ggml: the product gave status %d", (int)status);
 }
 
 const struct fathom__dense_methods fathom__dense_ggml = {"ggml", open_ggml, close_ggml, pack_ggml, run_ggml};

@@ -8,7 +8,8 @@
 #define CONTROL_SEED 1
 
 const char *fathom_reconstruction_name(enum fathom_reconstruction reconstruction) {
-    static const char *const names[FATHOM_RECONSTRUCTIONS] = {"dictionary", "as_trained", "untrained", "pca", "token_mean", "mean"};
+    static const char *const names[FATHOM_RECONSTRUCTIONS] = {"dictionary", "as_trained", "untrained",
+                                                              "pca",        "token_mean", "mean"};
     return reconstruction < FATHOM_RECONSTRUCTIONS ? names[reconstruction] : "";
 }
 
@@ -88,14 +89,18 @@ static int untrained_rows(float *out, struct fathom__reconstructor *reconstructo
     for (size_t at = 0; at < n && !status; at += batch) {
         const size_t here = n - at < batch ? n - at : batch;
         status = fathom__trainer_load(trainer, rows + at * d, here);
-        if (!status) status = fathom__trainer_topk(&trainer->main, trainer, trainer->product, trainer->encoder_bias.value, trainer->options.n_features, trainer->options.k);
+        if (!status)
+            status = fathom__trainer_topk(&trainer->main, trainer, trainer->product, trainer->encoder_bias.value,
+                                          trainer->options.n_features, trainer->options.k);
         if (status) break;
         fathom__trainer_decode(trainer, &trainer->main, false);
         for (size_t r = 0; r < here; r++)
             for (size_t j = 0; j < d; j++) {
                 const size_t i = r * trainer->stride + j;
                 const double part = (double)trainer->error[i] + trainer->x[i]; /* W_dec f */
-                out[(at + r) * d + j] = (float)((reconstructor->untrained_factor * part + trainer->decoder_bias.value[j]) / trainer->input_scale);
+                out[(at + r) * d + j] =
+                    (float)((reconstructor->untrained_factor * part + trainer->decoder_bias.value[j]) /
+                            trainer->input_scale);
             }
     }
     return status;
@@ -103,7 +108,13 @@ static int untrained_rows(float *out, struct fathom__reconstructor *reconstructo
 
 static int fit_untrained(struct fathom__reconstructor *out, const float *rows, size_t n, uint32_t n_threads) {
     const struct fathom_dictionary_info *info = fathom_dictionary_describe(out->dictionary);
-    const struct fathom_trainer_options options = {.d_in = info->d_in, .n_features = info->n_features, .k = (uint32_t)out->k, .batch = 1024, .n_threads = n_threads, .seed = CONTROL_SEED, .auxiliary_coefficient = -1};
+    const struct fathom_trainer_options options = {.d_in = info->d_in,
+                                                   .n_features = info->n_features,
+                                                   .k = (uint32_t)out->k,
+                                                   .batch = 1024,
+                                                   .n_threads = n_threads,
+                                                   .seed = CONTROL_SEED,
+                                                   .auxiliary_coefficient = -1};
     float *guess = NULL;
     int status = fathom_trainer_open(&out->untrained, &options);
     if (!status) status = fathom_trainer_prepare(out->untrained, rows, n);
@@ -114,7 +125,8 @@ static int fit_untrained(struct fathom__reconstructor *out, const float *rows, s
         double product = 0, squares = 0;
         for (size_t r = 0; r < n; r++)
             for (size_t j = 0; j < out->d; j++) {
-                const double centre = out->untrained->decoder_bias.value[j] / out->untrained->input_scale, part = guess[r * out->d + j] - centre;
+                const double centre = out->untrained->decoder_bias.value[j] / out->untrained->input_scale,
+                             part = guess[r * out->d + j] - centre;
                 product += part * (rows[r * out->d + j] - centre);
                 squares += part * part;
             }
@@ -124,10 +136,12 @@ static int fit_untrained(struct fathom__reconstructor *out, const float *rows, s
     return status;
 }
 
-int fathom__reconstructor_open(struct fathom__reconstructor *out, const fathom_dictionary *dictionary, const float *rows, const int32_t *tokens, size_t n, uint32_t n_threads) {
+int fathom__reconstructor_open(struct fathom__reconstructor *out, const fathom_dictionary *dictionary,
+                               const float *rows, const int32_t *tokens, size_t n, uint32_t n_threads) {
     enum { DEFAULT_K = 32 }; /* for dictionaries whose k is not known */
     const struct fathom_dictionary_info *info = fathom_dictionary_describe(dictionary);
-    *out = (struct fathom__reconstructor){.dictionary = dictionary, .d = info->d_in, .k = info->k ? info->k : DEFAULT_K};
+    *out =
+        (struct fathom__reconstructor){.dictionary = dictionary, .d = info->d_in, .k = info->k ? info->k : DEFAULT_K};
     if (out->k > info->d_in) out->k = info->d_in;
     if (out->k > info->n_features) out->k = info->n_features;
     int status = fathom__alloc(&out->mean, out->d, sizeof *out->mean);
@@ -175,10 +189,13 @@ static void project(float *out, const struct fathom__reconstructor *reconstructo
     }
 }
 
-int fathom__reconstruct(float *out, struct fathom__reconstructor *reconstructor, enum fathom_reconstruction which, const float *rows, const int32_t *tokens, size_t n) {
+int fathom__reconstruct(float *out, struct fathom__reconstructor *reconstructor, enum fathom_reconstruction which,
+                        const float *rows, const int32_t *tokens, size_t n) {
     const size_t d = reconstructor->d;
     if (which == FATHOM_RECONSTRUCT_DICTIONARY || which == FATHOM_RECONSTRUCT_TRAINED) {
-        int status = fathom_dictionary_encode(&reconstructor->sparse, reconstructor->dictionary, rows, NULL, n, which == FATHOM_RECONSTRUCT_TRAINED ? FATHOM_ENCODE_TRAIN : FATHOM_ENCODE_RUN);
+        int status =
+            fathom_dictionary_encode(&reconstructor->sparse, reconstructor->dictionary, rows, NULL, n,
+                                     which == FATHOM_RECONSTRUCT_TRAINED ? FATHOM_ENCODE_TRAIN : FATHOM_ENCODE_RUN);
         return status ? status : fathom_dictionary_decode(out, reconstructor->dictionary, &reconstructor->sparse);
     }
     if (which == FATHOM_RECONSTRUCT_UNTRAINED) return untrained_rows(out, reconstructor, rows, n);
@@ -186,7 +203,9 @@ int fathom__reconstruct(float *out, struct fathom__reconstructor *reconstructor,
         if (which == FATHOM_RECONSTRUCT_PCA)
             project(out + r * d, reconstructor, rows + r * d);
         else
-            memcpy(out + r * d, which == FATHOM_RECONSTRUCT_TOKEN_MEAN ? token_row(reconstructor, tokens[r]) : reconstructor->mean, d * sizeof *out);
+            memcpy(out + r * d,
+                   which == FATHOM_RECONSTRUCT_TOKEN_MEAN ? token_row(reconstructor, tokens[r]) : reconstructor->mean,
+                   d * sizeof *out);
     }
     return 0;
 }

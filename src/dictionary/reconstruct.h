@@ -9,11 +9,11 @@
 struct fathom__reconstructor {
     const fathom_dictionary *dictionary;
     size_t d, k;
-    float *mean;              /* [d] */
-    float *components;        /* [k, d], orthonormal */
+    float *mean;       /* [d] */
+    float *components; /* [k, d], orthonormal */
     /* Token means: token ids ascending, each with its mean row. */
     int32_t *tokens;
-    float *token_rows;        /* [n_tokens, d] */
+    float *token_rows; /* [n_tokens, d] */
     size_t n_tokens;
     fathom_trainer *untrained;
     double untrained_factor;
@@ -21,11 +21,13 @@ struct fathom__reconstructor {
 };
 
 /* Fits the controls to rows f32 [n, d] with their token ids. */
-int fathom__reconstructor_open(struct fathom__reconstructor *out, const fathom_dictionary *dictionary, const float *rows, const int32_t *tokens, size_t n, uint32_t n_threads);
+int fathom__reconstructor_open(struct fathom__reconstructor *out, const fathom_dictionary *dictionary,
+                               const float *rows, const int32_t *tokens, size_t n, uint32_t n_threads);
 void fathom__reconstructor_close(struct fathom__reconstructor *reconstructor);
 
 /* out: f32 [n, d]. All rows must be ones that the dictionary covers. After DICTIONARY and TRAINED, `sparse` holds the features. */
-int fathom__reconstruct(float *out, struct fathom__reconstructor *reconstructor, enum fathom_reconstruction which, const float *rows, const int32_t *tokens, size_t n);
+int fathom__reconstruct(float *out, struct fathom__reconstructor *reconstructor, enum fathom_reconstruction which,
+                        const float *rows, const int32_t *tokens, size_t n);
 
 /* The k leading eigenvectors of a symmetric f64 matrix [d, d] as orthonormal f32 rows [k, d]. */
 int fathom__principal_components(float *out, const double *matrix, size_t d, size_t k, uint64_t seed);

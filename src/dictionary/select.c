@@ -34,8 +34,10 @@ void fathom__select_keys(uint64_t *keys, size_t n, size_t k) {
         const uint64_t pivot = median3(keys[first], keys[first + (last - first) / 2], keys[last - 1]);
         size_t i = first, j = last - 1;
         for (;;) {
-            while (keys[i] > pivot) i++;
-            while (keys[j] < pivot) j--;
+            while (keys[i] > pivot)
+                i++;
+            while (keys[j] < pivot)
+                j--;
             if (i >= j) break;
             swap(&keys[i++], &keys[j--]);
         }
@@ -72,7 +74,8 @@ static inline uint32_t above(const float *values, const float *bias, float floor
 #endif
 }
 
-void fathom__offer_above(uint64_t *keys, size_t *n, float floor, const float *values, const float *bias, uint32_t first, size_t n_valid) {
+void fathom__offer_above(uint64_t *keys, size_t *n, float floor, const float *values, const float *bias, uint32_t first,
+                         size_t n_valid) {
     size_t count = *n, j = 0;
     for (; j + LANES <= n_valid; j += LANES)
         for (uint32_t bits = above(values + j, bias + j, floor); bits; bits &= bits - 1) {
@@ -93,7 +96,8 @@ size_t fathom__candidate_room(size_t k, size_t width) {
     return patience(k) + width;
 }
 
-void fathom__offer(struct fathom__candidates *candidates, size_t k, const float *values, const float *bias, uint32_t first, size_t n_valid) {
+void fathom__offer(struct fathom__candidates *candidates, size_t k, const float *values, const float *bias,
+                   uint32_t first, size_t n_valid) {
     fathom__offer_above(candidates->keys, &candidates->n, candidates->floor, values, bias, first, n_valid);
     if (candidates->n > patience(k)) fathom__settle(candidates, k);
 }

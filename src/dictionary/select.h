@@ -34,7 +34,7 @@ void fathom__sort_by_feature(uint64_t *keys, size_t n);
 struct fathom__candidates {
     uint64_t *keys; /* room for fathom__candidate_room(k, width) */
     size_t n;
-    float floor;    /* values must be larger: 0, then the k-th largest so far */
+    float floor; /* values must be larger: 0, then the k-th largest so far */
 };
 
 /* Room that a row needs when tiles of `width` features are offered. */
@@ -42,11 +42,13 @@ size_t fathom__candidate_room(size_t k, size_t width);
 
 /* Offers values[i] + bias[i] of features first + i, i < n, n a multiple of 16 for the caller's padding: values past n_valid are ignored. Features must
  * come in ascending order over the calls. */
-void fathom__offer(struct fathom__candidates *candidates, size_t k, const float *values, const float *bias, uint32_t first, size_t n_valid);
+void fathom__offer(struct fathom__candidates *candidates, size_t k, const float *values, const float *bias,
+                   uint32_t first, size_t n_valid);
 /* Cuts down to the k largest. */
 void fathom__settle(struct fathom__candidates *candidates, size_t k);
 
 /* Appends all with value + bias > floor; keys must have room for n_valid more. */
-void fathom__offer_above(uint64_t *keys, size_t *n, float floor, const float *values, const float *bias, uint32_t first, size_t n_valid);
+void fathom__offer_above(uint64_t *keys, size_t *n, float floor, const float *values, const float *bias, uint32_t first,
+                         size_t n_valid);
 
 #endif

@@ -11,8 +11,8 @@
 /* One dictionary in the making. */
 struct fathom__learner {
     const struct fathom_train_dictionary *wanted;
-    size_t stream;             /* which hook point */
-    fathom_trainer *trainer;   /* opened with the first row, whose width decides */
+    size_t stream;           /* which hook point */
+    fathom_trainer *trainer; /* opened with the first row, whose width decides */
     struct fathom_trainer_metrics last;
     struct fathom_trainer_evaluation evaluation;
     bool evaluated;
@@ -22,16 +22,16 @@ struct fathom__run {
     const struct fathom_train_options *options;
     struct fathom__learner *learners;
     size_t n_learners;
-    const char **hooks;        /* distinct ones */
+    const char **hooks; /* distinct ones */
     struct fathom__rows *streams;
-    float **batches;           /* [n_streams]: a drawn batch */
+    float **batches; /* [n_streams]: a drawn batch */
     size_t n_streams;
-    size_t batch;              /* rows; the same for all learners */
+    size_t batch; /* rows; the same for all learners */
     uint64_t tokens, total_steps;
-    uint64_t step;             /* made by every learner */
-    uint64_t delivered;        /* rows that the harvest gave, skipped ones included */
-    bool opened;               /* streams and trainers are there */
-    bool finished;             /* all steps are made */
+    uint64_t step;      /* made by every learner */
+    uint64_t delivered; /* rows that the harvest gave, skipped ones included */
+    bool opened;        /* streams and trainers are there */
+    bool finished;      /* all steps are made */
     char corpus[33];
     char identity[FATHOM_IDENTITY_SIZE];
     char *model_name;
@@ -39,7 +39,7 @@ struct fathom__run {
     double started, seconds_before; /* before a resume */
     double told, rate_from, rate;
     uint64_t rate_rows;
-    uint64_t resumed_rows;     /* trained on before the resume: no part of the rate */
+    uint64_t resumed_rows; /* trained on before the resume: no part of the rate */
 };
 
 /* What identifies a run: a checkpoint of another run is refused. New. */

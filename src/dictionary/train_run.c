@@ -12,6 +12,7 @@
 #include <dictionary/trainer_internal.h>
 #include <math.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define DEFAULT_NORM_MULTIPLE 8.0
 #define DEFAULT_SHUFFLE 131072
@@ -29,17 +30,27 @@ double fathom__run_seconds(const struct fathom__run *run) {
     return run->seconds_before + fathom__seconds() - run->started;
 }
 
-static int check(const struct fathom_train_dictionary *dictionaries, size_t n, const struct fathom_train_options *options) {
+static int check(const struct fathom_train_dictionary *dictionaries, size_t n,
+                 const struct fathom_train_options *options) {
     if (n == 0) return fathom__fail(FATHOM_ERROR_ARGUMENT, "train: no dictionary is asked for");
-    if (!options->model_path || options->n_sources == 0) return fathom__fail(FATHOM_ERROR_ARGUMENT, "train: a model and a corpus are expected");
+    if (!options->model_path || options->n_sources == 0)
+        return fathom__fail(FATHOM_ERROR_ARGUMENT, "train: a model and a corpus are expected");
     for (size_t i = 0; i < n; i++) {
-        if (!dictionaries[i].path || !dictionaries[i].hook) return fathom__fail(FATHOM_ERROR_ARGUMENT, "train: dictionary %zu needs a path and a hook point", i);
-        if (dictionaries[i].options.batch != dictionaries[0].options.batch) return fathom__fail(FATHOM_ERROR_ARGUMENT, "train: all dictionaries of a run have the same batch; %u and %u were asked for", dictionaries[0].options.batch, dictionaries[i].options.batch);
+        if (!dictionaries[i].path || !dictionaries[i].hook)
+            return fathom__fail(FATHOM_ERROR_ARGUMENT, "train: dictionary %zu needs a path and a hook point", i);
+        if (dictionaries[i].options.batch != dictionaries[0].options.batch)
+            return fathom__fail(FATHOM_ERROR_ARGUMENT,
+                                "train: all dictionaries of a run have the same batch; %u and %u were asked for",
+                                dictionaries[0].options.batch, dictionaries[i].options.batch);
         for (size_t j = 0; j < i; j++)
-            if (strcmp(dictionaries[i].path, dictionaries[j].path) == 0) return fathom__fail(FATHOM_ERROR_ARGUMENT, "train: two dictionaries would be written to %s", dictionaries[i].path);
+            if (strcmp(dictionaries[i].path, dictionaries[j].path) == 0)
+                return fathom__fail(FATHOM_ERROR_ARGUMENT, "train: two dictionaries would be written to %s",
+                                    dictionaries[i].path);
     }
     for (size_t i = 0; i < options->n_sources; i++)
-        if (options->sources[i].repeat && options->tokens == 0) return fathom__fail(FATHOM_ERROR_ARGUMENT, "train: a number of tokens is needed, because %s repeats", options->sources[i].path);
+        if (options->sources[i].repeat && options->tokens == 0)
+            return fathom__fail(FATHOM_ERROR_ARGUMENT, "train: a number of tokens is needed, because %s repeats",
+                                options->sources[i].path);
     return 0;
 }
 
@@ -83,7 +94,9 @@ static int estimate_tokens(uint64_t *out, const struct fathom__run *run, const f
     if (status) return status;
     if (tokens == 0) return fathom__fail(FATHOM_ERROR_LIMIT, "train: the corpus is empty");
     if (!more) total = bytes;
-    if (total == 0) return fathom__fail(FATHOM_ERROR_ARGUMENT, "train: a number of tokens is needed, because the corpus' size is not known");
+    if (total == 0)
+        return fathom__fail(FATHOM_ERROR_ARGUMENT,
+                            "train: a number of tokens is needed, because the corpus' size is not known");
     *out = (uint64_t)((double)total / (double)bytes * (double)tokens);
     return 0;
 }
@@ -106,7 +119,9 @@ static int describe_model(struct fathom__run *run) {
         if (!status) run->tokens = run->tokens > 2 * held_out ? run->tokens - held_out : run->tokens / 2;
     }
     fathom_model_close(model);
-    if (!status && run->tokens < run->batch) status = fathom__fail(FATHOM_ERROR_LIMIT, "train: %llu tokens are less than one batch of %zu", (unsigned long long)run->tokens, run->batch);
+    if (!status && run->tokens < run->batch)
+        status = fathom__fail(FATHOM_ERROR_LIMIT, "train: %llu tokens are less than one batch of %zu",
+                              (unsigned long long)run->tokens, run->batch);
     run->total_steps = run->tokens / (run->batch ? run->batch : 1);
     return status;
 }
@@ -119,7 +134,8 @@ int fathom__run_open(struct fathom__run *run, const size_t *widths) {
     int status = 0;
     for (size_t s = 0; s < run->n_streams && !status; s++) {
         struct fathom__rows *stream = &run->streams[s];
-        status = fathom__rows_open(stream, widths[s], o->held_out_rows ? o->held_out_rows : DEFAULT_HELD_OUT, pool, o->seed);
+        status =
+            fathom__rows_open(stream, widths[s], o->held_out_rows ? o->held_out_rows : DEFAULT_HELD_OUT, pool, o->seed);
         if (!status) status = fathom__alloc_aligned(&run->batches[s], run->batch * widths[s], sizeof **run->batches);
         stream->skip_positions = o->skip_positions == UINT32_MAX ? 0 : o->skip_positions ? o->skip_positions : 1;
         stream->norm_multiple = o->norm_multiple == 0 ? DEFAULT_NORM_MULTIPLE : o->norm_multiple;
@@ -141,15 +157,21 @@ int fathom__run_open(struct fathom__run *run, const size_t *widths) {
 static int write_metrics(struct fathom__run *run, const struct fathom__learner *learner, bool held_out) {
     if (!run->metrics) return 0;
     const struct fathom_trainer_metrics *m = &learner->last;
-    json_t *json = json_pack("{s:s, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "dictionary", learner->wanted->path, "step", (json_int_t)m->step, "tokens", (json_int_t)m->rows, "loss", m->loss,
-                             "auxiliary_loss", m->auxiliary_loss, "fve", m->fve, "l0", m->l0, "dead_fraction", m->dead_fraction, "gradient_norm", m->gradient_norm, "learning_rate", m->learning_rate,
-                             "seconds", fathom__run_seconds(run));
-    if (json && held_out) json_object_set_new(json, "held_out", json_pack("{s:f, s:f, s:f}", "fve", learner->evaluation.fve, "l0", learner->evaluation.l0, "dead_fraction", learner->evaluation.dead_fraction));
+    json_t *json =
+        json_pack("{s:s, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "dictionary", learner->wanted->path,
+                  "step", (json_int_t)m->step, "tokens", (json_int_t)m->rows, "loss", m->loss, "auxiliary_loss",
+                  m->auxiliary_loss, "fve", m->fve, "l0", m->l0, "dead_fraction", m->dead_fraction, "gradient_norm",
+                  m->gradient_norm, "learning_rate", m->learning_rate, "seconds", fathom__run_seconds(run));
+    if (json && held_out)
+        json_object_set_new(json, "held_out",
+                            json_pack("{s:f, s:f, s:f}", "fve", learner->evaluation.fve, "l0", learner->evaluation.l0,
+                                      "dead_fraction", learner->evaluation.dead_fraction));
     char *text = NULL;
     int status = fathom__json_text(&text, json, false);
     json_decref(json);
     if (status) return status;
-    if (fprintf(run->metrics, "%s\n", text) < 0 || fflush(run->metrics)) status = fathom__fail_errno(run->options->metrics_path, "write");
+    if (fprintf(run->metrics, "%s\n", text) < 0 || fflush(run->metrics))
+        status = fathom__fail_errno(run->options->metrics_path, "write");
     fathom_free(text);
     return status;
 }
@@ -175,10 +197,17 @@ static int tell(struct fathom__run *run, bool training) {
     char note[128] = "";
     const struct fathom__learner *first = &run->learners[0];
     if (first->evaluated)
-        snprintf(note, sizeof note, "held-out FVE %.4f, L0 %.1f, dead %.1f %%", first->evaluation.fve, first->evaluation.l0, 100 * first->evaluation.dead_fraction);
+        snprintf(note, sizeof note, "held-out FVE %.4f, L0 %.1f, dead %.1f %%", first->evaluation.fve,
+                 first->evaluation.l0, 100 * first->evaluation.dead_fraction);
     else if (first->last.step)
         snprintf(note, sizeof note, "FVE %.4f, L0 %.1f", first->last.fve, first->last.l0);
-    struct fathom_progress progress = {.stage = training ? "train" : "fill", .done = reached, .total = run->tokens, .unit = "tokens", .units_per_second = run->rate, .seconds_left = -1, .note = note[0] ? note : NULL};
+    struct fathom_progress progress = {.stage = training ? "train" : "fill",
+                                       .done = reached,
+                                       .total = run->tokens,
+                                       .unit = "tokens",
+                                       .units_per_second = run->rate,
+                                       .seconds_left = -1,
+                                       .note = note[0] ? note : NULL};
     const uint64_t taken = reached + run->streams[0].n_pool;
     if (run->rate > 0) progress.seconds_left = run->tokens > taken ? (double)(run->tokens - taken) / run->rate : 0;
     return fathom__callback_status(o->progress(&progress, o->payload));
@@ -188,7 +217,9 @@ static int tell(struct fathom__run *run, bool training) {
 static int make_step(struct fathom__run *run) {
     int status = 0;
     for (size_t i = 0; i < run->n_learners && !status; i++) /* the pools are at their fullest before the first draw */
-        if (run->step == 0) status = fathom_trainer_prepare(run->learners[i].trainer, run->streams[run->learners[i].stream].pool, run->streams[run->learners[i].stream].n_pool);
+        if (run->step == 0)
+            status = fathom_trainer_prepare(run->learners[i].trainer, run->streams[run->learners[i].stream].pool,
+                                            run->streams[run->learners[i].stream].n_pool);
     for (size_t s = 0; s < run->n_streams; s++)
         fathom__rows_draw(run->batches[s], &run->streams[s], run->batch);
     const uint64_t every = run->options->evaluate_every ? run->options->evaluate_every : DEFAULT_EVALUATE;
@@ -222,7 +253,9 @@ static bool all_full(const struct fathom__run *run) {
 static int take_row(struct fathom__run *run, const struct fathom_harvest_block *block, size_t r) {
     int status = 0;
     for (size_t s = 0; s < run->n_streams && !status; s++)
-        if (!fathom__rows_full(&run->streams[s])) status = fathom__rows_offer(&run->streams[s], block->rows[s] + r * block->widths[s], block->positions[r], block->documents[r]);
+        if (!fathom__rows_full(&run->streams[s]))
+            status = fathom__rows_offer(&run->streams[s], block->rows[s] + r * block->widths[s], block->positions[r],
+                                        block->documents[r]);
     if (!status && all_full(run)) status = make_step(run);
     return status;
 }
@@ -268,7 +301,11 @@ static int drain(struct fathom__run *run) {
 static int harvest(struct fathom__run *run) {
     const struct fathom_train_options *o = run->options;
     fathom_corpus *corpus = NULL;
-    const struct fathom_harvest_options options = {.hooks = run->hooks, .n_hooks = run->n_streams, .context = o->context, .n_threads = o->n_threads, .skip_tokens = run->delivered};
+    const struct fathom_harvest_options options = {.hooks = run->hooks,
+                                                   .n_hooks = run->n_streams,
+                                                   .context = o->context,
+                                                   .n_threads = o->n_threads,
+                                                   .skip_tokens = run->delivered};
     int status = 0;
     if (!run->opened || !enough(run)) status = fathom_corpus_open(&corpus, o->sources, o->n_sources, o->seed);
     if (status) return status;
@@ -277,7 +314,9 @@ static int harvest(struct fathom__run *run) {
     if (run->opened && enough(run)) status = 0; /* the callback's ENOUGH */
     if (!status) status = drain(run);
     if (status == FATHOM_ERROR_STOPPED)
-        return fathom__fail(status, "train: stopped after %llu tokens%s%s", (unsigned long long)(run->step * run->batch), o->checkpoint ? "; the checkpoint is in " : "", o->checkpoint ? o->checkpoint : "");
+        return fathom__fail(status, "train: stopped after %llu tokens%s%s",
+                            (unsigned long long)(run->step * run->batch),
+                            o->checkpoint ? "; the checkpoint is in " : "", o->checkpoint ? o->checkpoint : "");
     return status;
 }
 
@@ -288,7 +327,10 @@ static int finish(struct fathom_train_result *result, struct fathom__run *run, s
     void *storage = NULL;
     char *name = NULL, *training = NULL;
     float threshold = 0;
-    if (run->step == 0) return fathom__fail(FATHOM_ERROR_LIMIT, "train: the corpus gave fewer rows than one batch (%zu) beside the %zu held-out ones", run->batch, stream->n_held_out);
+    if (run->step == 0)
+        return fathom__fail(FATHOM_ERROR_LIMIT,
+                            "train: the corpus gave fewer rows than one batch (%zu) beside the %zu held-out ones",
+                            run->batch, stream->n_held_out);
     int status = fathom_trainer_calibrate(&threshold, learner->trainer, stream->held_out, stream->n_held_out);
     if (!status) status = evaluate(run, learner);
     if (!status) status = fathom_trainer_parts(&parts, &storage, learner->trainer);
@@ -319,7 +361,16 @@ static int finish(struct fathom_train_result *result, struct fathom__run *run, s
         }
     }
     if (!status && result)
-        *result = (struct fathom_train_result){learner->evaluation.fve, learner->evaluation.l0, learner->evaluation.dead_fraction, threshold, run->step, run->step * run->batch, stream->skipped_positions, stream->skipped_norms, stream->max_norm, fathom__run_seconds(run)};
+        *result = (struct fathom_train_result){learner->evaluation.fve,
+                                               learner->evaluation.l0,
+                                               learner->evaluation.dead_fraction,
+                                               threshold,
+                                               run->step,
+                                               run->step * run->batch,
+                                               stream->skipped_positions,
+                                               stream->skipped_norms,
+                                               stream->max_norm,
+                                               fathom__run_seconds(run)};
     fathom_free(storage);
     fathom_free(name);
     fathom_free(training);
@@ -341,7 +392,8 @@ static void close_run(struct fathom__run *run) {
     fathom_free(run->model_name);
 }
 
-int fathom_train(struct fathom_train_result *results, const struct fathom_train_dictionary *dictionaries, size_t n_dictionaries, const struct fathom_train_options *options) {
+int fathom_train(struct fathom_train_result *results, const struct fathom_train_dictionary *dictionaries,
+                 size_t n_dictionaries, const struct fathom_train_options *options) {
     struct fathom__run run = {.options = options, .n_learners = n_dictionaries};
     bool resumed = false;
     int status = check(dictionaries, n_dictionaries, options);
@@ -356,6 +408,8 @@ int fathom_train(struct fathom_train_result *results, const struct fathom_train_
         if (!run.metrics) status = fathom__fail_errno(options->metrics_path, "write");
     }
     if (!status && options->resume && options->checkpoint) status = fathom__run_restore(&resumed, &run);
+    if (!status && run.metrics && !resumed && ftruncate(fileno(run.metrics), 0))
+        status = fathom__fail_errno(options->metrics_path, "shorten");
     run.rate_rows = run.delivered;
     if (!status && !run.finished) status = harvest(&run);
     for (size_t i = 0; i < n_dictionaries && !status; i++)

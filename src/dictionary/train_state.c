@@ -25,7 +25,8 @@ static int stream_path(char **out, const struct fathom__run *run, size_t s, uint
 static void remove_step(const struct fathom__run *run, uint64_t step) {
     for (size_t i = 0; i < run->n_learners + run->n_streams; i++) {
         char *path = NULL;
-        const int status = i < run->n_learners ? learner_path(&path, run, i, step) : stream_path(&path, run, i - run->n_learners, step);
+        const int status = i < run->n_learners ? learner_path(&path, run, i, step)
+                                               : stream_path(&path, run, i - run->n_learners, step);
         if (!status) unlink(path);
         fathom_free(path);
     }
@@ -34,7 +35,12 @@ static void remove_step(const struct fathom__run *run, uint64_t step) {
 static int save_stream(const struct fathom__run *run, size_t s) {
     const struct fathom__rows *stream = &run->streams[s];
     const struct fathom__tensor tensors[] = {
-        {"held_out", FATHOM__F32, 2, {stream->n_held_out, stream->d}, stream->held_out, stream->n_held_out * stream->d * sizeof(float)},
+        {"held_out",
+         FATHOM__F32,
+         2,
+         {stream->n_held_out, stream->d},
+         stream->held_out,
+         stream->n_held_out * stream->d * sizeof(float)},
         {"pool", FATHOM__F32, 2, {stream->n_pool, stream->d}, stream->pool, stream->n_pool * stream->d * sizeof(float)},
         {"random", FATHOM__I64, 1, {4}, stream->random.state, sizeof stream->random.state},
     };
@@ -46,8 +52,11 @@ static int save_stream(const struct fathom__run *run, size_t s) {
 }
 
 static json_t *describe_stream(const struct fathom__rows *stream) {
-    return json_pack("{s:I, s:b, s:f, s:I, s:I, s:I}", "width", (json_int_t)stream->d, "held_out_complete", (int)stream->held_out_complete, "max_norm", stream->held_out_complete && stream->norm_multiple > 0 ? (double)stream->max_norm : 0.0,
-                     "last_held_out", (json_int_t)stream->last_held_out, "skipped_positions", (json_int_t)stream->skipped_positions, "skipped_norms", (json_int_t)stream->skipped_norms);
+    return json_pack("{s:I, s:b, s:f, s:I, s:I, s:I}", "width", (json_int_t)stream->d, "held_out_complete",
+                     (int)stream->held_out_complete, "max_norm",
+                     stream->held_out_complete && stream->norm_multiple > 0 ? (double)stream->max_norm : 0.0,
+                     "last_held_out", (json_int_t)stream->last_held_out, "skipped_positions",
+                     (json_int_t)stream->skipped_positions, "skipped_norms", (json_int_t)stream->skipped_norms);
 }
 
 static int find_state(char **out, const struct fathom__run *run) {
@@ -85,8 +94,10 @@ int fathom__run_save(struct fathom__run *run) {
         for (size_t s = 0; s < run->n_streams; s++)
             json_array_append_new(streams, describe_stream(&run->streams[s]));
         if (run->metrics) fflush(run->metrics);
-        json = json_pack("{s:o, s:I, s:I, s:f, s:I, s:o}", "run", fathom__run_identity(run), "step", (json_int_t)run->step, "delivered", (json_int_t)run->delivered, "seconds", fathom__run_seconds(run),
-                         "metrics_bytes", (json_int_t)(run->metrics ? ftell(run->metrics) : 0), "streams", streams);
+        json =
+            json_pack("{s:o, s:I, s:I, s:f, s:I, s:o}", "run", fathom__run_identity(run), "step", (json_int_t)run->step,
+                      "delivered", (json_int_t)run->delivered, "seconds", fathom__run_seconds(run), "metrics_bytes",
+                      (json_int_t)(run->metrics ? ftell(run->metrics) : 0), "streams", streams);
         status = fathom__json_write(state, json);
         json_decref(json);
     }
@@ -95,9 +106,12 @@ int fathom__run_save(struct fathom__run *run) {
     return status;
 }
 
-static int restore_rows(float *out, size_t *n, const fathom__safetensors *file, const char *name, size_t d, size_t most, const char *path) {
+static int restore_rows(float *out, size_t *n, const fathom__safetensors *file, const char *name, size_t d, size_t most,
+                        const char *path) {
     const struct fathom__tensor *tensor = fathom__safetensors_find(file, name);
-    if (!tensor || tensor->dtype != FATHOM__F32 || tensor->n_dimensions != 2 || tensor->shape[1] != d || tensor->shape[0] > most) return fathom__fail(FATHOM_ERROR_FORMAT, "%s: %s, f32 rows of width %zu, is expected", path, name, d);
+    if (!tensor || tensor->dtype != FATHOM__F32 || tensor->n_dimensions != 2 || tensor->shape[1] != d ||
+        tensor->shape[0] > most)
+        return fathom__fail(FATHOM_ERROR_FORMAT, "%s: %s, f32 rows of width %zu, is expected", path, name, d);
     *n = tensor->shape[0];
     if (out) memcpy(out, tensor->data, tensor->bytes);
     return 0;
@@ -117,10 +131,12 @@ static int restore_stream(struct fathom__run *run, size_t s, const json_t *json,
     if (!status) status = fathom__json_get_integer(&norms, json, "skipped_norms", 0, INT64_MAX, true, state);
     if (!status) status = stream_path(&path, run, s, run->step);
     if (!status) status = fathom__safetensors_open(&file, path);
-    if (!status) status = restore_rows(NULL, &n, file, "held_out", stream->d, SIZE_MAX / sizeof(float) / stream->d, path);
+    if (!status)
+        status = restore_rows(NULL, &n, file, "held_out", stream->d, SIZE_MAX / sizeof(float) / stream->d, path);
     if (!status) status = fathom__alloc(&stream->held_out, n * stream->d, sizeof *stream->held_out);
     if (!status) status = restore_rows(stream->held_out, &stream->n_held_out, file, "held_out", stream->d, n, path);
-    if (!status) status = restore_rows(stream->pool, &stream->n_pool, file, "pool", stream->d, stream->pool_capacity, path);
+    if (!status)
+        status = restore_rows(stream->pool, &stream->n_pool, file, "pool", stream->d, stream->pool_capacity, path);
     if (!status) {
         const struct fathom__tensor *random = fathom__safetensors_find(file, "random");
         if (!random || random->bytes != sizeof stream->random.state)
@@ -141,7 +157,8 @@ static int restore_stream(struct fathom__run *run, size_t s, const json_t *json,
 static int restore_streams(struct fathom__run *run, const json_t *json, const char *state) {
     const json_t *streams = json_object_get(json, "streams");
     size_t *widths = NULL;
-    if (json_array_size(streams) != run->n_streams) return fathom__fail(FATHOM_ERROR_FORMAT, "%s: streams must have %zu members", state, run->n_streams);
+    if (json_array_size(streams) != run->n_streams)
+        return fathom__fail(FATHOM_ERROR_FORMAT, "%s: streams must have %zu members", state, run->n_streams);
     int status = fathom__alloc(&widths, run->n_streams, sizeof *widths);
     for (size_t s = 0; s < run->n_streams && !status; s++) {
         int64_t width = 0;
@@ -180,7 +197,9 @@ int fathom__run_restore(bool *found, struct fathom__run *run) {
     if (status) goto done;
     identity = fathom__run_identity(run);
     if (!json_equal(identity, json_object_get(json, "run"))) {
-        status = fathom__fail(FATHOM_ERROR_MISMATCH, "%s: the checkpoint is of a run with another model, corpus, seed or other options", state);
+        status =
+            fathom__fail(FATHOM_ERROR_MISMATCH,
+                         "%s: the checkpoint is of a run with another model, corpus, seed or other options", state);
         goto done;
     }
     status = fathom__json_get_integer(&step, json, "step", 0, INT64_MAX, true, state);
@@ -195,7 +214,8 @@ int fathom__run_restore(bool *found, struct fathom__run *run) {
     for (size_t i = 0; i < run->n_learners && !status; i++)
         status = restore_learner(run, i);
     /* Lines written after the checkpoint will be written again. */
-    if (!status && run->metrics && ftruncate(fileno(run->metrics), metrics)) status = fathom__fail_errno(run->options->metrics_path, "shorten");
+    if (!status && run->metrics && ftruncate(fileno(run->metrics), metrics))
+        status = fathom__fail_errno(run->options->metrics_path, "shorten");
     *found = !status;
 done:
     json_decref(json);

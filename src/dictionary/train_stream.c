@@ -34,7 +34,8 @@ static int by_size(const void *a, const void *b) {
 int fathom__rows_settle(struct fathom__rows *stream) {
     float *norms = NULL;
     stream->held_out_complete = true;
-    if (stream->n_held_out == 0) return fathom__fail(FATHOM_ERROR_LIMIT, "train: the corpus gave no row that can be trained on");
+    if (stream->n_held_out == 0)
+        return fathom__fail(FATHOM_ERROR_LIMIT, "train: the corpus gave no row that can be trained on");
     if (!(stream->norm_multiple > 0)) return 0;
     int status = fathom__alloc(&norms, stream->n_held_out, sizeof *norms);
     if (status) return status;
@@ -58,7 +59,8 @@ int fathom__rows_settle(struct fathom__rows *stream) {
 
 static int hold_out(struct fathom__rows *stream, const float *row, uint64_t document) {
     size_t floats = stream->held_out_capacity * stream->d;
-    int status = fathom__grow(&stream->held_out, &floats, (stream->n_held_out + 1) * stream->d, sizeof *stream->held_out);
+    int status =
+        fathom__grow(&stream->held_out, &floats, (stream->n_held_out + 1) * stream->d, sizeof *stream->held_out);
     if (status) return status;
     stream->held_out_capacity = floats / stream->d;
     memcpy(stream->held_out + stream->n_held_out++ * stream->d, row, stream->d * sizeof *row);

@@ -11,13 +11,13 @@
 struct fathom__rows {
     size_t d;
     uint32_t skip_positions;
-    double norm_multiple;          /* not above 0: none */
-    float max_norm;                /* known once the held-out rows are complete */
-    float *held_out;               /* [held_out_capacity, d]; before that complete, outliers included */
+    double norm_multiple; /* not above 0: none */
+    float max_norm;       /* known once the held-out rows are complete */
+    float *held_out;      /* [held_out_capacity, d]; before that complete, outliers included */
     size_t n_held_out, held_out_wanted, held_out_capacity;
-    uint64_t last_held_out;        /* the document that the held-out rows end in */
+    uint64_t last_held_out; /* the document that the held-out rows end in */
     bool held_out_complete;
-    float *pool;                   /* [pool_capacity, d]: rows waiting to be drawn */
+    float *pool; /* [pool_capacity, d]: rows waiting to be drawn */
     size_t n_pool, pool_capacity;
     struct fathom__random random;
     uint64_t skipped_positions, skipped_norms;

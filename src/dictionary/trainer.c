@@ -1,17 +1,19 @@
 /* Opening, closing and preparing a trainer. */
 #include <base/error.h>
+#include <base/machine.h>
 #include <base/memory.h>
 #include <base/random.h>
 #include <dictionary/trainer_internal.h>
 #include <math.h>
+#include <stdio.h>
 
 #define DEFAULT_BATCH 4096
-#define DEFAULT_RATE 2e-4             /* at REFERENCE_FEATURES; falls with the square root of the width */
+#define DEFAULT_RATE 2e-4 /* at REFERENCE_FEATURES; falls with the square root of the width */
 #define REFERENCE_FEATURES 16384.0
 #define DEFAULT_WARMUP 1000
-#define WARMUP_PART 20                /* of total_steps, at most */
+#define WARMUP_PART 20 /* of total_steps, at most */
 #define DEFAULT_DEAD_AFTER 10000000
-#define DEAD_PART 8                   /* of all rows, at most */
+#define DEAD_PART 8 /* of all rows, at most */
 #define DEFAULT_AUXILIARY (1.0 / 32)
 #define LARGEST_WIDTH (1U << 20)
 #define LARGEST_FEATURES (1U << 26)
@@ -19,28 +21,47 @@
 #define LARGEST_THREADS 1024U
 
 static int check(const struct fathom_trainer_options *options) {
-    if (options->architecture != FATHOM_TRAIN_TOPK && options->architecture != FATHOM_TRAIN_BATCHTOPK) return fathom__fail(FATHOM_ERROR_ARGUMENT, "trainer: architecture %d; topk or batchtopk is expected", (int)options->architecture);
-    if (options->d_in < 1 || options->d_in > LARGEST_WIDTH) return fathom__fail(FATHOM_ERROR_ARGUMENT, "trainer: d_in %u; 1 to %u is expected", options->d_in, LARGEST_WIDTH);
-    if (options->n_features < 1 || options->n_features > LARGEST_FEATURES) return fathom__fail(FATHOM_ERROR_ARGUMENT, "trainer: n_features %u; 1 to %u is expected", options->n_features, LARGEST_FEATURES);
-    if (options->k < 1 || options->k > options->n_features) return fathom__fail(FATHOM_ERROR_ARGUMENT, "trainer: k %u; 1 to n_features (%u) is expected", options->k, options->n_features);
-    if (options->batch > LARGEST_BATCH) return fathom__fail(FATHOM_ERROR_ARGUMENT, "trainer: batch %u; at most %u is expected", options->batch, LARGEST_BATCH);
-    if (options->n_threads > LARGEST_THREADS) return fathom__fail(FATHOM_ERROR_ARGUMENT, "trainer: n_threads %u; at most %u is expected", options->n_threads, LARGEST_THREADS);
-    if (!(options->learning_rate >= 0) || !isfinite(options->learning_rate)) return fathom__fail(FATHOM_ERROR_ARGUMENT, "trainer: learning_rate %g; a number of 0 or more is expected", options->learning_rate);
-    if (!(options->gradient_clip >= 0)) return fathom__fail(FATHOM_ERROR_ARGUMENT, "trainer: gradient_clip %g; a number of 0 or more is expected", options->gradient_clip);
-    if (isnan(options->auxiliary_coefficient)) return fathom__fail(FATHOM_ERROR_ARGUMENT, "trainer: auxiliary_coefficient is not a number");
+    if (options->architecture != FATHOM_TRAIN_TOPK && options->architecture != FATHOM_TRAIN_BATCHTOPK)
+        return fathom__fail(FATHOM_ERROR_ARGUMENT, "trainer: architecture %d; topk or batchtopk is expected",
+                            (int)options->architecture);
+    if (options->d_in < 1 || options->d_in > LARGEST_WIDTH)
+        return fathom__fail(FATHOM_ERROR_ARGUMENT, "trainer: d_in %u; 1 to %u is expected", options->d_in,
+                            LARGEST_WIDTH);
+    if (options->n_features < 1 || options->n_features > LARGEST_FEATURES)
+        return fathom__fail(FATHOM_ERROR_ARGUMENT, "trainer: n_features %u; 1 to %u is expected", options->n_features,
+                            LARGEST_FEATURES);
+    if (options->k < 1 || options->k > options->n_features)
+        return fathom__fail(FATHOM_ERROR_ARGUMENT, "trainer: k %u; 1 to n_features (%u) is expected", options->k,
+                            options->n_features);
+    if (options->batch > LARGEST_BATCH)
+        return fathom__fail(FATHOM_ERROR_ARGUMENT, "trainer: batch %u; at most %u is expected", options->batch,
+                            LARGEST_BATCH);
+    if (options->n_threads > LARGEST_THREADS)
+        return fathom__fail(FATHOM_ERROR_ARGUMENT, "trainer: n_threads %u; at most %u is expected", options->n_threads,
+                            LARGEST_THREADS);
+    if (!(options->learning_rate >= 0) || !isfinite(options->learning_rate))
+        return fathom__fail(FATHOM_ERROR_ARGUMENT, "trainer: learning_rate %g; a number of 0 or more is expected",
+                            options->learning_rate);
+    if (!(options->gradient_clip >= 0))
+        return fathom__fail(FATHOM_ERROR_ARGUMENT, "trainer: gradient_clip %g; a number of 0 or more is expected",
+                            options->gradient_clip);
+    if (isnan(options->auxiliary_coefficient))
+        return fathom__fail(FATHOM_ERROR_ARGUMENT, "trainer: auxiliary_coefficient is not a number");
     return 0;
 }
 
 static void fill_defaults(struct fathom_trainer_options *options) {
     if (!options->batch) options->batch = DEFAULT_BATCH;
     if (!options->n_threads) options->n_threads = fathom__cores();
-    if (options->learning_rate == 0) options->learning_rate = DEFAULT_RATE / sqrt(options->n_features / REFERENCE_FEATURES);
+    if (options->learning_rate == 0)
+        options->learning_rate = DEFAULT_RATE / sqrt(options->n_features / REFERENCE_FEATURES);
     if (!options->warmup_steps) {
         const uint64_t part = options->total_steps / WARMUP_PART;
         options->warmup_steps = options->total_steps && part < DEFAULT_WARMUP ? (uint32_t)part : DEFAULT_WARMUP;
     }
     if (!options->k_aux)
-        for (options->k_aux = 1; options->k_aux * 2 <= options->d_in / 2; options->k_aux *= 2) {}
+        for (options->k_aux = 1; options->k_aux * 2 <= options->d_in / 2; options->k_aux *= 2) {
+        }
     if (options->k_aux > options->n_features) options->k_aux = options->n_features;
     if (options->auxiliary_coefficient == 0) options->auxiliary_coefficient = DEFAULT_AUXILIARY;
     if (!options->dead_after) {
@@ -70,7 +91,9 @@ static int open_worker(struct fathom__worker *worker, const fathom_trainer *trai
     int status = fathom__alloc_aligned(&worker->tile, FATHOM__TILE_ROWS * FATHOM__TILE_FEATURES, sizeof *worker->tile);
     if (!status) status = fathom__alloc(&worker->keys, FATHOM__TILE_ROWS * trainer->room, sizeof *worker->keys);
     if (!status) status = fathom__alloc(&worker->candidates, FATHOM__TILE_ROWS, sizeof *worker->candidates);
-    if (!status) status = fathom__alloc_aligned(&worker->gradients, fathom__trainer_update_scratch(trainer->stride), sizeof *worker->gradients);
+    if (!status)
+        status = fathom__alloc_aligned(&worker->gradients, fathom__trainer_update_scratch(trainer->stride),
+                                       sizeof *worker->gradients);
     if (!status) status = fathom__alloc_aligned(&worker->bias_gradient, trainer->stride, sizeof *worker->bias_gradient);
     if (!status) status = fathom__alloc(&worker->column, trainer->stride, sizeof *worker->column);
     if (!status) status = fathom__alloc(&worker->histogram, FATHOM__RADIX, sizeof *worker->histogram);
@@ -94,14 +117,18 @@ static int open_batch(fathom_trainer *trainer) {
     const size_t rows = options->batch, padded = rows + FATHOM__TILE_ROWS, F = options->n_features;
     int status = fathom__alloc_aligned(&trainer->x, rows * trainer->stride, sizeof *trainer->x);
     if (!status) status = fathom__alloc_aligned(&trainer->error, rows * trainer->stride, sizeof *trainer->error);
-    if (!status) status = fathom__alloc_aligned(&trainer->auxiliary_error, rows * trainer->stride, sizeof *trainer->auxiliary_error);
+    if (!status)
+        status =
+            fathom__alloc_aligned(&trainer->auxiliary_error, rows * trainer->stride, sizeof *trainer->auxiliary_error);
     if (!status) status = fathom__alloc_aligned(&trainer->x_bf16, padded * trainer->stride, sizeof *trainer->x_bf16);
     if (!status) memset(trainer->x_bf16, 0, padded * trainer->stride * sizeof *trainer->x_bf16);
     if (!status) status = fathom__alloc(&trainer->column, trainer->stride, sizeof *trainer->column);
     if (!status) status = fathom__alloc(&trainer->error_column, trainer->stride, sizeof *trainer->error_column);
     if (!status) status = fathom__active_open(&trainer->main, rows, rows * options->k, F, trainer->n_workers);
     const bool auxiliary = options->auxiliary_coefficient > 0;
-    if (!status) status = fathom__active_open(&trainer->auxiliary, rows, auxiliary ? rows * options->k_aux : 0, F, trainer->n_workers);
+    if (!status)
+        status = fathom__active_open(&trainer->auxiliary, rows, auxiliary ? rows * options->k_aux : 0, F,
+                                     trainer->n_workers);
     return status;
 }
 
@@ -117,8 +144,11 @@ static int open_arrays(fathom_trainer *trainer) {
     if (!status) status = fathom__alloc(&trainer->dead, F, sizeof *trainer->dead);
     if (!status) status = fathom__alloc(&trainer->dead_slot, F, sizeof *trainer->dead_slot);
     if (!status) status = fathom__alloc(&trainer->dead_bias, padded, sizeof *trainer->dead_bias);
-    if (!status) status = fathom__dense_open(&trainer->product, FATHOM__PRODUCT_BEST, trainer->stride, F, trainer->n_workers);
-    if (!status && options->auxiliary_coefficient > 0) status = fathom__dense_open(&trainer->dead_product, FATHOM__PRODUCT_BEST, trainer->stride, F, trainer->n_workers);
+    if (!status)
+        status = fathom__dense_open(&trainer->product, FATHOM__PRODUCT_BEST, trainer->stride, F, trainer->n_workers);
+    if (!status && options->auxiliary_coefficient > 0)
+        status =
+            fathom__dense_open(&trainer->dead_product, FATHOM__PRODUCT_BEST, trainer->stride, F, trainer->n_workers);
     return status;
 }
 
@@ -137,6 +167,18 @@ static void initialise(fathom_trainer *trainer) {
     }
 }
 
+/* The arrays that grow with the features and with the batch: values, two moments and the product's copy of each matrix, and rows
+ * in four forms. */
+static int check_memory(const struct fathom_trainer_options *options, size_t stride) {
+    const double matrix = (double)options->n_features * (double)stride, rows = (double)options->batch * (double)stride;
+    const double bytes =
+        2 * matrix * (3 * sizeof(float) + sizeof(uint16_t)) + rows * (3 * sizeof(float) + sizeof(uint16_t));
+    char what[96];
+    snprintf(what, sizeof what, "trainer: %u features of width %u in batches of %u", options->n_features, options->d_in,
+             options->batch);
+    return fathom__machine_check(bytes, what);
+}
+
 int fathom_trainer_open(fathom_trainer **out, const struct fathom_trainer_options *options) {
     fathom_trainer *trainer = NULL;
     int status = check(options);
@@ -146,9 +188,15 @@ int fathom_trainer_open(fathom_trainer **out, const struct fathom_trainer_option
     fill_defaults(&trainer->options);
     options = &trainer->options;
     trainer->stride = fathom__padded(options->d_in);
+    status = check_memory(options, trainer->stride);
+    if (status) {
+        fathom_free(trainer);
+        return status;
+    }
     trainer->threshold = trainer->floor = -1;
     trainer->input_scale = 1;
-    trainer->room = fathom__candidate_room(options->k > options->k_aux ? options->k : options->k_aux, FATHOM__TILE_FEATURES);
+    trainer->room =
+        fathom__candidate_room(options->k > options->k_aux ? options->k : options->k_aux, FATHOM__TILE_FEATURES);
     status = fathom__team_open(&trainer->team, options->n_threads);
     if (!status) trainer->n_workers = fathom__team_size(trainer->team);
     if (!status) status = fathom__alloc(&trainer->workers, trainer->n_workers, sizeof *trainer->workers);
@@ -230,13 +278,15 @@ int fathom_trainer_prepare(fathom_trainer *trainer, const float *rows, size_t n)
         double squares = 0;
         for (size_t j = 0; j < d; j++)
             squares += (double)rows[r * d + j] * rows[r * d + j];
-        if (!isfinite(squares)) return fathom__fail(FATHOM_ERROR_NUMERIC, "trainer: row %zu of those to prepare with is not finite", r);
+        if (!isfinite(squares))
+            return fathom__fail(FATHOM_ERROR_NUMERIC, "trainer: row %zu of those to prepare with is not finite", r);
         norms += sqrt(squares);
     }
     int status = fathom__alloc(&median, d, sizeof *median);
     if (!status) status = fathom__alloc(&next, d, sizeof *next);
     if (!status) {
-        if (!trainer->options.no_input_scale && norms > 0) trainer->input_scale = (float)(sqrt((double)d) * (double)n / norms);
+        if (!trainer->options.no_input_scale && norms > 0)
+            trainer->input_scale = (float)(sqrt((double)d) * (double)n / norms);
         geometric_median(median, next, rows, n < MOST_ROWS ? n : MOST_ROWS, d, trainer->input_scale);
         for (size_t j = 0; j < d; j++)
             trainer->decoder_bias.value[j] = (float)median[j];

@@ -24,20 +24,25 @@ static void tag_rows(struct fathom__worker *own, uint32_t row, size_t before) {
         own->harvest_row[i] = row;
 }
 
-static int gather_block(struct fathom__worker *own, const struct gathering *gathering, uint32_t worker, size_t block, size_t n) {
+static int gather_block(struct fathom__worker *own, const struct gathering *gathering, uint32_t worker, size_t block,
+                        size_t n) {
     fathom_trainer *trainer = gathering->trainer;
     const size_t n_features = trainer->options.n_features;
     for (size_t tile = 0; tile * FATHOM__TILE_FEATURES < n_features; tile++) {
         const size_t first = tile * FATHOM__TILE_FEATURES, room = own->n_harvest + n * FATHOM__TILE_FEATURES;
         const double begin = fathom__seconds();
-        int status = fathom__dense_run(own->tile, trainer->product, worker, tile, trainer->x_bf16 + block * trainer->stride, n);
+        int status =
+            fathom__dense_run(own->tile, trainer->product, worker, tile, trainer->x_bf16 + block * trainer->stride, n);
         if (!status) status = fathom__grow(&own->harvest, &own->harvest_capacity, room, sizeof *own->harvest);
-        if (!status) status = fathom__grow(&own->harvest_row, &own->harvest_row_capacity, room, sizeof *own->harvest_row);
+        if (!status)
+            status = fathom__grow(&own->harvest_row, &own->harvest_row_capacity, room, sizeof *own->harvest_row);
         if (status) return status;
         const double middle = fathom__seconds();
         for (size_t r = 0; r < n; r++) {
             const size_t before = own->n_harvest;
-            fathom__offer_above(own->harvest, &own->n_harvest, gathering->floor, own->tile + r * FATHOM__TILE_FEATURES, trainer->encoder_bias.value + first, (uint32_t)first, fathom__tile_width(n_features, tile));
+            fathom__offer_above(own->harvest, &own->n_harvest, gathering->floor, own->tile + r * FATHOM__TILE_FEATURES,
+                                trainer->encoder_bias.value + first, (uint32_t)first,
+                                fathom__tile_width(n_features, tile));
             tag_rows(own, (uint32_t)(block + r), before);
         }
         own->seconds[FATHOM_TRAINER_ENCODE] += middle - begin;
@@ -54,7 +59,8 @@ static void gather(uint32_t worker, uint32_t n_workers, void *payload) {
     own->n_harvest = 0;
     int status = 0;
     for (size_t block = first; block < last && !status; block += FATHOM__TILE_ROWS)
-        status = gather_block(own, gathering, worker, block, last - block < FATHOM__TILE_ROWS ? last - block : FATHOM__TILE_ROWS);
+        status = gather_block(own, gathering, worker, block,
+                              last - block < FATHOM__TILE_ROWS ? last - block : FATHOM__TILE_ROWS);
     if (status) fathom__worker_fail(own, status);
 }
 
@@ -125,7 +131,8 @@ static size_t gathered(const fathom_trainer *trainer) {
 /* Without a last batch: the mean of the rows' own k-th largest values. */
 static int guess_floor(float *out, fathom_trainer *trainer, struct fathom__active *active) {
     const struct fathom_trainer_options *options = &trainer->options;
-    int status = fathom__trainer_topk(active, trainer, trainer->product, trainer->encoder_bias.value, options->n_features, options->k);
+    int status = fathom__trainer_topk(active, trainer, trainer->product, trainer->encoder_bias.value,
+                                      options->n_features, options->k);
     if (status) return status;
     double sum = 0;
     for (size_t r = 0; r < trainer->n; r++) {

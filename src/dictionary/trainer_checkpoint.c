@@ -28,7 +28,8 @@ static void add_array(struct arrays *arrays, void *data, size_t bytes) {
 
 static void visit_arrays(struct arrays *arrays, const fathom_trainer *trainer) {
     const size_t F = trainer->options.n_features, stride = trainer->stride;
-    const struct fathom__parameter *parameters[] = {&trainer->encoder, &trainer->encoder_bias, &trainer->decoder, &trainer->decoder_bias};
+    const struct fathom__parameter *parameters[] = {&trainer->encoder, &trainer->encoder_bias, &trainer->decoder,
+                                                    &trainer->decoder_bias};
     const size_t sizes[] = {F * stride, F, F * stride, stride};
     arrays->n = 0;
     for (int i = 0; i < 4; i++) {
@@ -42,12 +43,17 @@ static void visit_arrays(struct arrays *arrays, const fathom_trainer *trainer) {
 
 static json_t *describe(const fathom_trainer *trainer, const char *note) {
     const struct fathom_trainer_options *o = &trainer->options;
-    return json_pack("{s:i, s:i, s:i, s:i, s:i, s:i, s:I, s:f, s:I, s:i, s:i, s:f, s:I, s:f, s:b, s:b, s:f, s:f, s:f, s:b, s:I, s:I, s:s}",
-                     "architecture", (int)o->architecture, "d_in", (int)o->d_in, "n_features", (int)o->n_features, "k", (int)o->k, "batch", (int)o->batch, "n_threads", (int)o->n_threads,
-                     "seed", (json_int_t)o->seed, "learning_rate", o->learning_rate, "total_steps", (json_int_t)o->total_steps, "warmup_steps", (int)o->warmup_steps, "k_aux", (int)o->k_aux,
-                     "auxiliary_coefficient", o->auxiliary_coefficient, "dead_after", (json_int_t)o->dead_after, "gradient_clip", o->gradient_clip, "no_input_scale", (int)o->no_input_scale,
-                     "freeze_decoder", (int)o->freeze_decoder, "input_scale", trainer->input_scale, "threshold", (double)trainer->threshold, "floor", (double)trainer->floor, "prepared", (int)trainer->prepared,
-                     "step", (json_int_t)trainer->step, "rows", (json_int_t)trainer->rows, "note", note ? note : "{}");
+    return json_pack("{s:i, s:i, s:i, s:i, s:i, s:i, s:I, s:f, s:I, s:i, s:i, s:f, s:I, s:f, s:b, s:b, s:f, s:f, s:f, "
+                     "s:b, s:I, s:I, s:s}",
+                     "architecture", (int)o->architecture, "d_in", (int)o->d_in, "n_features", (int)o->n_features, "k",
+                     (int)o->k, "batch", (int)o->batch, "n_threads", (int)o->n_threads, "seed", (json_int_t)o->seed,
+                     "learning_rate", o->learning_rate, "total_steps", (json_int_t)o->total_steps, "warmup_steps",
+                     (int)o->warmup_steps, "k_aux", (int)o->k_aux, "auxiliary_coefficient", o->auxiliary_coefficient,
+                     "dead_after", (json_int_t)o->dead_after, "gradient_clip", o->gradient_clip, "no_input_scale",
+                     (int)o->no_input_scale, "freeze_decoder", (int)o->freeze_decoder, "input_scale",
+                     trainer->input_scale, "threshold", (double)trainer->threshold, "floor", (double)trainer->floor,
+                     "prepared", (int)trainer->prepared, "step", (json_int_t)trainer->step, "rows",
+                     (json_int_t)trainer->rows, "note", note ? note : "{}");
 }
 
 static int put(struct fathom__writer *writer, fathom__hash *hash, const void *bytes, size_t length) {
@@ -89,10 +95,13 @@ done:
 /* Checks magic, version and checksum; *length gets the JSON's. */
 static int check_file(uint64_t *length, const struct fathom__mapping *file, const char *path) {
     uint32_t version;
-    if (file->length < HEADER_SIZE + HASH_SIZE || memcmp(file->bytes, MAGIC, MAGIC_SIZE) != 0) return fathom__fail(FATHOM_ERROR_FORMAT, "%s: not a checkpoint (it does not begin with %s)", path, MAGIC);
+    if (file->length < HEADER_SIZE + HASH_SIZE || memcmp(file->bytes, MAGIC, MAGIC_SIZE) != 0)
+        return fathom__fail(FATHOM_ERROR_FORMAT, "%s: not a checkpoint (it does not begin with %s)", path, MAGIC);
     memcpy(&version, file->bytes + MAGIC_SIZE, sizeof version);
     memcpy(length, file->bytes + MAGIC_SIZE + sizeof version, sizeof *length);
-    if (version != VERSION) return fathom__fail(FATHOM_ERROR_FORMAT, "%s: checkpoint version %" PRIu32 "; %d is expected", path, version, VERSION);
+    if (version != VERSION)
+        return fathom__fail(FATHOM_ERROR_FORMAT, "%s: checkpoint version %" PRIu32 "; %d is expected", path, version,
+                            VERSION);
     fathom__hash *hash = NULL;
     char digits[HASH_SIZE + 1];
     int status = fathom__hash_open(&hash);
@@ -100,8 +109,12 @@ static int check_file(uint64_t *length, const struct fathom__mapping *file, cons
     fathom__hash_add(hash, file->bytes, file->length - HASH_SIZE);
     fathom__hash_text(digits, hash);
     fathom__hash_close(hash);
-    if (memcmp(digits, file->bytes + file->length - HASH_SIZE, HASH_SIZE) != 0) return fathom__fail(FATHOM_ERROR_FORMAT, "%s: the checksum does not fit: the checkpoint is incomplete or damaged", path);
-    if (*length > file->length - HEADER_SIZE - HASH_SIZE) return fathom__fail(FATHOM_ERROR_FORMAT, "%s: the description is %" PRIu64 " bytes long, more than the file", path, *length);
+    if (memcmp(digits, file->bytes + file->length - HASH_SIZE, HASH_SIZE) != 0)
+        return fathom__fail(FATHOM_ERROR_FORMAT,
+                            "%s: the checksum does not fit: the checkpoint is incomplete or damaged", path);
+    if (*length > file->length - HEADER_SIZE - HASH_SIZE)
+        return fathom__fail(FATHOM_ERROR_FORMAT, "%s: the description is %" PRIu64 " bytes long, more than the file",
+                            path, *length);
     return 0;
 }
 
@@ -114,20 +127,40 @@ struct saved {
 };
 
 static int read_description(struct saved *saved, const json_t *json, const char *path) {
-    int64_t architecture = 0, d_in = 0, n_features = 0, k = 0, batch = 0, n_threads = 0, seed = 0, total_steps = 0, warmup_steps = 0, k_aux = 0, dead_after = 0;
+    int64_t architecture = 0, d_in = 0, n_features = 0, k = 0, batch = 0, n_threads = 0, seed = 0, total_steps = 0,
+            warmup_steps = 0, k_aux = 0, dead_after = 0;
     struct fathom_trainer_options *o = &saved->options;
-    const struct { int64_t *to; const char *key; int64_t least, most; } integers[] = {
-        {&architecture, "architecture", 0, 1}, {&d_in, "d_in", 1, INT32_MAX}, {&n_features, "n_features", 1, INT32_MAX}, {&k, "k", 1, INT32_MAX}, {&batch, "batch", 1, INT32_MAX},
-        {&n_threads, "n_threads", 1, INT32_MAX}, {&seed, "seed", INT64_MIN, INT64_MAX}, {&total_steps, "total_steps", 0, INT64_MAX}, {&warmup_steps, "warmup_steps", 0, INT32_MAX},
-        {&k_aux, "k_aux", 1, INT32_MAX}, {&dead_after, "dead_after", 0, INT64_MAX}, {&saved->step, "step", 0, UINT32_MAX}, {&saved->rows, "rows", 0, INT64_MAX},
+    const struct {
+        int64_t *to;
+        const char *key;
+        int64_t least, most;
+    } integers[] = {
+        {&architecture, "architecture", 0, 1},
+        {&d_in, "d_in", 1, INT32_MAX},
+        {&n_features, "n_features", 1, INT32_MAX},
+        {&k, "k", 1, INT32_MAX},
+        {&batch, "batch", 1, INT32_MAX},
+        {&n_threads, "n_threads", 1, INT32_MAX},
+        {&seed, "seed", INT64_MIN, INT64_MAX},
+        {&total_steps, "total_steps", 0, INT64_MAX},
+        {&warmup_steps, "warmup_steps", 0, INT32_MAX},
+        {&k_aux, "k_aux", 1, INT32_MAX},
+        {&dead_after, "dead_after", 0, INT64_MAX},
+        {&saved->step, "step", 0, UINT32_MAX},
+        {&saved->rows, "rows", 0, INT64_MAX},
     };
-    const struct { double *to; const char *key; } numbers[] = {
-        {&o->learning_rate, "learning_rate"}, {&o->auxiliary_coefficient, "auxiliary_coefficient"}, {&o->gradient_clip, "gradient_clip"},
-        {&saved->input_scale, "input_scale"}, {&saved->threshold, "threshold"}, {&saved->floor, "floor"},
+    const struct {
+        double *to;
+        const char *key;
+    } numbers[] = {
+        {&o->learning_rate, "learning_rate"}, {&o->auxiliary_coefficient, "auxiliary_coefficient"},
+        {&o->gradient_clip, "gradient_clip"}, {&saved->input_scale, "input_scale"},
+        {&saved->threshold, "threshold"},     {&saved->floor, "floor"},
     };
     int status = 0;
     for (size_t i = 0; i < sizeof integers / sizeof *integers && !status; i++)
-        status = fathom__json_get_integer(integers[i].to, json, integers[i].key, integers[i].least, integers[i].most, true, path);
+        status = fathom__json_get_integer(integers[i].to, json, integers[i].key, integers[i].least, integers[i].most,
+                                          true, path);
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers && !status; i++)
         status = fathom__json_get_number(numbers[i].to, json, numbers[i].key, true, path);
     if (!status) status = fathom__json_get_bool(&o->no_input_scale, json, "no_input_scale", true, path);
@@ -155,7 +188,9 @@ static int read_arrays(fathom_trainer *trainer, const struct fathom__mapping *fi
     visit_arrays(&arrays, trainer);
     for (size_t i = 0; i < arrays.n; i++)
         expected += arrays.bytes[i];
-    if (file->length - HASH_SIZE - at != expected) return fathom__fail(FATHOM_ERROR_FORMAT, "%s: %zu bytes of arrays; %zu are expected", path, file->length - HASH_SIZE - at, expected);
+    if (file->length - HASH_SIZE - at != expected)
+        return fathom__fail(FATHOM_ERROR_FORMAT, "%s: %zu bytes of arrays; %zu are expected", path,
+                            file->length - HASH_SIZE - at, expected);
     for (size_t i = 0; i < arrays.n; i++) {
         memcpy(arrays.data[i], file->bytes + at, arrays.bytes[i]);
         at += arrays.bytes[i];

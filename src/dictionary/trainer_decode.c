@@ -8,7 +8,7 @@ struct decoding {
     const uint32_t *number; /* slot to feature; NULL: they are the same */
     const float *target;    /* [batch, stride]: subtracted, times sign */
     float sign;
-    float *error;           /* [batch, stride] */
+    float *error; /* [batch, stride] */
     bool slopes;
 };
 
@@ -29,14 +29,16 @@ static void decode_row(const struct decoding *decoding, size_t r) {
         *(fathom__lanes *)(error + j) = decoding->sign * *(const fathom__lanes *)(target + j);
     uint32_t i = 0;
     for (; i + 4 <= n; i += 4) {
-        const float *const rows[4] = {decoder_row(decoding, feature[i]), decoder_row(decoding, feature[i + 1]), decoder_row(decoding, feature[i + 2]), decoder_row(decoding, feature[i + 3])};
+        const float *const rows[4] = {decoder_row(decoding, feature[i]), decoder_row(decoding, feature[i + 1]),
+                                      decoder_row(decoding, feature[i + 2]), decoder_row(decoding, feature[i + 3])};
         fathom__add_scaled4(error, value + i, rows, stride);
     }
     for (; i < n; i++)
         fathom__add_scaled(error, value[i], decoder_row(decoding, feature[i]), stride);
     if (!decoding->slopes) return;
     for (i = 0; i + 4 <= n; i += 4) {
-        const float *const rows[4] = {decoder_row(decoding, feature[i]), decoder_row(decoding, feature[i + 1]), decoder_row(decoding, feature[i + 2]), decoder_row(decoding, feature[i + 3])};
+        const float *const rows[4] = {decoder_row(decoding, feature[i]), decoder_row(decoding, feature[i + 1]),
+                                      decoder_row(decoding, feature[i + 2]), decoder_row(decoding, feature[i + 3])};
         fathom__dot4(slope + i, error, rows, stride);
     }
     for (; i < n; i++)
@@ -66,7 +68,8 @@ void fathom__trainer_decode(fathom_trainer *trainer, struct fathom__active *acti
     fathom__team_run(trainer->team, decode, &decoding);
 }
 
-double fathom__trainer_sum(const fathom_trainer *trainer, double *column, double (*part)(const struct fathom__worker *)) {
+double fathom__trainer_sum(const fathom_trainer *trainer, double *column,
+                           double (*part)(const struct fathom__worker *)) {
     double total = 0;
     memset(column, 0, trainer->stride * sizeof *column);
     for (uint32_t w = 0; w < trainer->n_workers; w++) {
@@ -90,11 +93,13 @@ static void find_dead(fathom_trainer *trainer) {
 static void pack_dead(uint32_t worker, uint32_t n_workers, void *payload) {
     fathom_trainer *trainer = payload;
     size_t first, last;
-    fathom__team_share(&first, &last, (trainer->n_dead + FATHOM__TILE_FEATURES - 1) / FATHOM__TILE_FEATURES, 1, worker, n_workers);
+    fathom__team_share(&first, &last, (trainer->n_dead + FATHOM__TILE_FEATURES - 1) / FATHOM__TILE_FEATURES, 1, worker,
+                       n_workers);
     for (size_t tile = first; tile < last; tile++) {
         const float *rows[FATHOM__TILE_FEATURES];
         size_t n = 0;
-        for (size_t slot = tile * FATHOM__TILE_FEATURES; n < FATHOM__TILE_FEATURES && slot < trainer->n_dead; slot++, n++) {
+        for (size_t slot = tile * FATHOM__TILE_FEATURES; n < FATHOM__TILE_FEATURES && slot < trainer->n_dead;
+             slot++, n++) {
             rows[n] = trainer->encoder.value + (size_t)trainer->dead[slot] * trainer->stride;
             trainer->dead_bias[slot] = trainer->encoder_bias.value[trainer->dead[slot]];
         }
@@ -128,7 +133,8 @@ int fathom__trainer_auxiliary(double *loss, double *factor, fathom_trainer *trai
     struct fathom__active *active = &trainer->auxiliary;
     const uint32_t k = options->k_aux < trainer->n_dead ? options->k_aux : trainer->n_dead;
     int status = fathom__trainer_run(trainer, pack_dead, trainer);
-    if (!status) status = fathom__trainer_topk(active, trainer, trainer->dead_product, trainer->dead_bias, trainer->n_dead, k);
+    if (!status)
+        status = fathom__trainer_topk(active, trainer, trainer->dead_product, trainer->dead_bias, trainer->n_dead, k);
     if (status) return status;
     struct decoding decoding = {trainer, active, trainer->dead, trainer->error, 1, trainer->auxiliary_error, true};
     fathom__team_run(trainer->team, decode, &decoding);
@@ -137,7 +143,9 @@ int fathom__trainer_auxiliary(double *loss, double *factor, fathom_trainer *trai
         left += trainer->workers[w].sum_errors;
     active->n_features = trainer->n_dead;
     fathom__active_sort(active, trainer);
-    const double coefficient = options->auxiliary_coefficient * ((double)trainer->n_dead < options->k_aux ? (double)trainer->n_dead / options->k_aux : 1.0);
+    const double coefficient =
+        options->auxiliary_coefficient *
+        ((double)trainer->n_dead < options->k_aux ? (double)trainer->n_dead / options->k_aux : 1.0);
     *loss = coefficient * left / spread;
     *factor = coefficient * 2 / spread;
     return 0;

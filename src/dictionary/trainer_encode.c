@@ -42,7 +42,8 @@ int fathom__trainer_load(fathom_trainer *trainer, const float *rows, size_t n) {
     fathom__team_run(trainer->team, load, &loading);
     for (uint32_t w = 0; w < trainer->n_workers; w++)
         if (trainer->workers[w].bad_row != SIZE_MAX)
-            return fathom__fail(FATHOM_ERROR_NUMERIC, "trainer: row %zu of the batch is not finite", trainer->workers[w].bad_row);
+            return fathom__fail(FATHOM_ERROR_NUMERIC, "trainer: row %zu of the batch is not finite",
+                                trainer->workers[w].bad_row);
     return 0;
 }
 
@@ -81,7 +82,6 @@ struct encoding {
     uint32_t k;
 };
 
-
 static void reset_candidates(struct fathom__worker *own, size_t room, size_t n) {
     for (size_t r = 0; r < n; r++)
         own->candidates[r] = (struct fathom__candidates){own->keys + r * room, 0, 0.0F};
@@ -107,27 +107,32 @@ static void choose_topk(uint32_t worker, uint32_t n_workers, void *payload) {
         reset_candidates(own, trainer->room, n);
         for (size_t tile = 0; tile * FATHOM__TILE_FEATURES < encoding->n_features; tile++) {
             const double begin = fathom__seconds();
-            int status = fathom__dense_run(own->tile, encoding->product, worker, tile, trainer->x_bf16 + block * trainer->stride, n);
+            int status = fathom__dense_run(own->tile, encoding->product, worker, tile,
+                                           trainer->x_bf16 + block * trainer->stride, n);
             if (status) {
                 fathom__worker_fail(own, status);
                 return;
             }
             const double middle = fathom__seconds();
             for (size_t r = 0; r < n; r++)
-                fathom__offer(&own->candidates[r], encoding->k, own->tile + r * FATHOM__TILE_FEATURES, encoding->bias + tile * FATHOM__TILE_FEATURES, (uint32_t)(tile * FATHOM__TILE_FEATURES), fathom__tile_width(encoding->n_features, tile));
+                fathom__offer(&own->candidates[r], encoding->k, own->tile + r * FATHOM__TILE_FEATURES,
+                              encoding->bias + tile * FATHOM__TILE_FEATURES, (uint32_t)(tile * FATHOM__TILE_FEATURES),
+                              fathom__tile_width(encoding->n_features, tile));
             own->seconds[FATHOM_TRAINER_ENCODE] += middle - begin;
             own->seconds[FATHOM_TRAINER_SELECT] += fathom__seconds() - middle;
         }
         const double begin = fathom__seconds();
         for (size_t r = 0; r < n; r++) {
             fathom__settle(&own->candidates[r], encoding->k);
-            keep(encoding->active, block + r, (uint32_t)((block + r) * encoding->k), own->candidates[r].keys, own->candidates[r].n);
+            keep(encoding->active, block + r, (uint32_t)((block + r) * encoding->k), own->candidates[r].keys,
+                 own->candidates[r].n);
         }
         own->seconds[FATHOM_TRAINER_SELECT] += fathom__seconds() - begin;
     }
 }
 
-int fathom__trainer_topk(struct fathom__active *active, fathom_trainer *trainer, fathom__dense *product, const float *bias, size_t n_features, uint32_t k) {
+int fathom__trainer_topk(struct fathom__active *active, fathom_trainer *trainer, fathom__dense *product,
+                         const float *bias, size_t n_features, uint32_t k) {
     struct encoding encoding = {trainer, product, bias, n_features, active, k};
     return fathom__trainer_run(trainer, choose_topk, &encoding);
 }

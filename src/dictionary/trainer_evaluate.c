@@ -11,17 +11,21 @@ static double sum_errors(const struct fathom__worker *worker) {
 }
 
 static int prepared(const fathom_trainer *trainer, size_t n) {
-    if (!trainer->prepared) return fathom__fail(FATHOM_ERROR_ARGUMENT, "trainer: must be prepared, or have made a step, before rows are evaluated");
+    if (!trainer->prepared)
+        return fathom__fail(FATHOM_ERROR_ARGUMENT,
+                            "trainer: must be prepared, or have made a step, before rows are evaluated");
     if (n == 0) return fathom__fail(FATHOM_ERROR_ARGUMENT, "trainer: no rows to evaluate");
     return 0;
 }
 
 static int choose(float *least, fathom_trainer *trainer, bool over_batch) {
     if (over_batch) return fathom__trainer_batchtopk(&trainer->main, least, trainer);
-    return fathom__trainer_topk(&trainer->main, trainer, trainer->product, trainer->encoder_bias.value, trainer->options.n_features, trainer->options.k);
+    return fathom__trainer_topk(&trainer->main, trainer, trainer->product, trainer->encoder_bias.value,
+                                trainer->options.n_features, trainer->options.k);
 }
 
-static void fill_evaluation(struct fathom_trainer_evaluation *out, const fathom_trainer *trainer, size_t n, double squares, double errors, const double *column, uint64_t active) {
+static void fill_evaluation(struct fathom_trainer_evaluation *out, const fathom_trainer *trainer, size_t n,
+                            double squares, double errors, const double *column, uint64_t active) {
     double means = 0;
     uint32_t dead = 0;
     for (size_t j = 0; j < trainer->stride; j++)
@@ -36,7 +40,8 @@ static void fill_evaluation(struct fathom_trainer_evaluation *out, const fathom_
     };
 }
 
-int fathom_trainer_evaluate(struct fathom_trainer_evaluation *out, fathom_trainer *trainer, const float *rows, size_t n) {
+int fathom_trainer_evaluate(struct fathom_trainer_evaluation *out, fathom_trainer *trainer, const float *rows,
+                            size_t n) {
     double squares = 0, errors = 0, *column = NULL;
     uint64_t active = 0;
     float least;
@@ -85,7 +90,8 @@ int fathom_trainer_parts(struct fathom_dictionary_parts *out, void **storage, co
     float *floats = NULL;
     int status = fathom__alloc(&floats, 2 * F * d + 2 * F + d, sizeof *floats);
     if (status) return status;
-    float *encoder = floats, *decoder = encoder + F * d, *bias = decoder + F * d, *threshold = bias + F, *decoder_bias = threshold + F;
+    float *encoder = floats, *decoder = encoder + F * d, *bias = decoder + F * d, *threshold = bias + F,
+          *decoder_bias = threshold + F;
     for (size_t f = 0; f < F; f++) {
         memcpy(encoder + f * d, trainer->encoder.value + f * stride, d * sizeof *encoder);
         memcpy(decoder + f * d, trainer->decoder.value + f * stride, d * sizeof *decoder);
@@ -94,15 +100,16 @@ int fathom_trainer_parts(struct fathom_dictionary_parts *out, void **storage, co
     }
     memcpy(decoder_bias, trainer->decoder_bias.value, d * sizeof *decoder_bias);
     *out = (struct fathom_dictionary_parts){
-        .info = {
-            .architecture = options->architecture == FATHOM_TRAIN_TOPK ? "topk" : "batchtopk",
-            .d_in = options->d_in,
-            .d_out = options->d_in,
-            .n_features = options->n_features,
-            .k = options->k,
-            .subtract_decoder_bias = true,
-            .input_scale = (float)trainer->input_scale,
-        },
+        .info =
+            {
+                .architecture = options->architecture == FATHOM_TRAIN_TOPK ? "topk" : "batchtopk",
+                .d_in = options->d_in,
+                .d_out = options->d_in,
+                .n_features = options->n_features,
+                .k = options->k,
+                .subtract_decoder_bias = true,
+                .input_scale = (float)trainer->input_scale,
+            },
         .encoder = encoder,
         .encoder_bias = bias,
         .decoder = decoder,

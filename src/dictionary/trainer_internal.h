@@ -19,10 +19,10 @@ struct fathom__active {
     uint32_t *feature;           /* [capacity] */
     float *value, *slope;
     /* by feature: bucket[f] … bucket[f + 1] - 1, rows ascending */
-    uint32_t *bucket;            /* [n_features + 1] */
-    uint32_t *sorted_row;        /* [capacity] */
+    uint32_t *bucket;     /* [n_features + 1] */
+    uint32_t *sorted_row; /* [capacity] */
     float *sorted_value, *sorted_slope;
-    uint32_t *histogram;         /* [n_workers, n_features] */
+    uint32_t *histogram; /* [n_workers, n_features] */
 };
 
 /* One trained array and Adam's two moments of it. */
@@ -32,19 +32,19 @@ struct fathom__parameter {
 
 /* What one worker owns. */
 struct fathom__worker {
-    float *tile;                 /* [FATHOM__TILE_ROWS, FATHOM__TILE_FEATURES] */
-    uint64_t *keys;              /* [FATHOM__TILE_ROWS, room] */
+    float *tile;                           /* [FATHOM__TILE_ROWS, FATHOM__TILE_FEATURES] */
+    uint64_t *keys;                        /* [FATHOM__TILE_ROWS, room] */
     struct fathom__candidates *candidates; /* [FATHOM__TILE_ROWS] */
-    float *gradients;            /* scratch of trainer_update.c */
-    float *bias_gradient;        /* [stride]: the part of b_dec's gradient that comes through the encoder */
-    double *column;              /* [stride]: sums over rows */
-    double sum_squares, sum_errors; /* of the rows it loaded, of the errors it decoded */
-    double norm;                 /* squared, of the gradients it formed */
+    float *gradients;                      /* scratch of trainer_update.c */
+    float *bias_gradient;                  /* [stride]: the part of b_dec's gradient that comes through the encoder */
+    double *column;                        /* [stride]: sums over rows */
+    double sum_squares, sum_errors;        /* of the rows it loaded, of the errors it decoded */
+    double norm;                           /* squared, of the gradients it formed */
     double seconds[FATHOM_TRAINER_PARTS];
-    uint64_t *harvest;           /* BatchTopK: keys above the floor, and the row of each */
+    uint64_t *harvest; /* BatchTopK: keys above the floor, and the row of each */
     uint32_t *harvest_row;
     size_t n_harvest, harvest_capacity, harvest_row_capacity;
-    uint32_t *histogram;         /* BatchTopK: [FATHOM__RADIX] */
+    uint32_t *histogram; /* BatchTopK: [FATHOM__RADIX] */
     size_t bad_row;
     int status;
     char message[FATHOM__ERROR_TEXT];
@@ -52,33 +52,35 @@ struct fathom__worker {
 
 struct fathom_trainer {
     struct fathom_trainer_options options;
-    size_t stride;               /* d_in padded */
+    size_t stride; /* d_in padded */
     uint32_t n_workers;
     fathom__team *team;
     fathom__dense *product, *dead_product; /* the second holds the dead features' encoder */
     struct fathom__worker *workers;
-    size_t room;                 /* keys a row */
+    size_t room; /* keys a row */
 
-    struct fathom__parameter encoder, encoder_bias, decoder, decoder_bias; /* [F, stride], [F padded to a tile], [F, stride], [stride] */
-    uint32_t *touched;           /* [F]: step of the last update */
-    uint64_t *last_active;       /* [F]: rows seen when it last fired */
+    struct fathom__parameter encoder, encoder_bias, decoder,
+        decoder_bias;      /* [F, stride], [F padded to a tile], [F, stride], [stride] */
+    uint32_t *touched;     /* [F]: step of the last update */
+    uint64_t *last_active; /* [F]: rows seen when it last fired */
     double input_scale;
-    float threshold;             /* BatchTopK: running mean of the batches' least active value; calibrate sets it for either; < 0: none */
-    float floor;                 /* BatchTopK: the last batch's threshold, from which the next guess is made; < 0: none */
+    float
+        threshold; /* BatchTopK: running mean of the batches' least active value; calibrate sets it for either; < 0: none */
+    float floor; /* BatchTopK: the last batch's threshold, from which the next guess is made; < 0: none */
     bool prepared;
-    bool packed;                 /* product holds the present encoder */
+    bool packed; /* product holds the present encoder */
     uint64_t step, rows;
 
-    float *x, *error;            /* [batch, stride]: scaled rows less b_dec; reconstruction less those */
-    uint16_t *x_bf16;            /* [batch padded to a tile, stride] */
-    size_t n;                    /* rows of the present batch */
+    float *x, *error; /* [batch, stride]: scaled rows less b_dec; reconstruction less those */
+    uint16_t *x_bf16; /* [batch padded to a tile, stride] */
+    size_t n;         /* rows of the present batch */
     struct fathom__active main, auxiliary;
-    uint32_t *dead, n_dead;      /* numbers of the dead features at the step's beginning */
-    uint32_t *dead_slot;         /* [F]: index in `dead`, or UINT32_MAX */
-    float *dead_bias;            /* [F padded] */
-    float *auxiliary_error;      /* [batch, stride] */
+    uint32_t *dead, n_dead;        /* numbers of the dead features at the step's beginning */
+    uint32_t *dead_slot;           /* [F]: index in `dead`, or UINT32_MAX */
+    float *dead_bias;              /* [F padded] */
+    float *auxiliary_error;        /* [batch, stride] */
     double *column, *error_column; /* [stride]: sums over the whole batch */
-    uint32_t forced_dead;        /* measuring: so many first features count as dead always */
+    uint32_t forced_dead;          /* measuring: so many first features count as dead always */
 };
 
 /* Runs fn on the team and brings back the first worker's error. */
@@ -86,7 +88,8 @@ int fathom__trainer_run(fathom_trainer *trainer, fathom__team_fn fn, void *paylo
 /* Inside a worker: records the calling thread's message with the status. */
 void fathom__worker_fail(struct fathom__worker *worker, int status);
 
-int fathom__active_open(struct fathom__active *active, size_t batch, size_t capacity, size_t n_features, uint32_t n_workers);
+int fathom__active_open(struct fathom__active *active, size_t batch, size_t capacity, size_t n_features,
+                        uint32_t n_workers);
 void fathom__active_close(struct fathom__active *active);
 /* Fills bucket and sorted_*. */
 void fathom__active_sort(struct fathom__active *active, fathom_trainer *trainer);
@@ -100,14 +103,16 @@ static inline size_t fathom__tile_width(size_t n_features, size_t tile) {
     return left < FATHOM__TILE_FEATURES ? left : FATHOM__TILE_FEATURES;
 }
 /* The k strongest positive features of every loaded row, into active. */
-int fathom__trainer_topk(struct fathom__active *active, fathom_trainer *trainer, fathom__dense *product, const float *bias, size_t n_features, uint32_t k);
+int fathom__trainer_topk(struct fathom__active *active, fathom_trainer *trainer, fathom__dense *product,
+                         const float *bias, size_t n_features, uint32_t k);
 /* BatchTopK: the k·n strongest of the batch. *least: the smallest value kept, 0 when none. */
 int fathom__trainer_batchtopk(struct fathom__active *active, float *least, fathom_trainer *trainer);
 
 /* trainer_decode.c: error = W_dec f - x, its sums over rows and (if asked) the slopes. */
 void fathom__trainer_decode(fathom_trainer *trainer, struct fathom__active *active, bool slopes);
 /* Adds up one number and the column sums of all workers. */
-double fathom__trainer_sum(const fathom_trainer *trainer, double *column, double (*part)(const struct fathom__worker *));
+double fathom__trainer_sum(const fathom_trainer *trainer, double *column,
+                           double (*part)(const struct fathom__worker *));
 /* The dead features' turn, after fathom__trainer_decode: *loss includes its coefficient; *factor is what their gradients are multiplied with, 0 when there is nothing to do. */
 int fathom__trainer_auxiliary(double *loss, double *factor, fathom_trainer *trainer);
 
@@ -117,7 +122,8 @@ struct fathom__update {
     double learning_rate;
 };
 /* errors: [stride], the sum of the batch's errors. */
-void fathom__trainer_update(double *gradient_norm, fathom_trainer *trainer, const struct fathom__update *update, const double *errors);
+void fathom__trainer_update(double *gradient_norm, fathom_trainer *trainer, const struct fathom__update *update,
+                            const double *errors);
 /* Floats that a worker's `gradients` must hold. */
 size_t fathom__trainer_update_scratch(size_t stride);
 

@@ -5,11 +5,12 @@
 #include <math.h>
 #include <stdio.h>
 
-#define THRESHOLD_KEEP 0.999  /* BatchTopK's running mean, once it has seen as many batches */
-#define DECAY_FROM 0.8        /* of total_steps */
+#define THRESHOLD_KEEP 0.999 /* BatchTopK's running mean, once it has seen as many batches */
+#define DECAY_FROM 0.8       /* of total_steps */
 
 const char *fathom_trainer_part_name(enum fathom_trainer_part part) {
-    static const char *const names[FATHOM_TRAINER_PARTS] = {"encode", "select", "decode", "sort", "auxiliary", "gradients", "optimiser", "pack"};
+    static const char *const names[FATHOM_TRAINER_PARTS] = {"encode",    "select",    "decode",    "sort",
+                                                            "auxiliary", "gradients", "optimiser", "pack"};
     return part < FATHOM_TRAINER_PARTS ? names[part] : "";
 }
 
@@ -23,7 +24,8 @@ int fathom__trainer_run(fathom_trainer *trainer, fathom__team_fn fn, void *paylo
         trainer->workers[w].status = 0;
     fathom__team_run(trainer->team, fn, payload);
     for (uint32_t w = 0; w < trainer->n_workers; w++)
-        if (trainer->workers[w].status) return fathom__fail(trainer->workers[w].status, "%s", trainer->workers[w].message);
+        if (trainer->workers[w].status)
+            return fathom__fail(trainer->workers[w].status, "%s", trainer->workers[w].message);
     return 0;
 }
 
@@ -79,20 +81,25 @@ static void note_threshold(fathom_trainer *trainer, float least) {
         trainer->threshold = least;
         return;
     }
-    const double steps = (double)trainer->step, keep = steps / (steps + 1) < THRESHOLD_KEEP ? steps / (steps + 1) : THRESHOLD_KEEP;
+    const double steps = (double)trainer->step,
+                 keep = steps / (steps + 1) < THRESHOLD_KEEP ? steps / (steps + 1) : THRESHOLD_KEEP;
     trainer->threshold = (float)(keep * trainer->threshold + (1 - keep) * least);
 }
 
 /* The features of the loaded rows, as training chooses them. */
 static int choose(float *least, fathom_trainer *trainer) {
-    if (trainer->options.architecture == FATHOM_TRAIN_BATCHTOPK) return fathom__trainer_batchtopk(&trainer->main, least, trainer);
-    return fathom__trainer_topk(&trainer->main, trainer, trainer->product, trainer->encoder_bias.value, trainer->options.n_features, trainer->options.k);
+    if (trainer->options.architecture == FATHOM_TRAIN_BATCHTOPK)
+        return fathom__trainer_batchtopk(&trainer->main, least, trainer);
+    return fathom__trainer_topk(&trainer->main, trainer, trainer->product, trainer->encoder_bias.value,
+                                trainer->options.n_features, trainer->options.k);
 }
 
 int fathom_trainer_step(struct fathom_trainer_metrics *out, fathom_trainer *trainer, const float *rows, size_t n) {
     struct fathom_trainer_metrics metrics = {0};
     const struct fathom_trainer_options *options = &trainer->options;
-    if (n == 0 || n > options->batch) return fathom__fail(FATHOM_ERROR_ARGUMENT, "trainer: %zu rows in a step; 1 to %u (batch) are expected", n, options->batch);
+    if (n == 0 || n > options->batch)
+        return fathom__fail(FATHOM_ERROR_ARGUMENT, "trainer: %zu rows in a step; 1 to %u (batch) are expected", n,
+                            options->batch);
     const double start = fathom__seconds();
     int status = trainer->prepared ? 0 : fathom_trainer_prepare(trainer, rows, n);
     for (uint32_t w = 0; w < trainer->n_workers; w++)
@@ -114,10 +121,12 @@ int fathom_trainer_step(struct fathom_trainer_metrics *out, fathom_trainer *trai
     fathom__active_sort(&trainer->main, trainer);
     lap(&metrics, FATHOM_TRAINER_SORT, &begin);
     double before[FATHOM_TRAINER_PARTS] = {0};
-    for (uint32_t w = 0; w < trainer->n_workers; w++) /* the auxiliary part has its own product and selection: keep them out of the main ones */
+    for (uint32_t w = 0; w < trainer->n_workers;
+         w++) /* the auxiliary part has its own product and selection: keep them out of the main ones */
         for (int p = 0; p < FATHOM_TRAINER_PARTS; p++)
             before[p] += trainer->workers[w].seconds[p] / trainer->n_workers;
-    struct fathom__update update = {.factor = total > 0 ? 2 / total : 0, .learning_rate = learning_rate(options, trainer->step)};
+    struct fathom__update update = {.factor = total > 0 ? 2 / total : 0,
+                                    .learning_rate = learning_rate(options, trainer->step)};
     status = fathom__trainer_auxiliary(&metrics.auxiliary_loss, &update.auxiliary_factor, trainer);
     if (status) return status;
     lap(&metrics, FATHOM_TRAINER_AUXILIARY, &begin);

@@ -43,12 +43,15 @@ static struct rates find_rates(const fathom_trainer *trainer, double learning_ra
     };
 }
 
-static void adam(struct fathom__parameter parameter, size_t at, const float *restrict gradient, size_t n, struct rates rates) {
-    float *restrict value = parameter.value + at, *restrict first = parameter.first + at, *restrict second = parameter.second + at;
+static void adam(struct fathom__parameter parameter, size_t at, const float *restrict gradient, size_t n,
+                 struct rates rates) {
+    float *restrict value = parameter.value + at, *restrict first = parameter.first + at,
+                    *restrict second = parameter.second + at;
     const float take_first = (float)(1 - BETA_FIRST), take_second = (float)(1 - BETA_SECOND);
     for (size_t j = 0; j < n; j++) {
         const float g = gradient[j];
-        const float m = first[j] * rates.keep_first + take_first * g, v = second[j] * rates.keep_second + take_second * (g * g);
+        const float m = first[j] * rates.keep_first + take_first * g,
+                    v = second[j] * rates.keep_second + take_second * (g * g);
         first[j] = m;
         second[j] = v;
         value[j] -= rates.rate * m / (sqrtf(v * rates.second_scale) + EPSILON);
@@ -56,7 +59,8 @@ static void adam(struct fathom__parameter parameter, size_t at, const float *res
 }
 
 /* Adds the pairs [first, last) of a feature: their rows of `errors` to the decoder's gradient, of x to the encoder's. */
-static void add_pairs(struct gradient *gradient, const fathom_trainer *trainer, const struct fathom__active *active, uint32_t first, uint32_t last, const float *errors, float factor) {
+static void add_pairs(struct gradient *gradient, const fathom_trainer *trainer, const struct fathom__active *active,
+                      uint32_t first, uint32_t last, const float *errors, float factor) {
     const size_t stride = trainer->stride;
     uint32_t i = first;
     for (; i + 4 <= last; i += 4) {
@@ -64,8 +68,10 @@ static void add_pairs(struct gradient *gradient, const fathom_trainer *trainer, 
         const float *v = active->sorted_value + i, *s = active->sorted_slope + i;
         const float values[4] = {factor * v[0], factor * v[1], factor * v[2], factor * v[3]};
         const float slopes[4] = {factor * s[0], factor * s[1], factor * s[2], factor * s[3]};
-        const float *const error[4] = {errors + row[0] * stride, errors + row[1] * stride, errors + row[2] * stride, errors + row[3] * stride};
-        const float *const x[4] = {trainer->x + row[0] * stride, trainer->x + row[1] * stride, trainer->x + row[2] * stride, trainer->x + row[3] * stride};
+        const float *const error[4] = {errors + row[0] * stride, errors + row[1] * stride, errors + row[2] * stride,
+                                       errors + row[3] * stride};
+        const float *const x[4] = {trainer->x + row[0] * stride, trainer->x + row[1] * stride,
+                                   trainer->x + row[2] * stride, trainer->x + row[3] * stride};
         fathom__add_scaled4(gradient->decoder, values, error, stride);
         fathom__add_scaled4(gradient->encoder, slopes, x, stride);
         gradient->bias += (slopes[0] + slopes[1]) + (slopes[2] + slopes[3]);
@@ -78,15 +84,18 @@ static void add_pairs(struct gradient *gradient, const fathom_trainer *trainer, 
     }
 }
 
-static void find_gradient(struct gradient *gradient, const fathom_trainer *trainer, const struct fathom__update *update) {
+static void find_gradient(struct gradient *gradient, const fathom_trainer *trainer,
+                          const struct fathom__update *update) {
     const size_t stride = trainer->stride;
     const uint32_t f = gradient->feature, slot = trainer->dead_slot[f];
     memset(gradient->encoder, 0, stride * sizeof(float));
     memset(gradient->decoder, 0, stride * sizeof(float));
     gradient->bias = 0;
-    add_pairs(gradient, trainer, &trainer->main, trainer->main.bucket[f], trainer->main.bucket[f + 1], trainer->error, (float)update->factor);
+    add_pairs(gradient, trainer, &trainer->main, trainer->main.bucket[f], trainer->main.bucket[f + 1], trainer->error,
+              (float)update->factor);
     if (slot != UINT32_MAX && update->auxiliary_factor > 0)
-        add_pairs(gradient, trainer, &trainer->auxiliary, trainer->auxiliary.bucket[slot], trainer->auxiliary.bucket[slot + 1], trainer->auxiliary_error, (float)update->auxiliary_factor);
+        add_pairs(gradient, trainer, &trainer->auxiliary, trainer->auxiliary.bucket[slot],
+                  trainer->auxiliary.bucket[slot + 1], trainer->auxiliary_error, (float)update->auxiliary_factor);
     /* A row of length 1 can only turn. */
     const float *decoder = trainer->decoder.value + f * stride;
     fathom__add_scaled(gradient->decoder, -fathom__dot(gradient->decoder, decoder, stride), decoder, stride);
@@ -100,7 +109,8 @@ static void scale(float *row, float factor, size_t n) {
 static void apply(struct gradient *gradient, fathom_trainer *trainer, const struct updating *updating) {
     const size_t stride = trainer->stride, at = gradient->feature * stride;
     const uint64_t now = trainer->step + 1;
-    const struct rates rates = find_rates(trainer, updating->update->learning_rate, now - trainer->touched[gradient->feature]);
+    const struct rates rates =
+        find_rates(trainer, updating->update->learning_rate, now - trainer->touched[gradient->feature]);
     if (updating->clip != 1) {
         scale(gradient->encoder, updating->clip, stride);
         scale(gradient->decoder, updating->clip, stride);
@@ -119,15 +129,18 @@ static void apply(struct gradient *gradient, fathom_trainer *trainer, const stru
 static bool has_gradient(const fathom_trainer *trainer, const struct fathom__update *update, uint32_t f) {
     const uint32_t slot = trainer->dead_slot[f];
     return trainer->main.bucket[f + 1] > trainer->main.bucket[f] ||
-           (slot != UINT32_MAX && update->auxiliary_factor > 0 && trainer->auxiliary.bucket[slot + 1] > trainer->auxiliary.bucket[slot]);
+           (slot != UINT32_MAX && update->auxiliary_factor > 0 &&
+            trainer->auxiliary.bucket[slot + 1] > trainer->auxiliary.bucket[slot]);
 }
 
 /* The part of the features that belongs to a worker, by the work they make: it depends on the batch and the team's size only. */
-static void share_features(uint32_t *first, uint32_t *last, const fathom_trainer *trainer, const struct fathom__update *update, uint32_t worker, uint32_t n_workers) {
+static void share_features(uint32_t *first, uint32_t *last, const fathom_trainer *trainer,
+                           const struct fathom__update *update, uint32_t worker, uint32_t n_workers) {
     enum { FEATURE_COST = 4 }; /* the optimiser's share, in pairs */
     const uint32_t n = trainer->options.n_features;
     const bool auxiliary = update->auxiliary_factor > 0;
-    const double all = trainer->main.bucket[n] + (auxiliary ? trainer->auxiliary.bucket[trainer->n_dead] : 0.0) + (double)FEATURE_COST * n;
+    const double all = trainer->main.bucket[n] + (auxiliary ? trainer->auxiliary.bucket[trainer->n_dead] : 0.0) +
+                       (double)FEATURE_COST * n;
     double done = 0;
     *first = *last = 0;
     for (uint32_t f = 0; f < n; f++) {
@@ -135,24 +148,28 @@ static void share_features(uint32_t *first, uint32_t *last, const fathom_trainer
         if (done < all * (worker + 1) / n_workers) *last = f + 1;
         const uint32_t slot = trainer->dead_slot[f];
         done += FEATURE_COST + (trainer->main.bucket[f + 1] - trainer->main.bucket[f]);
-        if (auxiliary && slot != UINT32_MAX) done += trainer->auxiliary.bucket[slot + 1] - trainer->auxiliary.bucket[slot];
+        if (auxiliary && slot != UINT32_MAX)
+            done += trainer->auxiliary.bucket[slot + 1] - trainer->auxiliary.bucket[slot];
     }
     if (worker == 0) *first = 0;
 }
 
-static void update_group(struct gradient *group, uint32_t n, fathom_trainer *trainer, const struct updating *updating, struct fathom__worker *own) {
+static void update_group(struct gradient *group, uint32_t n, fathom_trainer *trainer, const struct updating *updating,
+                         struct fathom__worker *own) {
     const size_t stride = trainer->stride;
     const double begin = fathom__seconds();
     for (uint32_t i = 0; i < n; i++) {
         find_gradient(&group[i], trainer, updating->update);
-        own->norm += (double)fathom__dot(group[i].encoder, group[i].encoder, stride) + (double)group[i].bias * group[i].bias;
+        own->norm +=
+            (double)fathom__dot(group[i].encoder, group[i].encoder, stride) + (double)group[i].bias * group[i].bias;
         if (!trainer->options.freeze_decoder) own->norm += fathom__dot(group[i].decoder, group[i].decoder, stride);
     }
     const double middle = fathom__seconds();
     own->seconds[FATHOM_TRAINER_GRADIENTS] += middle - begin;
     if (updating->measure) return;
     for (uint32_t i = 0; i < n; i++) {
-        fathom__add_scaled(own->bias_gradient, -group[i].bias, trainer->encoder.value + group[i].feature * stride, stride);
+        fathom__add_scaled(own->bias_gradient, -group[i].bias, trainer->encoder.value + group[i].feature * stride,
+                           stride);
         apply(&group[i], trainer, updating);
     }
     own->seconds[FATHOM_TRAINER_OPTIMISER] += fathom__seconds() - middle;
@@ -168,7 +185,8 @@ static void update_features(uint32_t worker, uint32_t n_workers, void *payload) 
     own->norm = 0;
     memset(own->bias_gradient, 0, stride * sizeof(float));
     for (uint32_t i = 0; i < GROUP; i++)
-        group[i] = (struct gradient){.encoder = own->gradients + 2 * i * stride, .decoder = own->gradients + (2 * i + 1) * stride};
+        group[i] = (struct gradient){.encoder = own->gradients + 2 * i * stride,
+                                     .decoder = own->gradients + (2 * i + 1) * stride};
     share_features(&first, &last, trainer, updating->update, worker, n_workers);
     for (uint32_t f = first; f < last; f++) {
         if (!has_gradient(trainer, updating->update, f)) continue;
@@ -203,7 +221,8 @@ static void update_decoder_bias(fathom_trainer *trainer, const struct updating *
     adam(trainer->decoder_bias, 0, gradient, trainer->stride, find_rates(trainer, updating->update->learning_rate, 1));
 }
 
-void fathom__trainer_update(double *gradient_norm, fathom_trainer *trainer, const struct fathom__update *update, const double *errors) {
+void fathom__trainer_update(double *gradient_norm, fathom_trainer *trainer, const struct fathom__update *update,
+                            const double *errors) {
     struct updating updating = {trainer, update, false, 1};
     if (trainer->options.gradient_clip > 0) {
         updating.measure = true;

@@ -1,0 +1,208 @@
+/* Folders that SAELens wrote (tests/reference/saelens.py): what Fathom reads off them is what SAELens computed. */
+#include <base/error.h>
+#include <base/file.h>
+#include <base/memory.h>
+#include <base/safetensors.h>
+#include <fathom/dictionary.h>
+#include <fathom/model.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+// clang-format off
+#include <cmocka.h>
+// clang-format on
+
+#define CASES "tests/reference/saelens"
+#define TOLERANCE 1e-5 /* norm-wise; SAELens computes in f32 too */
+
+static char folder[64];
+
+static int open_folder(void **state) {
+    (void)state;
+    strcpy(folder, "/tmp/fathom-saelens-XXXXXX");
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+static int remove_folder(void **state) {
+    (void)state;
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf '%s'", folder);
+    return system(command);
+}
+
+static char *in_folder(const char *name) {
+    static char path[192];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    return path;
+}
+
+static double relative_error(const float *a, const float *b, size_t n) {
+    double errors = 0, squares = 0;
+    for (size_t i = 0; i < n; i++) {
+        errors += (double)(a[i] - b[i]) * (a[i] - b[i]);
+        squares += (double)b[i] * b[i];
+    }
+    return sqrt(errors / squares);
+}
+
+static float *load(const fathom__safetensors *file, const char *name, size_t *n) {
+    const struct fathom__tensor *tensor = fathom__safetensors_find(file, name);
+    float *out = NULL;
+    assert_non_null(tensor);
+    assert_int_equal(fathom__safetensors_f32(&out, file, name, tensor->shape, tensor->n_dimensions), 0);
+    *n = tensor->shape[0];
+    return out;
+}
+
+static void check_case(const char *name, const char *architecture) {
+    char path[192];
+    fathom_dictionary *dictionary = NULL;
+    fathom__safetensors *numbers = NULL;
+    struct fathom_sparse sparse = FATHOM_SPARSE_INIT;
+    size_t n;
+    snprintf(path, sizeof path, CASES "/%s", name);
+    assert_int_equal(fathom_dictionary_import_saelens(in_folder("native.gguf"), path, "f32"), 0);
+    assert_int_equal(fathom_dictionary_open(&dictionary, in_folder("native.gguf")), 0);
+    const struct fathom_dictionary_info *info = fathom_dictionary_describe(dictionary);
+    assert_string_equal(info->architecture, architecture);
+    assert_string_equal(info->name, name);
+    assert_string_equal(info->hook_in, "blocks.1.hook_resid_post");
+    snprintf(path, sizeof path, CASES "/%s/numbers.safetensors", name);
+    assert_int_equal(fathom__safetensors_open(&numbers, path), 0);
+    float *input = load(numbers, "input", &n), *features = load(numbers, "features", &n),
+          *output = load(numbers, "output", &n);
+    float *dense = calloc(n * info->n_features, sizeof *dense), *decoded = calloc(n * info->d_out, sizeof *decoded);
+    assert_int_equal(fathom_dictionary_encode(&sparse, dictionary, input, NULL, n, FATHOM_ENCODE_TRAIN), 0);
+    for (size_t r = 0; r < n; r++)
+        for (size_t i = sparse.offsets[r]; i < sparse.offsets[r + 1]; i++)
+            dense[r * info->n_features + sparse.features[i]] = sparse.values[i];
+    assert_true(relative_error(dense, features, n * info->n_features) < TOLERANCE);
+    assert_int_equal(fathom_dictionary_decode(decoded, dictionary, &sparse), 0);
+    assert_true(relative_error(decoded, output, n * info->d_out) < TOLERANCE);
+    fathom_sparse_free(&sparse);
+    fathom_free(input);
+    fathom_free(features);
+    fathom_free(output);
+    free(dense);
+    free(decoded);
+    fathom__safetensors_close(numbers);
+    fathom_dictionary_close(dictionary);
+}
+
+static void test_import_agrees(void **state) {
+    (void)state;
+    check_case("standard", "standard");
+    check_case("standard-no-b-dec", "standard");
+    check_case("topk", "topk");
+    check_case("topk-rescaled", "topk");
+    check_case("jumprelu", "jumprelu");
+    check_case("batchtopk", "jumprelu");
+    check_case("version5-standard", "standard");
+    check_case("version5-topk", "topk");
+    check_case("version5-jumprelu", "jumprelu");
+    check_case("scaled", "standard");
+}
+
+/* Out again and in again: the same features, with the input scale folded into the weights. */
+static void test_round_trip(void **state) {
+    (void)state;
+    static const char *const names[] = {"topk-rescaled", "jumprelu", "scaled"};
+    for (size_t c = 0; c < sizeof names / sizeof *names; c++) {
+        char path[192], exported[192];
+        fathom_dictionary *first = NULL, *second = NULL;
+        struct fathom_sparse a = FATHOM_SPARSE_INIT, b = FATHOM_SPARSE_INIT;
+        fathom__safetensors *numbers = NULL;
+        size_t n;
+        snprintf(path, sizeof path, CASES "/%s", names[c]);
+        assert_int_equal(fathom_dictionary_import_saelens(in_folder("first.gguf"), path, "f32"), 0);
+        assert_int_equal(fathom_dictionary_open(&first, in_folder("first.gguf")), 0);
+        strcpy(exported, in_folder("exported"));
+        assert_int_equal(fathom_dictionary_export_saelens(exported, first), 0);
+        assert_int_equal(fathom_dictionary_import_saelens(in_folder("second.gguf"), exported, "f32"), 0);
+        assert_int_equal(fathom_dictionary_open(&second, in_folder("second.gguf")), 0);
+        assert_true(fathom_dictionary_describe(second)->input_scale == 1);
+        snprintf(path, sizeof path, CASES "/%s/numbers.safetensors", names[c]);
+        assert_int_equal(fathom__safetensors_open(&numbers, path), 0);
+        float *input = load(numbers, "input", &n);
+        assert_int_equal(fathom_dictionary_encode(&a, first, input, NULL, n, FATHOM_ENCODE_TRAIN), 0);
+        assert_int_equal(fathom_dictionary_encode(&b, second, input, NULL, n, FATHOM_ENCODE_TRAIN), 0);
+        assert_memory_equal(a.offsets, b.offsets, (n + 1) * sizeof *a.offsets);
+        assert_memory_equal(a.features, b.features, a.offsets[n] * sizeof *a.features);
+        assert_true(relative_error(a.values, b.values, a.offsets[n]) < TOLERANCE);
+        fathom_sparse_free(&a);
+        fathom_sparse_free(&b);
+        fathom_free(input);
+        fathom__safetensors_close(numbers);
+        fathom_dictionary_close(first);
+        fathom_dictionary_close(second);
+    }
+}
+
+static void write_text(const char *path, const char *text) {
+    assert_int_equal(fathom__file_write(path, text, strlen(text)), 0);
+}
+
+/* Imports the folder "bad" with this configuration and the weights of `standard`. */
+static int import_bad(const char *config) {
+    char command[256], bad[192];
+    strcpy(bad, in_folder("bad"));
+    assert_int_equal(fathom__make_folders(bad), 0);
+    snprintf(command, sizeof command, "cp " CASES "/standard/sae_weights.safetensors '%s/'", bad);
+    assert_int_equal(system(command), 0);
+    write_text(in_folder("bad/cfg.json"), config);
+    return fathom_dictionary_import_saelens(in_folder("bad.gguf"), bad, "f32");
+}
+
+static void expect_message(const char *part) {
+    if (!strstr(fathom_error_message(), part)) fail_msg("\"%s\" does not hold \"%s\"", fathom_error_message(), part);
+}
+
+static void test_refusals(void **state) {
+    (void)state;
+    assert_int_equal(import_bad("{\"architecture\": \"gated\", \"d_in\": 24, \"d_sae\": 80, \"hook_name\": \"h\"}"),
+                     FATHOM_ERROR_UNSUPPORTED);
+    expect_message("gated");
+    assert_int_equal(import_bad("{\"architecture\": \"standard\", \"d_in\": 24, \"d_sae\": 80, \"hook_name\": \"h\", "
+                                "\"normalize_activations\": \"layer_norm\"}"),
+                     FATHOM_ERROR_UNSUPPORTED);
+    expect_message("layer_norm");
+    assert_int_equal(import_bad("{\"architecture\": \"standard\", \"d_in\": 24, \"d_sae\": 80, \"hook_name\": \"h\", "
+                                "\"activation_fn_str\": \"tanh-relu\"}"),
+                     FATHOM_ERROR_UNSUPPORTED);
+    expect_message("tanh-relu");
+    assert_int_equal(import_bad("{\"architecture\": \"topk\", \"d_in\": 24, \"d_sae\": 80, \"hook_name\": \"h\"}"),
+                     FATHOM_ERROR_FORMAT);
+    expect_message("k");
+    assert_int_equal(import_bad("{\"architecture\": \"standard\", \"d_in\": 24, \"d_sae\": 80}"), FATHOM_ERROR_FORMAT);
+    expect_message("hook_name");
+    assert_int_equal(import_bad("{\"architecture\": \"standard\", \"d_in\": 25, \"d_sae\": 80, \"hook_name\": \"h\"}"),
+                     FATHOM_ERROR_FORMAT);
+    expect_message("W_enc");
+    assert_int_equal(import_bad("{\"architecture\": \"jumprelu\", \"d_in\": 24, \"d_sae\": 80, \"hook_name\": \"h\"}"),
+                     FATHOM_ERROR_FORMAT);
+    expect_message("threshold");
+    assert_int_equal(
+        import_bad(
+            "{\"architecture\": \"standard\", \"d_in\": 24, \"d_sae\": 9223372036854775807, \"hook_name\": \"h\"}"),
+        FATHOM_ERROR_FORMAT);
+    expect_message("d_sae");
+    assert_int_equal(import_bad("[]"), FATHOM_ERROR_FORMAT);
+    assert_false(fathom__file_exists(in_folder("bad.gguf")));
+    char absent[192];
+    strcpy(absent, in_folder("absent"));
+    assert_int_equal(fathom_dictionary_import_saelens(in_folder("bad.gguf"), absent, "f32"), FATHOM_ERROR_IO);
+    expect_message("absent");
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_import_agrees),
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_refusals),
+    };
+    return cmocka_run_group_tests(tests, open_folder, remove_folder);
+}

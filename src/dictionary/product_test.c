@@ -1,0 +1,128 @@
+/* Both backends against sums in double, tiles that are not full included. */
+#include <base/error.h>
+#include <base/memory.h>
+#include <base/random.h>
+#include <dictionary/product.h>
+#include <dictionary/vector.h>
+#include <fathom/model.h>
+#include <math.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+// clang-format off
+#include <cmocka.h>
+// clang-format on
+
+enum { WIDTH = 576, FEATURES = 2 * FATHOM__TILE_FEATURES - 100, TILES = 2, WORKERS = 3, ROUNDS = 20 };
+
+static float *features;
+static uint16_t *x;
+static float *expected; /* [TILES, FATHOM__TILE_ROWS, FATHOM__TILE_FEATURES] */
+
+static float from_bf16(uint16_t value) {
+    const uint32_t bits = (uint32_t)value << 16;
+    float out;
+    memcpy(&out, &bits, sizeof out);
+    return out;
+}
+
+static int make_numbers(void **state) {
+    (void)state;
+    struct fathom__random random;
+    fathom__random_seed(&random, 1);
+    int status = fathom__alloc_aligned(&features, FEATURES * WIDTH, sizeof *features);
+    if (!status) status = fathom__alloc_aligned(&x, FATHOM__TILE_ROWS * WIDTH, sizeof *x);
+    if (!status)
+        status = fathom__alloc(&expected, (size_t)TILES * FATHOM__TILE_ROWS * FATHOM__TILE_FEATURES, sizeof *expected);
+    if (status) return status;
+    for (size_t i = 0; i < FEATURES * WIDTH; i++)
+        features[i] = (float)fathom__random_normal(&random);
+    for (size_t i = 0; i < FATHOM__TILE_ROWS * WIDTH; i++)
+        x[i] = fathom__bf16((float)fathom__random_normal(&random));
+    for (size_t f = 0; f < FEATURES; f++)
+        for (size_t r = 0; r < FATHOM__TILE_ROWS; r++) {
+            double sum = 0;
+            for (size_t j = 0; j < WIDTH; j++)
+                sum += (double)from_bf16(x[r * WIDTH + j]) * from_bf16(fathom__bf16(features[f * WIDTH + j]));
+            const size_t tile = f / FATHOM__TILE_FEATURES;
+            expected[(tile * FATHOM__TILE_ROWS + r) * FATHOM__TILE_FEATURES + f % FATHOM__TILE_FEATURES] = (float)sum;
+        }
+    return 0;
+}
+
+static int free_numbers(void **state) {
+    (void)state;
+    fathom_free(features);
+    fathom_free(x);
+    fathom_free(expected);
+    return 0;
+}
+
+struct job {
+    fathom__dense *product;
+    uint32_t worker;
+    double worst;
+};
+
+static void *multiply(void *payload) {
+    struct job *job = payload;
+    float *out = NULL;
+    job->worst = INFINITY;
+    if (fathom__alloc_aligned(&out, FATHOM__TILE_ROWS * FATHOM__TILE_FEATURES, sizeof *out)) return NULL;
+    double worst = 0;
+    for (int round = 0; round < ROUNDS; round++)
+        for (size_t tile = 0; tile < TILES; tile++) {
+            if (fathom__dense_run(out, job->product, job->worker, tile, x, FATHOM__TILE_ROWS)) return NULL;
+            for (size_t i = 0; i < FATHOM__TILE_ROWS * FATHOM__TILE_FEATURES; i++) {
+                const double error =
+                    fabs((double)out[i] - expected[tile * FATHOM__TILE_ROWS * FATHOM__TILE_FEATURES + i]);
+                if (!(error <= worst)) worst = error;
+            }
+        }
+    job->worst = worst;
+    fathom_free(out);
+    return NULL;
+}
+
+/* Workers on threads other than the one that made the product, at the same time. */
+static void check_backend(enum fathom__dense_backend backend) {
+    fathom__dense *product = NULL;
+    struct job jobs[WORKERS];
+    pthread_t threads[WORKERS];
+    int status = fathom__dense_open(&product, backend, WIDTH, FEATURES, WORKERS);
+    if (status == FATHOM_ERROR_UNSUPPORTED) skip();
+    assert_int_equal(status, 0);
+    assert_int_equal(fathom__dense_tiles(product), TILES);
+    for (size_t tile = 0; tile < TILES; tile++) {
+        const float *rows[FATHOM__TILE_FEATURES];
+        size_t n = 0;
+        for (size_t f = tile * FATHOM__TILE_FEATURES; n < FATHOM__TILE_FEATURES && f < FEATURES; f++)
+            rows[n++] = features + f * WIDTH;
+        assert_int_equal(fathom__dense_pack(product, (uint32_t)tile % WORKERS, tile, rows, n), 0);
+    }
+    for (uint32_t w = 0; w < WORKERS; w++) {
+        jobs[w] = (struct job){product, w, 0};
+        assert_int_equal(pthread_create(&threads[w], NULL, multiply, &jobs[w]), 0);
+    }
+    for (uint32_t w = 0; w < WORKERS; w++)
+        pthread_join(threads[w], NULL);
+    for (uint32_t w = 0; w < WORKERS; w++)
+        assert_true(jobs[w].worst < 1e-3); /* sums of 576 products of size 1 in f32 */
+    fathom__dense_close(product);
+}
+
+static void test_dnnl(void **state) {
+    (void)state;
+    check_backend(FATHOM__PRODUCT_DNNL);
+}
+
+static void test_ggml(void **state) {
+    (void)state;
+    check_backend(FATHOM__PRODUCT_GGML);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_dnnl), cmocka_unit_test(test_ggml)};
+    return cmocka_run_group_tests(tests, make_numbers, free_numbers);
+}

@@ -1,0 +1,148 @@
+/* What training finds on data whose true features are known, beside random directions; and that dead features come back. */
+#include <base/error.h>
+#include <base/file.h>
+#include <base/memory.h>
+#include <base/random.h>
+#include <dictionary/trainer_internal.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+// clang-format off
+#include <cmocka.h>
+// clang-format on
+
+enum { TRUE_D = 32, TRUE_FEATURES = 64, TRUE_ACTIVE = 3, LEARNED = 96, BATCH = 512, STEPS = 1500 };
+
+static void make_truth(float *directions) {
+    struct fathom__random random;
+    fathom__random_seed(&random, 77);
+    for (int f = 0; f < TRUE_FEATURES; f++) {
+        double squares = 0;
+        for (int j = 0; j < TRUE_D; j++) {
+            directions[f * TRUE_D + j] = (float)fathom__random_normal(&random);
+            squares += directions[f * TRUE_D + j] * directions[f * TRUE_D + j];
+        }
+        for (int j = 0; j < TRUE_D; j++)
+            directions[f * TRUE_D + j] /= (float)sqrt(squares);
+    }
+}
+
+static void true_rows(float *rows, const float *directions, struct fathom__random *random) {
+    memset(rows, 0, BATCH * TRUE_D * sizeof *rows);
+    for (int r = 0; r < BATCH; r++)
+        for (int i = 0; i < TRUE_ACTIVE; i++) {
+            const size_t f = fathom__random_below(random, TRUE_FEATURES);
+            const float strength = 1 + (float)fathom__random_unit(random);
+            for (int j = 0; j < TRUE_D; j++)
+                rows[r * TRUE_D + j] += strength * directions[f * TRUE_D + j];
+        }
+}
+
+/* The part of the true directions that some decoder row points along. */
+static double recovered(const float *directions, const float *decoder, size_t stride) {
+    int found = 0;
+    for (int t = 0; t < TRUE_FEATURES; t++) {
+        double best = 0;
+        for (int f = 0; f < LEARNED; f++) {
+            double cosine = 0;
+            for (int j = 0; j < TRUE_D; j++)
+                cosine += directions[t * TRUE_D + j] * decoder[f * stride + j];
+            if (cosine > best) best = cosine;
+        }
+        found += best > 0.9;
+    }
+    return (double)found / TRUE_FEATURES;
+}
+
+static void check_recovery(enum fathom_trainer_architecture architecture) {
+    static float directions[TRUE_FEATURES * TRUE_D], rows[BATCH * TRUE_D];
+    const struct fathom_trainer_options options = {.architecture = architecture,
+                                                   .d_in = TRUE_D,
+                                                   .n_features = LEARNED,
+                                                   .k = TRUE_ACTIVE,
+                                                   .batch = BATCH,
+                                                   .n_threads = 2,
+                                                   .seed = 1,
+                                                   .learning_rate = 3e-3,
+                                                   .total_steps = STEPS,
+                                                   .dead_after = 20 * BATCH};
+    fathom_trainer *trainer = NULL;
+    struct fathom__random random;
+    struct fathom_trainer_metrics metrics;
+    struct fathom_trainer_evaluation evaluation;
+    fathom__random_seed(&random, 5);
+    make_truth(directions);
+    assert_int_equal(fathom_trainer_open(&trainer, &options), 0);
+    const double before = recovered(directions, trainer->decoder.value, trainer->stride); /* random directions */
+    for (int step = 0; step < STEPS; step++) {
+        true_rows(rows, directions, &random);
+        assert_int_equal(fathom_trainer_step(&metrics, trainer, rows, BATCH), 0);
+    }
+    const double after = recovered(directions, trainer->decoder.value, trainer->stride);
+    true_rows(rows, directions, &random);
+    assert_int_equal(fathom_trainer_evaluate(&evaluation, trainer, rows, BATCH), 0);
+    print_message("recovered %.2f of the true features (random directions: %.2f); held-out FVE %.3f, dead %.3f\n",
+                  after, before, evaluation.fve, evaluation.dead_fraction);
+    assert_true(before < 0.05);
+    assert_true(after > 0.9);
+    assert_true(evaluation.fve > 0.85);
+    assert_true(fabs(evaluation.l0 - TRUE_ACTIVE) < 0.05);
+    fathom_trainer_close(trainer);
+}
+
+static void test_recovery_topk(void **state) {
+    (void)state;
+    check_recovery(FATHOM_TRAIN_TOPK);
+}
+static void test_recovery_batchtopk(void **state) {
+    (void)state;
+    check_recovery(FATHOM_TRAIN_BATCHTOPK);
+}
+
+/* Dead features: without the auxiliary loss they stay dead, with it they come back. */
+static void test_auxiliary_revives(void **state) {
+    (void)state;
+    static float directions[TRUE_FEATURES * TRUE_D], rows[BATCH * TRUE_D];
+    double dead[2];
+    make_truth(directions);
+    for (int with = 0; with < 2; with++) {
+        const struct fathom_trainer_options options = {.d_in = TRUE_D,
+                                                       .n_features = LEARNED,
+                                                       .k = TRUE_ACTIVE,
+                                                       .batch = BATCH,
+                                                       .n_threads = 1,
+                                                       .seed = 1,
+                                                       .learning_rate = 3e-3,
+                                                       .dead_after = 5 * BATCH,
+                                                       .auxiliary_coefficient = with ? 0.25 : -1};
+        fathom_trainer *trainer = NULL;
+        struct fathom__random random;
+        struct fathom_trainer_metrics metrics;
+        fathom__random_seed(&random, 5);
+        assert_int_equal(fathom_trainer_open(&trainer, &options), 0);
+        for (int f = 0; f < LEARNED / 2; f++)
+            trainer->encoder_bias.value[f] = -3; /* half of them cannot fire */
+        for (int step = 0; step < 300; step++) {
+            true_rows(rows, directions, &random);
+            assert_int_equal(fathom_trainer_step(&metrics, trainer, rows, BATCH), 0);
+            if (step == 10) assert_true(metrics.dead_fraction > 0.4);
+        }
+        dead[with] = metrics.dead_fraction;
+        fathom_trainer_close(trainer);
+    }
+    print_message("dead without the auxiliary loss %.2f, with it %.2f\n", dead[0], dead[1]);
+    assert_true(dead[0] > 0.4);
+    assert_true(dead[1] < dead[0] / 2);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_recovery_topk),
+        cmocka_unit_test(test_recovery_batchtopk),
+        cmocka_unit_test(test_auxiliary_revives),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
