@@ -13,7 +13,7 @@
 enum { TINY_FEATURES = 6, TINY_WIDTH = 32, TINY_DOCUMENTS = 30, TINY_ROWS = 64 };
 
 struct tiny_catalogue {
-    char folder[64], dictionary_path[128], path[128], hash[FATHOM__DICTIONARY_HASH_SIZE];
+    char folder[64], dictionary_path[128], path[192], hash[FATHOM__DICTIONARY_HASH_SIZE];
     fathom_dictionary *dictionary;
     struct word_pieces pieces;
     struct fathom__evidence *evidence;
