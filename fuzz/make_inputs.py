@@ -13,7 +13,9 @@ import pathlib
 import struct
 import zipfile
 
-ROOT = pathlib.Path(__file__).resolve().parent / "inputs"
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE / "inputs"
+MODELS = HERE.parent / "tests" / "reference"
 
 
 def save(target: str, name: str, data: bytes) -> None:
@@ -120,6 +122,136 @@ def utf8_inputs() -> None:
     save("utf8", "invalid", b"\xc0\x80 \xed\xa0\x80 \xf4\x90\x80\x80 \xff \xe2\x82")
 
 
+def text_key(name: str, value: str) -> bytes:
+    return key(name, 8, string(value))
+
+
+def number_key(name: str, value: int) -> bytes:
+    return key(name, 4, struct.pack("<I", value))
+
+
+def head_of(data: bytes) -> bytes:
+    """A GGUF file without its tensors' data: the records end with the first name that is not there."""
+    at = 24
+    n_tensors, n_keys = struct.unpack_from("<QQ", data, 8)
+    sizes = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
+
+    def skip_string(at: int) -> int:
+        return at + 8 + struct.unpack_from("<Q", data, at)[0]
+
+    for _ in range(n_keys):
+        at = skip_string(at)
+        kind = struct.unpack_from("<I", data, at)[0]
+        at += 4
+        if kind == 9:
+            kind, count = struct.unpack_from("<IQ", data, at)
+            at += 12
+        else:
+            count = 1
+        for _ in range(count):
+            at = skip_string(at) if kind == 8 else at + sizes[kind]
+    for _ in range(n_tensors):
+        at = skip_string(at)
+        at += 4 + 8 * struct.unpack_from("<I", data, at)[0] + 12
+    return data[:at]
+
+
+def model_inputs() -> None:
+    for name in ("llama", "gemma3", "gpt2"):
+        save("model", name, head_of((MODELS / name / "model.gguf").read_bytes()))
+
+
+def dictionary_inputs() -> None:
+    d, features = 32, 4
+    prefix = "fathom.dictionary."
+    for name, architecture, kind, block in (("topk_f32", "topk", 0, 4 * d), ("batchtopk_q8_0", "batchtopk", 8, 34), ("jumprelu_f16", "jumprelu", 1, 2 * d)):
+        keys = [
+            text_key("general.architecture", "fathom-dictionary"), text_key("general.name", "toy"), text_key(prefix + "architecture", architecture),
+            text_key(prefix + "hook_in", "blocks.0.hook_resid_post"), text_key(prefix + "hook_out", "blocks.0.hook_resid_post"),
+            text_key(prefix + "training", "{}"), number_key(prefix + "version", 1), number_key(prefix + "d_in", d), number_key(prefix + "d_out", d),
+            number_key(prefix + "n_features", features), number_key(prefix + "k", 2), number_key(prefix + "skip_positions", 1),
+            key(prefix + "subtract_decoder_bias", 7, b"\1"), key(prefix + "input_scale", 6, struct.pack("<f", 2.0)), key(prefix + "max_norm", 6, struct.pack("<f", 100.0)),
+        ]
+        matrix = bytes(i % 23 for i in range(block)) * features
+        tensors = [
+            ("encoder.weight", [d, features], kind, matrix), ("decoder.weight", [d, features], kind, matrix),
+            ("encoder.bias", [features], 0, bytes(4 * features)), ("decoder.bias", [d], 0, bytes(4 * d)), ("threshold", [features], 0, bytes(4 * features)),
+        ]
+        save("dictionary", name, gguf(keys, tensors))
+
+
+def probe_inputs() -> None:
+    d, prefix = 3, "fathom.probe."
+    keys = [text_key("general.architecture", "fathom-probe")]
+    for name, value in (("hook", "blocks.0.hook_resid_post"), ("model_identity", ""), ("model_name", "toy"), ("pool", "mean"), ("seed", "1")):
+        keys.append(text_key(prefix + name, value))
+    for name, value in (("version", 1), ("d_in", d), ("n_positive", 2), ("n_negative", 2), ("n_duplicates", 0), ("n_shuffled", 2)):
+        keys.append(number_key(prefix + name, value))
+    for name in ("bias", "bag_bias", "max_norm", "threshold", "regularisation", "cross_validated_auroc"):
+        keys.append(key(prefix + name, 6, struct.pack("<f", 0.5)))
+    ones = struct.pack(f"<{d}f", *(1.0 for _ in range(d)))
+    tensors = [
+        ("mean", [d], 0, ones), ("deviation", [d], 0, ones), ("weights", [d], 0, ones), ("shuffled", [d, 2], 0, ones * 2),
+        ("bag.tokens", [2], 26, struct.pack("<2i", 4, 7)), ("bag.weights", [2], 0, struct.pack("<2f", 1, 2)),
+        ("texts.whole", [2], 27, struct.pack("<2q", 5, 6)), ("texts.offsets", [3], 27, struct.pack("<3q", 0, 1, 2)),
+        ("texts.pairs", [2], 26, struct.pack("<2i", 8, 9)),
+    ]
+    save("probe", "whole", gguf(keys, tensors))
+
+
+def saelens_inputs() -> None:
+    d, features = 3, 4
+    shapes = {"W_enc": [d, features], "W_dec": [features, d], "b_enc": [features], "b_dec": [d], "threshold": [features]}
+    header, data = {}, b""
+    for name, shape in shapes.items():
+        size = 4
+        for n in shape:
+            size *= n
+        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [len(data), len(data) + size]}
+        data += struct.pack(f"<{size // 4}f", *((i % 7) / 8 for i in range(size // 4)))
+    weights = safetensors(header, data)
+    new = {
+        "architecture": "jumprelu", "d_in": d, "d_sae": features, "dtype": "float32", "apply_b_dec_to_input": True, "normalize_activations": "none",
+        "metadata": {"sae_lens_version": "6.5.0", "model_name": "toy", "hook_name": "blocks.0.hook_resid_post"},
+    }
+    old = {
+        "architecture": "topk", "d_in": d, "d_sae": features, "activation_fn_str": "topk", "activation_fn_kwargs": {"k": 2}, "hook_name": "blocks.0.hook_resid_post",
+        "hook_layer": 0, "model_name": "toy", "normalize_activations": "none", "apply_b_dec_to_input": True, "dtype": "torch.float32",
+    }
+    save("saelens", "version6", json.dumps(new).encode() + b"\0" + weights)
+    save("saelens", "version5", json.dumps(old).encode() + b"\0" + weights)
+
+
+def texts_inputs() -> None:
+    save("texts", "lines", b"\0one text\nanother text\n\none  Text!\n")
+    save("texts", "jsonl", b'\1{"text":"one","label":true}\n{"text":"two","label":0}\n{"text":"three"}\n')
+
+
+def wordnet_inputs() -> None:
+    # Two synsets, the second above the first, in the form of wndb(5WN); offsets are those of the lines.
+    licence = b"  1 This line belongs to the licence.\n"
+    first = b"%08d 18 n 01 athlete 0 001 @ %08d n 0000 | a person trained to compete\n"
+    second = b"%08d 18 n 02 person 0 someone 0 001 ~ %08d n 0000 | a human being\n"
+    at = len(licence)
+    after = at + len(first % (0, 0))
+    data = licence + first % (at, after) + second % (after, at)
+    index = licence + b"athlete n 1 1 @ 1 0 %08d  \nperson n 1 1 ~ 1 1 %08d  \nsomeone n 1 1 ~ 1 0 %08d  \n" % (at, after, after)
+    save("wordnet", "two", index + b"\0" + data + b"\0mice mouse\n")
+
+
+def catalogue_inputs() -> None:
+    def line(*values: bytes) -> bytes:
+        return b"".join(bytes([len(value)]) + value for value in values)
+
+    histogram = bytes(50)
+    effect = b"\1\2" + struct.pack("<f", 0.5)
+    tokens = bytes(range(12))
+    levels = struct.pack("<f", 2.0) + bytes([3, 255, 5, 17])
+    numbers = [b"\7", b"\0" * 8, b"\0", b"\4", b"\0", b"\0"]
+    save("catalogue", "whole", line(histogram, effect + effect, effect, tokens, levels, *numbers))
+    save("catalogue", "damaged", line(histogram, effect, effect, tokens, levels, *numbers) + bytes([0, 16, 0, 255, 7, 32, 0, 1]))
+
+
 def zip_inputs() -> None:
     for name, method in (("stored", zipfile.ZIP_STORED), ("deflated", zipfile.ZIP_DEFLATED)):
         out = io.BytesIO()
@@ -135,3 +267,10 @@ if __name__ == "__main__":
     corpus_inputs()
     utf8_inputs()
     zip_inputs()
+    model_inputs()
+    dictionary_inputs()
+    probe_inputs()
+    saelens_inputs()
+    texts_inputs()
+    wordnet_inputs()
+    catalogue_inputs()
