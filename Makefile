@@ -30,8 +30,11 @@ test: setup-test build
 demo: build
 	@$(BUILD)/fathom fetch $(MODEL) && $(BUILD)/fathom demo -m $(MODEL)
 
+# The prefix is known to the library too: it finds its dictionaries and catalogues below it.
 install: build
-	@DESTDIR="$(DESTDIR)" cmake --install $(BUILD) --prefix "$(PREFIX)"
+	@cmake -B $(BUILD) -DCMAKE_INSTALL_PREFIX="$(PREFIX)" >/dev/null && \
+	cmake --build $(BUILD) --target fathom fathom_command && \
+	DESTDIR="$(DESTDIR)" cmake --install $(BUILD)
 
 clean:
 	rm -rf build

@@ -1,5 +1,5 @@
-# `cmake --install`: the library, its headers, pkg-config file and CMake package, the command, its man pages and
-# shell completion.
+# `cmake --install`: the library, its headers, pkg-config file and CMake package, the command, its man pages,
+# shell completion, dictionaries and catalogues.
 include(CMakePackageConfigHelpers)
 
 install(TARGETS fathom EXPORT fathom
@@ -8,6 +8,7 @@ install(TARGETS fathom_command RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/share)
     install(DIRECTORY share/ DESTINATION ${CMAKE_INSTALL_DATADIR}/fathom FILES_MATCHING PATTERN "*.gguf" PATTERN "*.sqlite")
 endif()
+install(DIRECTORY share/ DESTINATION ${CMAKE_INSTALL_DATADIR}/fathom)
 install(DIRECTORY include/fathom DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
 
 # The paths are told from where the file lies, so that an installed tree can be moved.
