@@ -1,15 +1,11 @@
 /* What training finds on data whose true features are known, beside random directions; and that dead features come back. */
 #include <base/error.h>
-#include <base/file.h>
-#include <base/memory.h>
 #include <base/random.h>
 #include <dictionary/trainer_internal.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 // clang-format off
 #include <cmocka.h>
 // clang-format on

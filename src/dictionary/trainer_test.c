@@ -1,15 +1,12 @@
 /* The trainer's step against a plain one in double: gradients, optimiser, selection; and what it refuses. */
 #include <base/error.h>
-#include <base/file.h>
 #include <base/memory.h>
 #include <base/random.h>
 #include <dictionary/trainer_internal.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 // clang-format off
 #include <cmocka.h>
 // clang-format on
