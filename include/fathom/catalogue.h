@@ -158,7 +158,7 @@ struct fathom_hit {
 FATHOM_API int fathom_catalogue_search_words(struct fathom_hit *hits, size_t *n, size_t capacity, fathom_catalogue *catalogue, const char *words);
 
 /* By an example: which features is this text about? `features` are its encoded rows (fathom_dictionary_encode). A feature's score is the sum over rows of
- * its activation in units of its mean, times ln(1 / density): strong and rare before weak and everywhere. */
+ * its activation as a share of its maximum, times ln(1 / density): strong and rare before weak and everywhere. */
 FATHOM_API int fathom_catalogue_search_text(struct fathom_hit *hits, size_t *n, size_t capacity, const fathom_catalogue *catalogue, const struct fathom_sparse *features);
 
 /* By output token: features that raise it (or lower it) most, among those that have it in their stored effects. */

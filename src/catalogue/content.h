@@ -11,6 +11,7 @@ struct fathom__content {
     const char *hash;              /* fathom__dictionary_hash */
     const char *corpus, *settings; /* one line; JSON */
     bool no_text;
+    uint32_t n_top; /* strongest examples written; more are kept, because some repeat others' text */
     uint32_t n_band;
     const struct fathom__stream *stream;       /* and with it the evidence and the vocabulary */
     const struct fathom_effect *effects;       /* [n_features, 2 (raised, lowered), FATHOM__EFFECTS] */

@@ -6,7 +6,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { MOST_BLOB = 1 << 20 };
+enum { MOST_BLOB = 1 << 20, SAME_AROUND = 5 };
 
 struct window {
     uint32_t first, end; /* rows */
@@ -32,7 +32,7 @@ static int by_key(const void *left, const void *right) {
     return (*a)->row < (*b)->row ? -1 : (*a)->row > (*b)->row;
 }
 
-/* The examples of a feature in the order of storage: the strongest, then n_band of each band as they were drawn, without those that are among the strongest. */
+/* The examples of a feature in the order of storage: the strongest, then n_band of each band as they were drawn; none reads like one before it. */
 struct picks {
     const struct fathom__peak *peaks[FATHOM__TOP_MOST + FATHOM__SPREAD];
     int bands[FATHOM__TOP_MOST + FATHOM__SPREAD];
@@ -44,28 +44,45 @@ static int band_of(float value, float maximum) {
     return band < 1 ? 1 : band > FATHOM_BANDS ? FATHOM_BANDS : band;
 }
 
-static void pick_examples(struct picks *out, const struct fathom__evidence *evidence, uint32_t feature,
-                          uint32_t n_band) {
+/* Whether two examples read the same around their peaks, as templates and copied passages do. */
+static bool reads_the_same(const struct fathom__evidence *evidence, uint32_t left, uint32_t right) {
+    const struct window a = window_of(evidence, left), b = window_of(evidence, right);
+    for (int step = -SAME_AROUND; step <= SAME_AROUND; step++) {
+        const int64_t i = (int64_t)left + step, j = (int64_t)right + step;
+        const bool in_a = i >= a.first && i < a.end, in_b = j >= b.first && j < b.end;
+        if (in_a != in_b || (in_a && evidence->tokens[i] != evidence->tokens[j])) return false;
+    }
+    return true;
+}
+
+static bool already_there(const struct picks *picks, const struct fathom__evidence *evidence, uint32_t row) {
+    for (size_t i = 0; i < picks->n; i++)
+        if (picks->peaks[i]->row == row || reads_the_same(evidence, picks->peaks[i]->row, row)) return true;
+    return false;
+}
+
+static void add_pick(struct picks *picks, const struct fathom__peak *peak, int band) {
+    picks->bands[picks->n] = band;
+    picks->peaks[picks->n++] = peak;
+}
+
+static void pick_examples(struct picks *out, const struct fathom__content *content, uint32_t feature) {
+    const struct fathom__evidence *evidence = content->stream->evidence;
     const struct fathom__statistics *statistics = &evidence->features[feature];
     const struct fathom__peak *top = evidence->top + (size_t)feature * evidence->n_top;
     const struct fathom__peak *spread = evidence->spread + (size_t)feature * FATHOM__SPREAD, *drawn[FATHOM__SPREAD];
     out->n = 0;
-    for (uint32_t i = 0; i < statistics->n_top; i++) {
-        out->bands[out->n] = 0;
-        out->peaks[out->n++] = &top[i];
-    }
+    for (uint32_t i = 0; i < statistics->n_top && out->n < content->n_top; i++)
+        if (!already_there(out, evidence, top[i].row)) add_pick(out, &top[i], 0);
     for (uint32_t i = 0; i < statistics->n_spread; i++)
         drawn[i] = &spread[i];
     qsort(drawn, statistics->n_spread, sizeof *drawn, by_key);
     for (int band = 1; band <= FATHOM_BANDS; band++) {
         uint32_t taken = 0;
-        for (uint32_t i = 0; i < statistics->n_spread && taken < n_band; i++) {
-            bool known = band_of(drawn[i]->value, statistics->maximum) != band;
-            for (uint32_t j = 0; !known && j < statistics->n_top; j++)
-                known = top[j].row == drawn[i]->row;
-            if (known) continue;
-            out->bands[out->n] = band;
-            out->peaks[out->n++] = drawn[i];
+        for (uint32_t i = 0; i < statistics->n_spread && taken < content->n_band; i++) {
+            if (band_of(drawn[i]->value, statistics->maximum) != band || already_there(out, evidence, drawn[i]->row))
+                continue;
+            add_pick(out, drawn[i], band);
             taken++;
         }
     }
@@ -81,7 +98,7 @@ static int merge_windows(struct passages *out, const struct fathom__content *con
     const struct fathom__evidence *evidence = content->stream->evidence;
     struct picks picks;
     for (uint32_t f = 0; f < evidence->n_features; f++) {
-        pick_examples(&picks, evidence, f, content->n_band);
+        pick_examples(&picks, content, f);
         const int status = fathom__grow(&out->windows, &out->capacity, out->n + picks.n, sizeof *out->windows);
         if (status) return status;
         for (size_t i = 0; i < picks.n; i++)
@@ -159,7 +176,7 @@ static int write_examples(const struct fathom__store *store, const struct fathom
     int status =
         fathom__store_prepare(&insert, store, "INSERT INTO examples VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
     for (uint32_t f = 0; !status && f < evidence->n_features; f++) {
-        pick_examples(&picks, evidence, f, content->n_band);
+        pick_examples(&picks, content, f);
         for (size_t i = 0, rank = 0; !status && i < picks.n; i++) {
             const struct fathom__peak *peak = picks.peaks[i];
             const struct window window = window_of(evidence, peak->row);

@@ -15,7 +15,14 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { DEFAULT_TOP = 20, DEFAULT_BAND = 5, MOST_BAND = FATHOM__SPREAD, MOST_CORPUS_TEXT = 400, KEY_TEXT = 1024 };
+enum {
+    DEFAULT_TOP = 20,
+    DEFAULT_BAND = 5,
+    MOST_TOP = FATHOM__TOP_MOST / 2,
+    MOST_BAND = FATHOM__SPREAD,
+    MOST_CORPUS_TEXT = 400,
+    KEY_TEXT = 1024
+};
 static const double CHECKPOINT_SECONDS = 120;
 
 struct run {
@@ -266,9 +273,9 @@ int fathom_index(struct fathom_index_result *result, const char *path, const fat
     const bool once =
         reads_standard_input(sources, n_sources) || reads_standard_input(options->unquoted, options->n_unquoted);
     int status;
-    if (n_top > FATHOM__TOP_MOST || n_band > MOST_BAND)
+    if (n_top > MOST_TOP || n_band > MOST_BAND)
         return fathom__fail(FATHOM_ERROR_ARGUMENT, "at most %d top examples and %d a band are kept, not %u and %u",
-                            FATHOM__TOP_MOST, MOST_BAND, n_top, n_band);
+                            MOST_TOP, MOST_BAND, n_top, n_band);
     if ((status = fathom_dictionary_match(NULL, dictionary, model)) ||
         (status = fathom__dictionary_hash(hash, dictionary)) ||
         /* Before the long work: a file that cannot be written should say so now. */
@@ -279,7 +286,7 @@ int fathom_index(struct fathom_index_result *result, const char *path, const fat
         (!once && (status = make_key(&run, sources, n_sources, hash, fathom_model_describe(model)->identity))))
         goto done;
     run.checkpoint = once ? NULL : checkpoint;
-    if ((status = open_evidence(&run, n_top)) || (status = pass(&run, &own, model, sources, n_sources))) goto done;
+    if ((status = open_evidence(&run, 2 * n_top)) || (status = pass(&run, &own, model, sources, n_sources))) goto done;
     write_now(made, sizeof made);
     struct fathom__content content = {.model = fathom_model_describe(model),
                                       .dictionary = fathom_dictionary_describe(dictionary),
@@ -287,6 +294,7 @@ int fathom_index(struct fathom_index_result *result, const char *path, const fat
                                       .corpus = corpus.bytes ? corpus.bytes : "",
                                       .settings = settings,
                                       .no_text = options->no_text,
+                                      .n_top = n_top,
                                       .n_band = n_band,
                                       .made = made};
     if ((status = finish(&run, &own, &store, &content, model))) goto done;

@@ -6,7 +6,7 @@
 enum { BEST_HERE = 4, BEST_AROUND = 4 };
 
 /* What a rule must be better by to be preferred to one that is easier to read. */
-static const double CONDITION_COST = 0.01, ID_COST = 0.004, CLASS_GAIN = 0.02;
+static const double CONDITION_COST = 0.01, ID_COST = 0.004, CLASS_GAIN = 0.02, WORD_GAIN = 0.01;
 
 double fathom__label_score(const struct fathom__rule *rule, const struct fathom__sample *sample,
                            const struct fathom__stream *stream) {
@@ -27,6 +27,7 @@ static double worth(const struct fathom__rule *rule, const struct fathom__sample
         if (i) score -= CONDITION_COST;
         if (condition->n_ids > 1) score -= ID_COST * (condition->n_ids - 1);
         if (condition->kind == FATHOM__CLASS) score += CLASS_GAIN;
+        if (condition->kind == FATHOM__WORDS) score += WORD_GAIN;
     }
     return score;
 }

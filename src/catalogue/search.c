@@ -78,7 +78,8 @@ int fathom_catalogue_search_text(struct fathom_hit *hits, size_t *n, size_t capa
         if (features->features[i] >= catalogue->info.n_features) continue;
         const struct fathom_feature *feature = &catalogue->features[features->features[i]];
         if (feature->count)
-            scores[feature->number] += (double)(features->values[i] / feature->mean_active) * log(1 / feature->density);
+            scores[feature->number] +=
+                (double)(features->values[i] / feature->max_activation) * log(1 / feature->density);
     }
     for (uint32_t f = 0; f < catalogue->info.n_features; f++)
         if (scores[f] > 0) keep(hits, &count, capacity, (struct fathom_hit){f, scores[f]});

@@ -139,6 +139,7 @@ static int tiny_catalogue_open(struct tiny_catalogue *tiny) {
                                              .hash = tiny->hash,
                                              .corpus = "a few words",
                                              .settings = "{}",
+                                             .n_top = 5,
                                              .n_band = 3,
                                              .stream = tiny->stream,
                                              .effects = tiny->effects,
