@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_QUESTIONS = 32, DEFAULT_TOKENS = 48 };
+enum { MOST_QUESTIONS = 32, MOST_FEATURES = 4, DEFAULT_TOKENS = 48 };
 
 struct steering {
     struct demo *demo;
@@ -63,15 +63,14 @@ static json_t *score_json(const struct fathom_steer_score *score) {
 }
 
 /* Answers all questions under a plan, prints the answer to the first and what it cost over all of them. */
-static int answer(struct steering *steering, const char *key, const char *title, const fathom_steer *plan) {
+static int answer(struct steering *steering, const char *key, const fathom_steer *plan) {
     struct fathom_steer_score score;
     struct fathom_answers answers = FATHOM_ANSWERS_INIT;
     int code = fathom_steer_ask(&score, &answers, steering->demo->model, plan, &steering->asking, steering->concept,
                                 plan != NULL ? &steering->plain : NULL);
     if (code != FATHOM_OK) return code;
     if (plan == NULL) steering->plain = score;
-    cli_print_bold(stdout, title);
-    printf("\n  %s\n", answers.texts[0]);
+    printf("  %s\n", answers.texts[0]);
     cli_print_dim(stdout, "  over all questions: ");
     printf("mentions the concept in %.0f %% of answers, repeats %.0f %% of 4-grams, %.2f nats a token without "
            "steering, relevance %+.2f\n\n",
@@ -109,7 +108,8 @@ static int add_feature(fathom_steer *plan, const struct demo *demo, uint32_t fea
 }
 
 /* An equally active feature, by the catalogue's own figures. */
-static int control_feature(uint32_t *out, const struct demo *demo, uint32_t feature) {
+static int control_feature(uint32_t *out, const struct demo *demo, uint32_t feature, const uint32_t *avoid,
+                           size_t n_avoid) {
     const struct fathom_dictionary_info *info = fathom_dictionary_describe(demo->dictionary);
     struct fathom_feature_measure *measures = calloc(info->n_features, sizeof *measures);
     float *direction = calloc(info->d_out, sizeof *direction);
@@ -123,21 +123,59 @@ static int control_feature(uint32_t *out, const struct demo *demo, uint32_t feat
         measures[i] =
             (struct fathom_feature_measure){known->max_activation, (float)known->density, (float)sqrt(squares)};
     }
-    if (code == FATHOM_OK) code = fathom_feature_control(out, measures, info->n_features, feature, NULL, 0, demo->seed);
+    if (code == FATHOM_OK)
+        code = fathom_feature_control(out, measures, info->n_features, feature, avoid, n_avoid, demo->seed);
     free(measures);
     free(direction);
     return code;
 }
 
-static int answer_with_feature(struct steering *steering, const char *key, const char *title, uint32_t feature) {
+/* One feature of the settings: its number, and how far it is held up in multiples of its maximum. */
+struct held {
+    uint32_t feature;
+    double strength;
+};
+
+static int read_held(struct held *out, size_t *n, const struct demo *demo) {
+    json_t *list = NULL;
+    int code = demo_setting(&list, demo, "steer", "features", JSON_ARRAY);
+    *n = json_array_size(list);
+    if (code == FATHOM_OK && (*n == 0 || *n > MOST_FEATURES))
+        return demo_error(FATHOM_ERROR_FORMAT, "%s/demo.json: steer.features: 1 to %d are expected, not %zu",
+                          demo->share, MOST_FEATURES, *n);
+    for (size_t i = 0; code == FATHOM_OK && i < *n; i++) {
+        const json_t *one = json_array_get(list, i);
+        const json_t *feature = json_object_get(one, "feature"), *strength = json_object_get(one, "strength");
+        if (!json_is_integer(feature) || !json_is_number(strength))
+            return demo_error(FATHOM_ERROR_FORMAT,
+                              "%s/demo.json: steer.features[%zu]: feature and strength are expected", demo->share, i);
+        out[i] = (struct held){(uint32_t)json_integer_value(feature), json_number_value(strength)};
+    }
+    return code;
+}
+
+static int answer_with_features(struct steering *steering, const char *key, const char *title, const struct held *held,
+                                size_t n) {
     struct demo *demo = steering->demo;
-    json_t *settings = json_object_get(demo->settings, "steer"), *strength = NULL;
+    const json_t *layers = json_object_get(json_object_get(demo->settings, "steer"), "layers");
     fathom_steer *plan = NULL;
-    int code = demo_setting(&strength, demo, "steer", "strength", JSON_REAL);
-    if (code == FATHOM_OK) code = fathom_steer_open(&plan, demo->model);
-    if (code == FATHOM_OK)
-        code = add_feature(plan, demo, feature, json_number_value(strength), json_object_get(settings, "layers"));
-    if (code == FATHOM_OK) code = answer(steering, key, title, plan);
+    json_t *features = json_array();
+    char name[64];
+    int code = fathom_steer_open(&plan, demo->model);
+    cli_print_bold(stdout, title);
+    putchar('\n');
+    for (size_t i = 0; code == FATHOM_OK && i < n; i++) {
+        json_t *feature = demo_feature_json(demo, held[i].feature);
+        json_object_set_new(feature, "strength", json_real(held[i].strength));
+        json_array_append_new(features, feature);
+        fputs("  ", stdout);
+        demo_print_feature(demo, held[i].feature);
+        printf(" at %.2f times its maximum\n", held[i].strength);
+        code = add_feature(plan, demo, held[i].feature, held[i].strength, layers);
+    }
+    if (code == FATHOM_OK) code = answer(steering, key, plan);
+    snprintf(name, sizeof name, "%s_features", key);
+    json_object_set_new(steering->results, name, features);
     fathom_steer_close(plan);
     return code;
 }
@@ -166,9 +204,10 @@ static int answer_with_vector(struct steering *steering) {
     if (code == FATHOM_OK)
         code = fathom_steer_add_direction(
             plan, &direction, (float)json_number_value(json_object_get(vector, "strength")), FATHOM_STEER_ALL);
-    if (code == FATHOM_OK)
-        code = answer(steering, "vector", "Steered by a contrast vector (a difference of means, not a learned feature)",
-                      plan);
+    if (code == FATHOM_OK) {
+        cli_print_bold(stdout, "Steered by a contrast vector (a difference of means, not a learned feature)\n");
+        code = answer(steering, "vector", plan);
+    }
     fathom_steer_close(plan);
     fathom_direction_free(&direction);
     fathom_texts_free(&texts);
@@ -178,31 +217,28 @@ static int answer_with_vector(struct steering *steering) {
 
 int demo_steer(struct demo *demo) {
     struct steering steering = {.demo = demo, .results = json_object()};
-    json_t *feature = NULL;
-    uint32_t control = 0;
-    char title[256];
-    demo_heading("3. Steer", "the same question, with one feature held up");
-    int code = demo_setting(&feature, demo, "steer", "feature", JSON_INTEGER);
+    struct held held[MOST_FEATURES], control[MOST_FEATURES];
+    uint32_t avoid[2 * MOST_FEATURES];
+    size_t n = 0;
+    demo_heading("3. Steer", "the same question, with learned features held up");
+    int code = read_held(held, &n, demo);
     if (code == FATHOM_OK) code = prepare(&steering);
     if (code == FATHOM_OK) {
         printf("“%s”\n\n", steering.questions[0]);
         json_object_set_new(steering.results, "question", json_string(steering.questions[0]));
-        code = answer(&steering, "plain", "Plain", NULL);
+        cli_print_bold(stdout, "Plain\n");
+        code = answer(&steering, "plain", NULL);
     }
-    if (code == FATHOM_OK) {
-        uint32_t number = (uint32_t)json_integer_value(feature);
-        const struct fathom_feature *known = fathom_catalogue_feature(demo->catalogue, number);
-        snprintf(title, sizeof title, "Steered by learned feature %u%s%s%s", number, known && known->label ? " “" : "",
-                 known && known->label ? known->label : "", known && known->label ? "”" : "");
-        json_object_set_new(steering.results, "feature", demo_feature_json(demo, number));
-        code = answer_with_feature(&steering, "steered", title, number);
-        if (code == FATHOM_OK) code = control_feature(&control, demo, number);
+    if (code == FATHOM_OK) code = answer_with_features(&steering, "steered", "Steered by learned features", held, n);
+    for (size_t i = 0; i < n; i++)
+        avoid[i] = held[i].feature;
+    for (size_t i = 0; code == FATHOM_OK && i < n; i++) {
+        control[i].strength = held[i].strength;
+        code = control_feature(&control[i].feature, demo, held[i].feature, avoid, n + i);
+        avoid[n + i] = control[i].feature;
     }
-    if (code == FATHOM_OK) {
-        snprintf(title, sizeof title, "Control: feature %u, as active and held up as far", control);
-        json_object_set_new(steering.results, "random_feature", demo_feature_json(demo, control));
-        code = answer_with_feature(&steering, "random", title, control);
-    }
+    if (code == FATHOM_OK)
+        code = answer_with_features(&steering, "random", "Control: features as active, held up as far", control, n);
     if (code == FATHOM_OK) code = answer_with_vector(&steering);
     fathom_concept_close(steering.concept);
     json_object_set_new(demo->results, "steering", steering.results);
