@@ -44,7 +44,7 @@ FATHOM_API size_t fathom_capture_rows(const int32_t **tokens, const int32_t **po
 FATHOM_API const float *fathom_capture_values(size_t *width, const fathom_capture *capture, size_t hook);
 
 /* Writes a safetensors file: f32 [tokens, width] for every hook under its full name; i32 [tokens] "tokens", "position" and "document"; the
- * model's name, identity and engine as metadata. Errors: IO; ARGUMENT when there are no rows. */
+ * model's name, identity and engine as metadata. Errors: IO; FORMAT when there are no rows. */
 FATHOM_API int fathom_capture_write(const fathom_capture *capture, const char *path);
 
 #ifdef __cplusplus

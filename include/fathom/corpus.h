@@ -63,7 +63,7 @@ FATHOM_API int fathom_corpus_next(struct fathom_document *document, bool *more, 
 FATHOM_API void fathom_corpus_position(uint64_t *done, uint64_t *total, const fathom_corpus *corpus);
 
 /* XXH3-128 (32 hex digits) over the files' contents in order, fields, weights and seed: what a resumed run must agree
- * on. Reads every file once (not standard input). */
+ * on. Reads every file once (not standard input and pipes). */
 FATHOM_API int fathom_corpus_hash(char out[33], const struct fathom_corpus_source *sources, size_t n_sources,
                                   uint64_t seed);
 

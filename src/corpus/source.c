@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { READ_SIZE = 1 << 16 };
 
@@ -58,8 +59,10 @@ int fathom_corpus_source_parse(struct fathom_corpus_source *out, char **storage,
 static int hash_file(fathom__hash *hash, const char *path) {
     char bytes[READ_SIZE];
     uint64_t length = 0;
-    if (strcmp(path, "-") == 0) {
-        fathom__hash_add(hash, path, 1);
+    struct stat about;
+    /* What can be read only once is left for the corpus itself. */
+    if (strcmp(path, "-") == 0 || (stat(path, &about) == 0 && !S_ISREG(about.st_mode))) {
+        fathom__hash_add(hash, "-", 1);
         return FATHOM_OK;
     }
     FILE *file = fopen(path, "rb");

@@ -52,6 +52,10 @@ double fathom__run_seconds(const struct fathom__run *run);
 int fathom__run_open(struct fathom__run *run, const size_t *widths);
 
 /* train_state.c */
+/* Makes the checkpoint's folder; an error when it cannot be written. */
+int fathom__run_prepare(const struct fathom__run *run);
+/* Cuts the metrics file, where it is one and longer. */
+int fathom__run_shorten(const struct fathom__run *run, int64_t bytes);
 int fathom__run_save(struct fathom__run *run);
 /* *found: there was a complete checkpoint, and the run now stands where it was written. */
 int fathom__run_restore(bool *found, struct fathom__run *run);

@@ -80,7 +80,9 @@ static int estimate_tokens(uint64_t *out, const struct fathom__run *run, const f
     uint64_t bytes = 0, tokens = 0, done, total = 0;
     int status = fathom_corpus_open(&corpus, run->options->sources, run->options->n_sources, run->options->seed);
     if (!status) fathom_corpus_position(&done, &total, corpus);
-    while (!status && bytes < SAMPLE_BYTES) {
+    const bool sized = total > 0;
+    /* Without a size one document is enough to tell an empty file from a pipe. */
+    while (!status && bytes < (sized ? SAMPLE_BYTES : 1)) {
         int32_t *ids = NULL;
         size_t n = 0;
         status = fathom_corpus_next(&document, &more, corpus);
@@ -92,9 +94,9 @@ static int estimate_tokens(uint64_t *out, const struct fathom__run *run, const f
     }
     fathom_corpus_close(corpus);
     if (status) return status;
-    if (tokens == 0) return fathom__fail(FATHOM_ERROR_LIMIT, "train: the corpus is empty");
+    if (tokens == 0) return fathom__fail(FATHOM_ERROR_FORMAT, "%s: the corpus is empty", run->options->sources[0].path);
     if (!more) total = bytes;
-    if (total == 0)
+    if (!sized)
         return fathom__fail(FATHOM_ERROR_ARGUMENT,
                             "train: a number of tokens is needed, because the corpus' size is not known");
     *out = (uint64_t)((double)total / (double)bytes * (double)tokens);
@@ -402,19 +404,23 @@ int fathom_train(struct fathom_train_result *results, const struct fathom_train_
     run.batch = dictionaries[0].options.batch ? dictionaries[0].options.batch : DEFAULT_BATCH;
     status = find_streams(&run, dictionaries);
     if (!status) status = describe_model(&run);
+    /* Hours of work must not end at a place that cannot be written. */
+    for (size_t i = 0; i < n_dictionaries && !status; i++)
+        status = fathom__writer_probe(dictionaries[i].path);
+    if (!status && options->checkpoint) status = fathom__run_prepare(&run);
     if (!status) status = fathom_corpus_hash(run.corpus, options->sources, options->n_sources, options->seed);
     if (!status && options->metrics_path) {
         run.metrics = fopen(options->metrics_path, options->resume ? "a" : "w");
         if (!run.metrics) status = fathom__fail_errno(options->metrics_path, "write");
     }
     if (!status && options->resume && options->checkpoint) status = fathom__run_restore(&resumed, &run);
-    if (!status && run.metrics && !resumed && ftruncate(fileno(run.metrics), 0))
-        status = fathom__fail_errno(options->metrics_path, "shorten");
+    if (!status && !resumed) status = fathom__run_shorten(&run, 0);
     run.rate_rows = run.delivered;
     if (!status && !run.finished) status = harvest(&run);
     for (size_t i = 0; i < n_dictionaries && !status; i++)
         status = finish(results ? &results[i] : NULL, &run, &run.learners[i]);
     if (!status && options->checkpoint) fathom__run_forget(&run);
+    if (options->checkpoint) rmdir(options->checkpoint); /* where nothing was saved in it */
     close_run(&run);
     return status;
 }

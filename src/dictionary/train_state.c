@@ -8,12 +8,14 @@
 #include <base/memory.h>
 #include <base/safetensors.h>
 #include <dictionary/train_internal.h>
-#include <errno.h>
+#include <dirent.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define STATE "state.json"
+#define PARTIAL ".part" /* the ending of what a writer has not finished */
 
 static int learner_path(char **out, const struct fathom__run *run, size_t i, uint64_t step) {
     return fathom__format(out, "%s/trainer%zu-%" PRIu64 ".ckpt", run->options->checkpoint, i, step);
@@ -22,14 +24,25 @@ static int stream_path(char **out, const struct fathom__run *run, size_t s, uint
     return fathom__format(out, "%s/rows%zu-%" PRIu64 ".safetensors", run->options->checkpoint, s, step);
 }
 
-static void remove_step(const struct fathom__run *run, uint64_t step) {
-    for (size_t i = 0; i < run->n_learners + run->n_streams; i++) {
+/* Removes every file that a save writes, finished or not, except those of step `kept` (UINT64_MAX: of none): a killed process may
+ * have left some behind. */
+static void remove_files(const struct fathom__run *run, uint64_t kept) {
+    DIR *entries = opendir(run->options->checkpoint);
+    if (!entries) return;
+    for (const struct dirent *entry = readdir(entries); entry; entry = readdir(entries)) {
+        uint64_t step = 0;
+        size_t number;
         char *path = NULL;
-        const int status = i < run->n_learners ? learner_path(&path, run, i, step)
-                                               : stream_path(&path, run, i - run->n_learners, step);
-        if (!status) unlink(path);
+        const char *name = entry->d_name;
+        const size_t length = strlen(name);
+        if (sscanf(name, "trainer%zu-%" SCNu64 ".", &number, &step) != 2 &&
+            sscanf(name, "rows%zu-%" SCNu64 ".", &number, &step) != 2 && strncmp(name, STATE ".", sizeof STATE) != 0)
+            continue;
+        const bool partial = length > sizeof PARTIAL - 1 && strcmp(name + length - (sizeof PARTIAL - 1), PARTIAL) == 0;
+        if ((partial || step != kept) && !fathom__path_join(&path, run->options->checkpoint, name)) unlink(path);
         fathom_free(path);
     }
+    closedir(entries);
 }
 
 static int save_stream(const struct fathom__run *run, size_t s) {
@@ -63,14 +76,13 @@ static int find_state(char **out, const struct fathom__run *run) {
     return fathom__path_join(out, run->options->checkpoint, STATE);
 }
 
-/* The step of the checkpoint that is there, or UINT64_MAX. */
-static uint64_t present_step(const char *path) {
-    json_t *json = NULL;
-    int64_t step = 0;
-    if (!fathom__file_exists(path) || fathom__json_load(&json, path)) return UINT64_MAX;
-    const int status = fathom__json_get_integer(&step, json, "step", 0, INT64_MAX, true, path);
-    json_decref(json);
-    return status ? UINT64_MAX : (uint64_t)step;
+int fathom__run_prepare(const struct fathom__run *run) {
+    char *state = NULL;
+    int status = fathom__make_folders(run->options->checkpoint);
+    if (!status) status = find_state(&state, run);
+    if (!status) status = fathom__writer_probe(state);
+    fathom_free(state);
+    return status;
 }
 
 int fathom__run_save(struct fathom__run *run) {
@@ -80,7 +92,6 @@ int fathom__run_save(struct fathom__run *run) {
     int status = fathom__make_folders(run->options->checkpoint);
     if (!status) status = find_state(&state, run);
     if (status) return status;
-    const uint64_t old = present_step(state);
     for (size_t i = 0; i < run->n_learners && !status; i++) {
         char *path = NULL;
         status = learner_path(&path, run, i, run->step);
@@ -101,7 +112,7 @@ int fathom__run_save(struct fathom__run *run) {
         status = fathom__json_write(state, json);
         json_decref(json);
     }
-    if (!status && old != UINT64_MAX && old != run->step) remove_step(run, old);
+    if (!status) remove_files(run, run->step);
     fathom_free(state);
     return status;
 }
@@ -186,6 +197,12 @@ static int restore_learner(struct fathom__run *run, size_t i) {
     return status;
 }
 
+int fathom__run_shorten(const struct fathom__run *run, int64_t bytes) {
+    struct stat about;
+    if (!run->metrics || fstat(fileno(run->metrics), &about) || !S_ISREG(about.st_mode) || about.st_size <= bytes) return 0;
+    return ftruncate(fileno(run->metrics), bytes) ? fathom__fail_errno(run->options->metrics_path, "shorten") : 0;
+}
+
 int fathom__run_restore(bool *found, struct fathom__run *run) {
     char *state = NULL;
     json_t *json = NULL, *identity = NULL;
@@ -214,8 +231,7 @@ int fathom__run_restore(bool *found, struct fathom__run *run) {
     for (size_t i = 0; i < run->n_learners && !status; i++)
         status = restore_learner(run, i);
     /* Lines written after the checkpoint will be written again. */
-    if (!status && run->metrics && ftruncate(fileno(run->metrics), metrics))
-        status = fathom__fail_errno(run->options->metrics_path, "shorten");
+    if (!status) status = fathom__run_shorten(run, metrics);
     *found = !status;
 done:
     json_decref(json);
@@ -227,11 +243,7 @@ done:
 void fathom__run_forget(struct fathom__run *run) {
     char *state = NULL;
     if (find_state(&state, run)) return;
-    const uint64_t step = present_step(state);
-    if (step != UINT64_MAX) {
-        unlink(state);
-        remove_step(run, step);
-        rmdir(run->options->checkpoint);
-    }
+    unlink(state);
+    remove_files(run, UINT64_MAX);
     fathom_free(state);
 }

@@ -248,7 +248,7 @@ int fathom_capture_write(const fathom_capture *capture, const char *path) {
     if (!capture || !path)
         return fathom__fail(FATHOM_ERROR_ARGUMENT, "fathom_capture_write: capture and path are required");
     if (capture->n_rows == 0)
-        return fathom__fail(FATHOM_ERROR_ARGUMENT,
+        return fathom__fail(FATHOM_ERROR_FORMAT,
                             "capture: the text has no tokens, so that there is nothing to write to %s", path);
     const struct fathom_model_info *info = &capture->model->info;
     const struct {

@@ -54,7 +54,12 @@ int fathom__guard_context_init(struct llama_context **out, struct llama_model *m
     fathom__engine_log_clear();
     return guarded("making a context", [&] {
         struct llama_context *context = llama_init_from_model(model, params);
-        if (context == nullptr) return fathom__engine_fail(FATHOM_ERROR_ENGINE, "the engine cannot make a context");
+        if (context == nullptr) {
+            const bool full = strstr(fathom__engine_log_text(), "insufficient memory") != nullptr ||
+                              strstr(fathom__engine_log_text(), "failed to allocate") != nullptr;
+            return fathom__engine_fail(full ? FATHOM_ERROR_MEMORY : FATHOM_ERROR_ENGINE,
+                                       "the engine cannot make a context");
+        }
         *out = context;
         return static_cast<int>(FATHOM_OK);
     });

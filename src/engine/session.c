@@ -1,4 +1,5 @@
 #include "base/error.h"
+#include "base/machine.h"
 #include "base/memory.h"
 #include "base/thread.h"
 #include "engine/accelerator.h"
@@ -6,6 +7,7 @@
 #include "engine/log.h"
 #include "engine/session_internal.h"
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { DEFAULT_CONTEXT = 2048, DEFAULT_BATCH = 512, MOST_SEQUENCES = 256 };
@@ -77,6 +79,18 @@ static struct llama_context_params engine_options(struct fathom_session *session
     return params;
 }
 
+/* The engine clears the cache it allocates, and a cache that the memory does not hold would end the process then. */
+static int check_memory(const fathom_session *session, const struct fathom_session_options *options) {
+    static const double kv_sizes[] = {[FATHOM_KV_F16] = 2, [FATHOM_KV_F32] = 4, [FATHOM_KV_Q8_0] = 34.0 / 32};
+    const struct fathom__model_shape *shape = &session->model->shape;
+    const double widths = (double)shape->n_heads_kv * ((double)shape->d_head_k + shape->d_head_v);
+    char what[64];
+    snprintf(what, sizeof what, "session: a context of %u tokens", session->n_context);
+    return fathom__machine_check(session->n_context * widths * shape->n_layers *
+                                     kv_sizes[options->exact ? FATHOM_KV_F32 : options->kv_type],
+                                 what);
+}
+
 int fathom_session_open(fathom_session **out, const fathom_model *model, const struct fathom_session_options *options) {
     static const struct fathom_session_options defaults = FATHOM_SESSION_OPTIONS_INIT;
     if (!out || !model) return fathom__fail(FATHOM_ERROR_ARGUMENT, "fathom_session_open: out and model are required");
@@ -102,6 +116,8 @@ int fathom_session_open(fathom_session **out, const fathom_model *model, const s
     session->n_batch = least(options->n_batch ? options->n_batch : DEFAULT_BATCH, session->n_context);
     if (session->n_batch < session->n_sequences) session->n_batch = session->n_sequences;
 
+    status = check_memory(session, options);
+    if (status) goto fail;
     status = fathom__guard_context_init(&session->context, model->engine, engine_options(session, options));
     if (status) {
         fathom__wrap(status, "session of %u tokens of context, %u rows a batch", session->n_context, session->n_batch);
