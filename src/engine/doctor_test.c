@@ -105,6 +105,24 @@ static void test_adapters(void **state) {
     fathom_model_close(model);
 }
 
+/* Where only the residual stream is known, that much is proved. */
+static void test_unknown_architecture(void **state) {
+    (void)state;
+    fathom_model *model = open_tiny("llama");
+    struct fathom_doctor_options options = {.n_threads = 1};
+    struct fathom_doctor_report *report = NULL;
+    model->shape.architecture = FATHOM__ARCH_OTHER;
+    assert_int_equal(fathom_doctor_run(&report, model, &options), FATHOM_OK);
+    assert_int_equal(report->n_failed, 0);
+    assert_int_equal(report->n_hooks, 4 + 3);
+    for (size_t i = 0; i < report->n_hooks; i++)
+        assert_true(report->hooks[i].hook.kind == FATHOM_HOOK_RESID_POST || report->hooks[i].hook.layer > 0);
+    assert_true(find(report, "rows belong to the texts they claim")->passed);
+    assert_true(find(report, "an edit changes every row that follows")->passed);
+    fathom_doctor_free(report);
+    fathom_model_close(model);
+}
+
 /* What would be seen if a tap carried something else than the model computes with. */
 static void test_wrong_values_are_found(void **state) {
     (void)state;
@@ -150,6 +168,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_healthy_models),
         cmocka_unit_test(test_adapters),
+        cmocka_unit_test(test_unknown_architecture),
         cmocka_unit_test(test_wrong_values_are_found),
         cmocka_unit_test(test_stopping),
     };
