@@ -1,10 +1,11 @@
 #include "cli.h"
 #include "parse.h"
+#include <base/error.h>
+#include <base/file.h>
+#include <base/memory.h>
 #include <ctype.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 /* Roff takes dots and quotes at the start of a line, backslashes and hyphens for itself. */
 static void print_roff(FILE *stream, const char *text) {
@@ -60,7 +61,17 @@ static void print_command(FILE *stream, const struct cli_command *command) {
     print_roff(stream, name);
     fputs(" \\- ", stream);
     print_roff(stream, command->summary);
-    fprintf(stream, "\n.SH SYNOPSIS\n.B fathom %s\n[\\fIoptions\\fR] ", command->name);
+    fprintf(stream, "\n.SH SYNOPSIS\n.B fathom %s\n", command->name);
+    for (const struct cli_option *option = command->options; option != NULL && option->name != NULL; option++) {
+        if (option->required) {
+            fputs("\\-\\-", stream);
+            print_roff(stream, option->name);
+            fputs(" \\fI", stream);
+            print_roff(stream, option->value);
+            fputs("\\fR ", stream);
+        }
+    }
+    fputs("[\\fIoptions\\fR] ", stream);
     print_roff(stream, command->operands);
     fputs("\n.SH DESCRIPTION\n", stream);
     print_roff(stream, command->description ? command->description : command->summary);
@@ -94,41 +105,43 @@ static void print_program(FILE *stream) {
           stream);
 }
 
-static int write_page(const struct cli_arguments *arguments, const char *folder, const struct cli_command *command) {
-    char path[1024];
-    int length =
-        snprintf(path, sizeof path, "%s/fathom%s%s.1", folder, command ? "-" : "", command ? command->name : "");
-    if (length < 0 || (size_t)length >= sizeof path) {
-        return cli_usage(arguments, "%s: the folder's name is too long", folder);
-    }
-    for (char *c = path + strlen(folder); *c != '\0'; c++) {
+static int page_path(char **out, const char *folder, const struct cli_command *command) {
+    int status = fathom__format(out, "%s/fathom%s%s.1", folder, command ? "-" : "", command ? command->name : "");
+    for (char *c = status ? NULL : *out + strlen(folder); c != NULL && *c != '\0'; c++) {
         *c = *c == ' ' ? '-' : *c;
     }
-    FILE *stream = fopen(path, "w");
+    return status;
+}
+
+static int write_page(const char *folder, const struct cli_command *command) {
+    char *path = NULL, *text = NULL;
+    size_t length = 0;
+    FILE *stream = open_memstream(&text, &length);
     if (stream == NULL) {
-        fprintf(stderr, "fathom man: %s: cannot write: %s\n", path, strerror(errno));
-        return CLI_INPUT;
+        return fathom__fail_memory(0);
     }
     if (command != NULL) {
         print_command(stream, command);
     } else {
         print_program(stream);
     }
-    if (fclose(stream) != 0) {
-        fprintf(stderr, "fathom man: %s: cannot write: %s\n", path, strerror(errno));
-        return CLI_LIMIT;
+    int status = fclose(stream) != 0 ? fathom__fail_memory(length) : page_path(&path, folder, command);
+    if (status == FATHOM_OK) {
+        status = fathom__file_write(path, text, length);
     }
-    return CLI_OK;
+    free(text);
+    fathom_free(path);
+    return status;
 }
 
 static int run(struct cli_arguments *arguments) {
     size_t n = 0;
     const char *const *operands = cli_operands(&n, arguments);
-    int status = write_page(arguments, operands[0], NULL);
-    for (size_t i = 0; cli_commands[i] != NULL && status == CLI_OK; i++) {
-        status = write_page(arguments, operands[0], cli_commands[i]);
+    int status = write_page(operands[0], NULL);
+    for (size_t i = 0; cli_commands[i] != NULL && status == FATHOM_OK; i++) {
+        status = write_page(operands[0], cli_commands[i]);
     }
-    return status;
+    return status == FATHOM_OK ? CLI_OK : cli_fail(arguments, status);
 }
 
 static const struct cli_option options[] = {CLI_OPTION_END};

@@ -1,0 +1,53 @@
+#include "completion.h"
+#include <string.h>
+
+static void option(const struct cli_command *command, const struct cli_option *o) {
+    printf("complete -c fathom -n '__fathom_is %s' -l %s", command->name, o->name);
+    if (o->letter) {
+        printf(" -s %c", o->letter);
+    }
+    switch (o->kind) {
+    case CLI_FLAG: break;
+    case CLI_CHOICE:
+        fputs(" -x -a '", stdout);
+        cli_print_choices(o);
+        putchar('\'');
+        break;
+    case CLI_MODEL: fputs(" -r -a 'smollm2 gemma3'", stdout); break;
+    case CLI_FILE:
+    case CLI_FOLDER: fputs(" -r", stdout); break;
+    default: fputs(" -x", stdout); break;
+    }
+    fputs(" -d '", stdout);
+    cli_print_quoted(o->help, "\\");
+    fputs("'\n", stdout);
+}
+
+void cli_complete_fish(void) {
+    fputs("function __fathom_is\n    set -l words (commandline -opc)\n    set -l last (math 1 + (count $argv))\n"
+          "    test \"$words[2..$last]\" = \"$argv\"\nend\n"
+          "function __fathom_at\n    set -l words (commandline -opc)\n    test \"$words[2..]\" = \"$argv\"\nend\n",
+          stdout);
+    for (size_t i = 0; cli_commands[i] != NULL; i++) {
+        const struct cli_command *command = cli_commands[i];
+        int length = cli_first_word(command->name);
+        if (cli_begins_group(i)) {
+            printf("complete -c fathom -n '__fathom_at' -f -a %.*s -d '", length, command->name);
+            if (command->name[length] == '\0') {
+                cli_print_quoted(command->summary, "\\");
+            } else {
+                cli_print_second_words(command->name);
+            }
+            fputs("'\n", stdout);
+        }
+        if (command->name[length] == ' ') {
+            printf("complete -c fathom -n '__fathom_at %.*s' -f -a %s -d '", length, command->name,
+                   command->name + length + 1);
+            cli_print_quoted(command->summary, "\\");
+            fputs("'\n", stdout);
+        }
+        for (const struct cli_option *o = command->options; o != NULL && o->name != NULL; o++) {
+            option(command, o);
+        }
+    }
+}
