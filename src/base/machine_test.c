@@ -11,7 +11,8 @@ static void test_more_than_there_is(void **state) {
     (void)state;
     check_ok(fathom__machine_check(1e6, "a little"));
     check_ok(fathom__machine_check((double)fathom__machine_memory(), "all"));
-    check_status(fathom__machine_check(1e18, "much"), FATHOM_ERROR_MEMORY, "much: 1000000000.0 GB of memory are needed");
+    check_status(fathom__machine_check(1e18, "much"), FATHOM_ERROR_MEMORY,
+                 "much: 1000000000.0 GB of memory are needed");
 }
 
 int main(void) {

@@ -73,7 +73,8 @@ void cli_complete_zsh(void) {
     fputs("#compdef fathom\n_fathom() {\n    local -a commands\n    if (( CURRENT == 2 )); then\n        commands=(\n",
           stdout);
     first_words();
-    fputs("        )\n        _describe command commands\n        return\n    fi\n    if (( CURRENT == 3 )); then\n        "
+    fputs("        )\n        _describe command commands\n        return\n    fi\n    if (( CURRENT == 3 )); then\n    "
+          "    "
           "case \"$words[2]\" in\n",
           stdout);
     second_words();
@@ -86,5 +87,6 @@ void cli_complete_zsh(void) {
         }
     }
     /* A file of fpath is the body of the function that it defines; sourced, the script registers it. */
-    fputs("    esac\n}\nif [ \"$funcstack[1]\" = _fathom ]; then _fathom \"$@\"; else compdef _fathom fathom; fi\n", stdout);
+    fputs("    esac\n}\nif [ \"$funcstack[1]\" = _fathom ]; then _fathom \"$@\"; else compdef _fathom fathom; fi\n",
+          stdout);
 }

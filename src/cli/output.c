@@ -96,7 +96,8 @@ int cli_print_json(json_t *value) {
     char *text = value != NULL ? json_dumps(value, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;
     json_decref(value);
     if (text == NULL) {
-        fputs("fathom: the result has no form in JSON: it holds a number that is not finite or a name that is not UTF-8\n",
+        fputs("fathom: the result has no form in JSON: it holds a number that is not finite or a name that is not "
+              "UTF-8\n",
               stderr);
         return CLI_FAILURE;
     }

@@ -199,7 +199,8 @@ static int restore_learner(struct fathom__run *run, size_t i) {
 
 int fathom__run_shorten(const struct fathom__run *run, int64_t bytes) {
     struct stat about;
-    if (!run->metrics || fstat(fileno(run->metrics), &about) || !S_ISREG(about.st_mode) || about.st_size <= bytes) return 0;
+    if (!run->metrics || fstat(fileno(run->metrics), &about) || !S_ISREG(about.st_mode) || about.st_size <= bytes)
+        return 0;
     return ftruncate(fileno(run->metrics), bytes) ? fathom__fail_errno(run->options->metrics_path, "shorten") : 0;
 }
 
