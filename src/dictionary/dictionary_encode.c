@@ -113,12 +113,13 @@ struct encoding {
     float *products; /* [tiles, FATHOM__TILE_ROWS, FATHOM__TILE_FEATURES] */
     float *norm;     /* [FATHOM__TILE_ROWS] */
     bool *covered;
-    uint64_t *keys, *exact;
+    struct fathom__candidates found, exact; /* of one row: by the product, and decided */
 };
 
 static int open_encoding(struct encoding *encoding) {
     const size_t stride = encoding->dictionary->stride, tiles = fathom__dense_tiles(encoding->whole->product),
-                 width = tiles * FATHOM__TILE_FEATURES;
+                 width = tiles * FATHOM__TILE_FEATURES,
+                 room = width + fathom__candidate_room(encoding->dictionary->info.k, FATHOM__TILE_FEATURES);
     int status = fathom__alloc_aligned(&encoding->x, FATHOM__TILE_ROWS * stride, sizeof *encoding->x);
     if (!status)
         status = fathom__alloc_aligned(&encoding->x_bf16, FATHOM__TILE_ROWS * stride, sizeof *encoding->x_bf16);
@@ -126,8 +127,10 @@ static int open_encoding(struct encoding *encoding) {
         status = fathom__alloc_aligned(&encoding->products, FATHOM__TILE_ROWS * width, sizeof *encoding->products);
     if (!status) status = fathom__alloc(&encoding->norm, FATHOM__TILE_ROWS, sizeof *encoding->norm);
     if (!status) status = fathom__alloc(&encoding->covered, FATHOM__TILE_ROWS, sizeof *encoding->covered);
-    if (!status) status = fathom__alloc(&encoding->keys, width, sizeof *encoding->keys);
-    if (!status) status = fathom__alloc(&encoding->exact, width, sizeof *encoding->exact);
+    if (!status) status = fathom__alloc(&encoding->found.values, room, sizeof *encoding->found.values);
+    if (!status) status = fathom__alloc(&encoding->found.features, room, sizeof *encoding->found.features);
+    if (!status) status = fathom__alloc(&encoding->exact.values, room, sizeof *encoding->exact.values);
+    if (!status) status = fathom__alloc(&encoding->exact.features, room, sizeof *encoding->exact.features);
     if (!status) memset(encoding->x_bf16, 0, FATHOM__TILE_ROWS * stride * sizeof *encoding->x_bf16);
     return status;
 }
@@ -138,8 +141,10 @@ static void close_encoding(struct encoding *encoding) {
     fathom_free(encoding->products);
     fathom_free(encoding->norm);
     fathom_free(encoding->covered);
-    fathom_free(encoding->keys);
-    fathom_free(encoding->exact);
+    fathom_free(encoding->found.values);
+    fathom_free(encoding->found.features);
+    fathom_free(encoding->exact.values);
+    fathom_free(encoding->exact.features);
 }
 
 static int load_rows(struct encoding *encoding, const float *rows, const int32_t *positions, size_t first, size_t n) {
@@ -178,49 +183,49 @@ static size_t tile_width(const struct encoding *encoding, size_t tile) {
     return left < FATHOM__TILE_FEATURES ? left : FATHOM__TILE_FEATURES;
 }
 
-/* All features whose product lies above `floor` less the rounding's bound (times `bounds`), exactly computed, of which those above their own least value stay. */
-static size_t gather(struct encoding *encoding, size_t r, const float *bias, float floor, float bounds,
-                     const float *threshold) {
+/* All features whose product lies above `floor` less the rounding's bound are computed again; those above their own least
+ * value stay, in `exact`. */
+static void gather(struct encoding *encoding, size_t r, const float *bias, float floor, const float *threshold) {
     const struct fathom__whole *whole = encoding->whole;
-    size_t n = 0, kept = 0;
+    struct fathom__candidates *found = &encoding->found, *exact = &encoding->exact;
+    found->n = exact->n = 0;
+    exact->floor = 0;
     for (size_t tile = 0; tile < fathom__dense_tiles(whole->product); tile++) {
-        const float margin = bounds * ROUNDING * encoding->norm[r] * whole->tile_norm[tile];
+        const float margin = ROUNDING * encoding->norm[r] * whole->tile_norm[tile];
         const uint32_t first = (uint32_t)(tile * FATHOM__TILE_FEATURES);
-        fathom__offer_above(encoding->keys, &n, floor - margin, tile_row(encoding, tile, r), bias + first, first,
-                            tile_width(encoding, tile));
+        fathom__offer_above(found->values, found->features, &found->n, floor - margin, tile_row(encoding, tile, r),
+                            bias + first, first, tile_width(encoding, tile));
     }
-    for (size_t i = 0; i < n; i++) {
-        const uint32_t feature = fathom__key_feature(encoding->keys[i]);
+    for (size_t i = 0; i < found->n; i++) {
+        const uint32_t feature = found->features[i];
         const float value = exact_value(encoding, r, feature), least = threshold ? threshold[feature] : 0;
-        if (value > least) encoding->exact[kept++] = fathom__key(value, feature);
+        if (value <= least) continue;
+        exact->values[exact->n] = value;
+        exact->features[exact->n++] = feature;
     }
-    return kept;
 }
 
 /* The k largest: the k-th largest product bounds the k-th largest value from below, up to the rounding of both. */
-static size_t gather_topk(struct encoding *encoding, size_t r) {
+static void gather_topk(struct encoding *encoding, size_t r) {
     const struct fathom__whole *whole = encoding->whole;
     const uint32_t k = encoding->dictionary->info.k;
-    struct fathom__candidates candidates = {encoding->keys, 0, 0};
+    struct fathom__candidates *found = &encoding->found;
     float longest = 0;
+    found->n = 0;
+    found->floor = 0;
     for (size_t tile = 0; tile < fathom__dense_tiles(whole->product); tile++) {
         const uint32_t first = (uint32_t)(tile * FATHOM__TILE_FEATURES);
-        fathom__offer(&candidates, k, tile_row(encoding, tile, r), whole->bias + first, first,
-                      tile_width(encoding, tile));
+        fathom__offer(found, k, tile_row(encoding, tile, r), whole->bias + first, first, tile_width(encoding, tile));
         if (whole->tile_norm[tile] > longest) longest = whole->tile_norm[tile];
     }
-    fathom__settle(&candidates, k);
-    const float floor = candidates.n < k ? 0 : candidates.floor - ROUNDING * encoding->norm[r] * longest;
-    size_t n = gather(encoding, r, whole->bias, floor, 1, NULL);
-    if (n > k) {
-        fathom__select_keys(encoding->exact, n, k);
-        n = k;
-    }
-    return n;
+    fathom__settle(found, k);
+    const float floor = found->n < k ? 0 : found->floor - ROUNDING * encoding->norm[r] * longest;
+    gather(encoding, r, whole->bias, floor, NULL);
+    fathom__settle(&encoding->exact, k);
 }
 
-static int append(struct fathom_sparse *out, const uint64_t *keys, size_t n) {
-    const size_t at = out->offsets[out->n_rows];
+static int append(struct fathom_sparse *out, const struct fathom__candidates *active) {
+    const size_t n = active->n, at = out->offsets[out->n_rows];
     size_t capacity = out->capacity;
     int status = fathom__grow(&out->features, &capacity, at + n, sizeof *out->features);
     if (!status && capacity != out->capacity) {
@@ -229,10 +234,8 @@ static int append(struct fathom_sparse *out, const uint64_t *keys, size_t n) {
     }
     if (status) return status;
     out->capacity = capacity;
-    for (size_t i = 0; i < n; i++) {
-        out->features[at + i] = fathom__key_feature(keys[i]);
-        out->values[at + i] = fathom__key_value(keys[i]);
-    }
+    if (n) memcpy(out->features + at, active->features, n * sizeof *out->features);
+    if (n) memcpy(out->values + at, active->values, n * sizeof *out->values);
     out->offsets[++out->n_rows] = at + n;
     return 0;
 }
@@ -244,13 +247,12 @@ static int encode_block(struct fathom_sparse *out, struct encoding *encoding, co
         status = fathom__dense_run(encoding->products + tile * FATHOM__TILE_ROWS * FATHOM__TILE_FEATURES,
                                    encoding->whole->product, encoding->lane, tile, encoding->x_bf16, n);
     for (size_t r = 0; r < n && !status; r++) {
-        size_t active = 0;
-        if (encoding->covered[r])
-            active = encoding->topk
-                         ? gather_topk(encoding, r)
-                         : gather(encoding, r, encoding->whole->shifted_bias, 0, 1, encoding->dictionary->threshold);
-        fathom__sort_by_feature(encoding->exact, active);
-        status = append(out, encoding->exact, active);
+        encoding->exact.n = 0;
+        if (encoding->covered[r] && encoding->topk)
+            gather_topk(encoding, r);
+        else if (encoding->covered[r])
+            gather(encoding, r, encoding->whole->shifted_bias, 0, encoding->dictionary->threshold);
+        status = append(out, &encoding->exact);
     }
     return status;
 }

@@ -1,113 +1,144 @@
 #include <dictionary/select.h>
-#include <stdlib.h>
+#include <string.h>
 #ifdef __AVX512F__
 #include <immintrin.h>
 #endif
 
-enum { LANES = 16, SMALL = 12 };
+enum { LANES = 16 };
 
-static void swap(uint64_t *a, uint64_t *b) {
-    uint64_t kept = *a;
-    *a = *b;
-    *b = kept;
-}
-
-static void sort_descending(uint64_t *keys, size_t n) {
-    for (size_t i = 1; i < n; i++) {
-        uint64_t key = keys[i];
-        size_t j = i;
-        for (; j > 0 && keys[j - 1] < key; j--)
-            keys[j] = keys[j - 1];
-        keys[j] = key;
-    }
-}
-
-static uint64_t median3(uint64_t a, uint64_t b, uint64_t c) {
-    if (a > b) swap(&a, &b);
-    if (b > c) b = c;
-    return a > b ? a : b;
-}
-
-void fathom__select_keys(uint64_t *keys, size_t n, size_t k) {
-    size_t first = 0, last = n; /* the boundary k lies within [first, last) */
-    while (last - first > SMALL && k > first && k < last) {
-        const uint64_t pivot = median3(keys[first], keys[first + (last - first) / 2], keys[last - 1]);
-        size_t i = first, j = last - 1;
-        for (;;) {
-            while (keys[i] > pivot)
-                i++;
-            while (keys[j] < pivot)
-                j--;
-            if (i >= j) break;
-            swap(&keys[i++], &keys[j--]);
-        }
-        /* Keys before i are >= pivot, keys from i on are <= pivot; a pivot at i == j belongs to the left. */
-        const size_t middle = i == j ? i + 1 : i;
-        if (middle >= last || middle <= first) break;
-        if (k <= middle)
-            last = middle;
-        else
-            first = middle;
-    }
-    if (k > first && k < last) sort_descending(keys + first, last - first);
-}
-
-static int by_feature(const void *a, const void *b) {
-    const uint32_t x = fathom__key_feature(*(const uint64_t *)a), y = fathom__key_feature(*(const uint64_t *)b);
-    return (x > y) - (x < y);
-}
-
-void fathom__sort_by_feature(uint64_t *keys, size_t n) {
-    qsort(keys, n, sizeof *keys, by_feature);
-}
-
-/* Which of 16 values lie above the floor, as bits. */
-static inline uint32_t above(const float *values, const float *bias, float floor) {
+/* Appends those of the first `n` of 16 sums that lie above the floor, and returns how many there are then. */
+static inline size_t append(float *values_out, uint32_t *features_out, size_t count, float floor, const float *values,
+                            const float *bias, uint32_t first, size_t n) {
 #ifdef __AVX512F__
-    const __m512 sums = _mm512_add_ps(_mm512_loadu_ps(values), _mm512_loadu_ps(bias));
-    return _mm512_cmp_ps_mask(sums, _mm512_set1_ps(floor), _CMP_GT_OQ);
+    const __mmask16 valid = (__mmask16)((1U << n) - 1);
+    const __m512 sums = _mm512_add_ps(_mm512_maskz_loadu_ps(valid, values), _mm512_maskz_loadu_ps(valid, bias));
+    const __mmask16 above = _mm512_mask_cmp_ps_mask(valid, sums, _mm512_set1_ps(floor), _CMP_GT_OQ);
+    if (!above) return count;
+    const __m512i numbers = _mm512_add_epi32(_mm512_set1_epi32((int)first),
+                                             _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
+    _mm512_storeu_ps(values_out + count, _mm512_maskz_compress_ps(above, sums));
+    _mm512_storeu_si512(features_out + count, _mm512_maskz_compress_epi32(above, numbers));
+    return count + (size_t)__builtin_popcount(above);
 #else
-    uint32_t bits = 0;
-    for (unsigned i = 0; i < LANES; i++)
-        bits |= (uint32_t)(values[i] + bias[i] > floor) << i;
-    return bits;
+    for (size_t i = 0; i < n; i++) {
+        const float sum = values[i] + bias[i];
+        values_out[count] = sum;
+        features_out[count] = first + (uint32_t)i;
+        count += sum > floor;
+    }
+    return count;
 #endif
 }
 
-void fathom__offer_above(uint64_t *keys, size_t *n, float floor, const float *values, const float *bias, uint32_t first,
-                         size_t n_valid) {
-    size_t count = *n, j = 0;
-    for (; j + LANES <= n_valid; j += LANES)
-        for (uint32_t bits = above(values + j, bias + j, floor); bits; bits &= bits - 1) {
-            const size_t i = j + (size_t)__builtin_ctz(bits);
-            keys[count++] = fathom__key(values[i] + bias[i], first + (uint32_t)i);
-        }
-    for (; j < n_valid; j++)
-        if (values[j] + bias[j] > floor) keys[count++] = fathom__key(values[j] + bias[j], first + (uint32_t)j);
-    *n = count;
+#ifdef __AVX512F__
+/* Whether any of 64 sums lies above the floor: mostly none does. */
+static inline int any_above(float floor, const float *values, const float *bias) {
+    const __m512 least = _mm512_set1_ps(floor);
+    const __m512 a = _mm512_max_ps(_mm512_add_ps(_mm512_loadu_ps(values), _mm512_loadu_ps(bias)),
+                                   _mm512_add_ps(_mm512_loadu_ps(values + LANES), _mm512_loadu_ps(bias + LANES)));
+    const __m512 b =
+        _mm512_max_ps(_mm512_add_ps(_mm512_loadu_ps(values + 2 * LANES), _mm512_loadu_ps(bias + 2 * LANES)),
+                      _mm512_add_ps(_mm512_loadu_ps(values + 3 * LANES), _mm512_loadu_ps(bias + 3 * LANES)));
+    return _mm512_cmp_ps_mask(_mm512_max_ps(a, b), least, _CMP_GT_OQ) != 0;
+}
+#endif
+
+void fathom__offer_above(float *values_out, uint32_t *features_out, size_t *n_out, float floor, const float *values,
+                         const float *bias, uint32_t first, size_t n) {
+    size_t count = *n_out, j = 0;
+#ifdef __AVX512F__
+    for (; j + 4 * LANES <= n; j += 4 * LANES) {
+        if (!any_above(floor, values + j, bias + j)) continue;
+        for (size_t i = j; i < j + 4 * LANES; i += LANES)
+            count = append(values_out, features_out, count, floor, values + i, bias + i, first + (uint32_t)i, LANES);
+    }
+#endif
+    for (; j < n; j += LANES)
+        count = append(values_out, features_out, count, floor, values + j, bias + j, first + (uint32_t)j,
+                       n - j < LANES ? n - j : LANES);
+    *n_out = count;
 }
 
-/* Candidates are cut down when more than this many are held: seldom enough to cost little, soon enough for a high floor. */
+/* Candidates are cut down when more than this many are held: seldom enough to cost little, soon enough for a high
+ * floor. */
 static size_t patience(size_t k) {
     return 2 * k + 64;
 }
 
 size_t fathom__candidate_room(size_t k, size_t width) {
-    return patience(k) + width;
+    return patience(k) + width + FATHOM__OFFER_SLACK;
 }
 
 void fathom__offer(struct fathom__candidates *candidates, size_t k, const float *values, const float *bias,
-                   uint32_t first, size_t n_valid) {
-    fathom__offer_above(candidates->keys, &candidates->n, candidates->floor, values, bias, first, n_valid);
+                   uint32_t first, size_t n) {
+    fathom__offer_above(candidates->values, candidates->features, &candidates->n, candidates->floor, values, bias,
+                        first, n);
     if (candidates->n > patience(k)) fathom__settle(candidates, k);
+}
+
+/* Positive floats are ordered as their bits are, and integers are what compilers count fastest. */
+typedef uint32_t __attribute__((may_alias)) word;
+
+static uint32_t bits_of(float value) {
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+static float value_of(uint32_t bits) {
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+static uint32_t count_from(const word *bits, uint32_t n, uint32_t least) {
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < n; i++)
+        count += bits[i] >= least;
+    return count;
+}
+
+/* A value that k or more candidates reach: exactly k, or the k-th largest itself where it occurs several times. *reached
+ * gets how many reach it. */
+static float find_cut(uint32_t *reached, const struct fathom__candidates *candidates, size_t k) {
+    const word *bits = (const word *)candidates->values;
+    const uint32_t n = (uint32_t)candidates->n;
+    uint32_t low = bits_of(candidates->floor), high = 0, at_low = n;
+    for (uint32_t i = 0; i < n; i++)
+        high = bits[i] > high ? bits[i] : high;
+    while (low < high && at_low != k) {
+        const uint32_t middle = low + (high - low + 1) / 2, count = count_from(bits, n, middle);
+        if (count >= k) {
+            low = middle;
+            at_low = count;
+        } else {
+            high = middle - 1;
+        }
+    }
+    *reached = at_low;
+    return value_of(low);
 }
 
 void fathom__settle(struct fathom__candidates *candidates, size_t k) {
     if (candidates->n < k) return;
-    fathom__select_keys(candidates->keys, candidates->n, k);
-    candidates->n = k;
-    uint64_t least = k ? candidates->keys[0] : 0;
-    for (size_t i = 1; i < k; i++)
-        if (candidates->keys[i] < least) least = candidates->keys[i];
-    candidates->floor = fathom__key_value(least);
+    uint32_t reached, least = UINT32_MAX;
+    size_t kept = 0;
+    const float cut = find_cut(&reached, candidates, k);
+    size_t surplus = reached - k; /* of those equal to the cut, the last ones go */
+    for (size_t i = candidates->n; surplus > 0; i--)
+        if (candidates->values[i - 1] == cut) {
+            candidates->values[i - 1] = 0;
+            surplus--;
+        }
+    for (size_t i = 0; i < candidates->n; i++) {
+        const float value = candidates->values[i];
+        candidates->values[kept] = value;
+        candidates->features[kept] = candidates->features[i];
+        kept += value >= cut && value > 0;
+    }
+    const word *bits = (const word *)candidates->values;
+    for (size_t i = 0; i < kept; i++)
+        least = bits[i] < least ? bits[i] : least;
+    candidates->n = kept;
+    candidates->floor = value_of(least);
 }

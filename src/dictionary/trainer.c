@@ -89,7 +89,8 @@ static void close_parameter(struct fathom__parameter *parameter) {
 
 static int open_worker(struct fathom__worker *worker, const fathom_trainer *trainer) {
     int status = fathom__alloc_aligned(&worker->tile, FATHOM__TILE_ROWS * FATHOM__TILE_FEATURES, sizeof *worker->tile);
-    if (!status) status = fathom__alloc(&worker->keys, FATHOM__TILE_ROWS * trainer->room, sizeof *worker->keys);
+    if (!status) status = fathom__alloc(&worker->values, FATHOM__TILE_ROWS * trainer->room, sizeof *worker->values);
+    if (!status) status = fathom__alloc(&worker->features, FATHOM__TILE_ROWS * trainer->room, sizeof *worker->features);
     if (!status) status = fathom__alloc(&worker->candidates, FATHOM__TILE_ROWS, sizeof *worker->candidates);
     if (!status)
         status = fathom__alloc_aligned(&worker->gradients, fathom__trainer_update_scratch(trainer->stride),
@@ -102,13 +103,15 @@ static int open_worker(struct fathom__worker *worker, const fathom_trainer *trai
 
 static void close_worker(struct fathom__worker *worker) {
     fathom_free(worker->tile);
-    fathom_free(worker->keys);
+    fathom_free(worker->values);
+    fathom_free(worker->features);
     fathom_free(worker->candidates);
     fathom_free(worker->gradients);
     fathom_free(worker->bias_gradient);
     fathom_free(worker->column);
     fathom_free(worker->histogram);
     fathom_free(worker->harvest);
+    fathom_free(worker->harvest_feature);
     fathom_free(worker->harvest_row);
 }
 

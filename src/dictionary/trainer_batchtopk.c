@@ -19,6 +19,12 @@ struct gathering {
     bool second;
 };
 
+static uint32_t bits_of(float value) {
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
 static void tag_rows(struct fathom__worker *own, uint32_t row, size_t before) {
     for (size_t i = before; i < own->n_harvest; i++)
         own->harvest_row[i] = row;
@@ -29,20 +35,24 @@ static int gather_block(struct fathom__worker *own, const struct gathering *gath
     fathom_trainer *trainer = gathering->trainer;
     const size_t n_features = trainer->options.n_features;
     for (size_t tile = 0; tile * FATHOM__TILE_FEATURES < n_features; tile++) {
-        const size_t first = tile * FATHOM__TILE_FEATURES, room = own->n_harvest + n * FATHOM__TILE_FEATURES;
+        const size_t first = tile * FATHOM__TILE_FEATURES,
+                     room = own->n_harvest + n * FATHOM__TILE_FEATURES + FATHOM__OFFER_SLACK;
         const double begin = fathom__seconds();
         int status =
             fathom__dense_run(own->tile, trainer->product, worker, tile, trainer->x_bf16 + block * trainer->stride, n);
         if (!status) status = fathom__grow(&own->harvest, &own->harvest_capacity, room, sizeof *own->harvest);
+        if (!status)
+            status =
+                fathom__grow(&own->harvest_feature, &own->harvest_feature_capacity, room, sizeof *own->harvest_feature);
         if (!status)
             status = fathom__grow(&own->harvest_row, &own->harvest_row_capacity, room, sizeof *own->harvest_row);
         if (status) return status;
         const double middle = fathom__seconds();
         for (size_t r = 0; r < n; r++) {
             const size_t before = own->n_harvest;
-            fathom__offer_above(own->harvest, &own->n_harvest, gathering->floor, own->tile + r * FATHOM__TILE_FEATURES,
-                                trainer->encoder_bias.value + first, (uint32_t)first,
-                                fathom__tile_width(n_features, tile));
+            fathom__offer_above(own->harvest, own->harvest_feature, &own->n_harvest, gathering->floor,
+                                own->tile + r * FATHOM__TILE_FEATURES, trainer->encoder_bias.value + first,
+                                (uint32_t)first, fathom__tile_width(n_features, tile));
             tag_rows(own, (uint32_t)(block + r), before);
         }
         own->seconds[FATHOM_TRAINER_ENCODE] += middle - begin;
@@ -70,7 +80,7 @@ static void count_bits(uint32_t worker, uint32_t n_workers, void *payload) {
     struct fathom__worker *own = &gathering->trainer->workers[worker];
     memset(own->histogram, 0, FATHOM__RADIX * sizeof *own->histogram);
     for (size_t i = 0; i < own->n_harvest; i++) {
-        const uint32_t bits = (uint32_t)(own->harvest[i] >> 32);
+        const uint32_t bits = bits_of(own->harvest[i]);
         if (!gathering->second)
             own->histogram[bits >> 16]++;
         else if (bits >> 16 == gathering->upper)
@@ -100,13 +110,13 @@ static void keep(fathom_trainer *trainer, struct fathom__active *active, uint32_
         for (uint32_t w = 0; w < trainer->n_workers; w++) {
             const struct fathom__worker *own = &trainer->workers[w];
             for (size_t i = 0; i < own->n_harvest; i++) {
-                const uint32_t bits = (uint32_t)(own->harvest[i] >> 32), row = own->harvest_row[i];
+                const uint32_t bits = bits_of(own->harvest[i]), row = own->harvest_row[i];
                 if (bits < cut || (bits == cut && equal == 0)) continue;
                 if (bits == cut) equal--;
                 if (placing) {
                     const uint32_t to = active->start[row] + active->count[row];
-                    active->feature[to] = fathom__key_feature(own->harvest[i]);
-                    active->value[to] = fathom__key_value(own->harvest[i]);
+                    active->feature[to] = own->harvest_feature[i];
+                    active->value[to] = own->harvest[i];
                 }
                 active->count[row]++;
             }

@@ -84,16 +84,14 @@ struct encoding {
 
 static void reset_candidates(struct fathom__worker *own, size_t room, size_t n) {
     for (size_t r = 0; r < n; r++)
-        own->candidates[r] = (struct fathom__candidates){own->keys + r * room, 0, 0.0F};
+        own->candidates[r] = (struct fathom__candidates){own->values + r * room, own->features + r * room, 0, 0.0F};
 }
 
-static void keep(struct fathom__active *active, size_t r, uint32_t start, const uint64_t *keys, size_t n) {
+static void keep(struct fathom__active *active, size_t r, uint32_t start, const struct fathom__candidates *candidates) {
     active->start[r] = start;
-    active->count[r] = (uint32_t)n;
-    for (size_t i = 0; i < n; i++) {
-        active->feature[start + i] = fathom__key_feature(keys[i]);
-        active->value[start + i] = fathom__key_value(keys[i]);
-    }
+    active->count[r] = (uint32_t)candidates->n;
+    memcpy(active->feature + start, candidates->features, candidates->n * sizeof *active->feature);
+    memcpy(active->value + start, candidates->values, candidates->n * sizeof *active->value);
 }
 
 static void choose_topk(uint32_t worker, uint32_t n_workers, void *payload) {
@@ -124,8 +122,7 @@ static void choose_topk(uint32_t worker, uint32_t n_workers, void *payload) {
         const double begin = fathom__seconds();
         for (size_t r = 0; r < n; r++) {
             fathom__settle(&own->candidates[r], encoding->k);
-            keep(encoding->active, block + r, (uint32_t)((block + r) * encoding->k), own->candidates[r].keys,
-                 own->candidates[r].n);
+            keep(encoding->active, block + r, (uint32_t)((block + r) * encoding->k), &own->candidates[r]);
         }
         own->seconds[FATHOM_TRAINER_SELECT] += fathom__seconds() - begin;
     }

@@ -32,8 +32,9 @@ struct fathom__parameter {
 
 /* What one worker owns. */
 struct fathom__worker {
-    float *tile;                           /* [FATHOM__TILE_ROWS, FATHOM__TILE_FEATURES] */
-    uint64_t *keys;                        /* [FATHOM__TILE_ROWS, room] */
+    float *tile;   /* [FATHOM__TILE_ROWS, FATHOM__TILE_FEATURES] */
+    float *values; /* candidates: [FATHOM__TILE_ROWS, room] */
+    uint32_t *features;
     struct fathom__candidates *candidates; /* [FATHOM__TILE_ROWS] */
     float *gradients;                      /* scratch of trainer_update.c */
     float *bias_gradient;                  /* [stride]: the part of b_dec's gradient that comes through the encoder */
@@ -41,9 +42,9 @@ struct fathom__worker {
     double sum_squares, sum_errors;        /* of the rows it loaded, of the errors it decoded */
     double norm;                           /* squared, of the gradients it formed */
     double seconds[FATHOM_TRAINER_PARTS];
-    uint64_t *harvest; /* BatchTopK: keys above the floor, and the row of each */
-    uint32_t *harvest_row;
-    size_t n_harvest, harvest_capacity, harvest_row_capacity;
+    float *harvest; /* BatchTopK: values above the floor, their features and rows */
+    uint32_t *harvest_feature, *harvest_row;
+    size_t n_harvest, harvest_capacity, harvest_feature_capacity, harvest_row_capacity;
     uint32_t *histogram; /* BatchTopK: [FATHOM__RADIX] */
     size_t bad_row;
     int status;

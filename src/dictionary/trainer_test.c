@@ -262,6 +262,11 @@ static void test_clipping(void **state) {
 
 /* Selection ------------------------------------------------------------------------------------------------ */
 
+static int descending(const void *a, const void *b) {
+    const float x = *(const float *)a, y = *(const float *)b;
+    return (x < y) - (x > y);
+}
+
 static void test_batchtopk(void **state) {
     (void)state;
     enum { N = 300, F = 700, WIDTH = 32, ACTIVE = 6 };
@@ -276,7 +281,7 @@ static void test_batchtopk(void **state) {
                                                    .auxiliary_coefficient = -1};
     static const float floors[] = {-1, 0, 0.5F, 1e6F}; /* the guess must not matter */
     fathom_trainer *trainer = NULL;
-    uint64_t *all = calloc(N * F, sizeof *all);
+    float *all = calloc(N * F, sizeof *all);
     random_rows(rows, N, WIDTH, 6);
     assert_int_equal(fathom_trainer_open(&trainer, &options), 0);
     assert_int_equal(fathom_trainer_prepare(trainer, rows, N), 0);
@@ -293,16 +298,15 @@ static void test_batchtopk(void **state) {
                              0);
             for (size_t r = 0; r < FATHOM__TILE_ROWS && block + r < N; r++)
                 for (size_t i = 0; i < fathom__tile_width(F, t); i++)
-                    if (tile[r * FATHOM__TILE_FEATURES + i] > 0)
-                        all[n_all++] = fathom__key(tile[r * FATHOM__TILE_FEATURES + i], 0);
+                    if (tile[r * FATHOM__TILE_FEATURES + i] > 0) all[n_all++] = tile[r * FATHOM__TILE_FEATURES + i];
         }
     fathom_free(tile);
     assert_true(n_all > N * ACTIVE);
-    fathom__select_keys(all, n_all, N * ACTIVE);
+    qsort(all, n_all, sizeof *all, descending);
     double expected = 0, cut = INFINITY;
     for (size_t i = 0; i < N * ACTIVE; i++) {
-        expected += fathom__key_value(all[i]);
-        if (fathom__key_value(all[i]) < cut) cut = fathom__key_value(all[i]);
+        expected += all[i];
+        if (all[i] < cut) cut = all[i];
     }
     for (size_t c = 0; c < sizeof floors / sizeof *floors; c++) {
         float least = 0;
