@@ -1,6 +1,7 @@
 /* A feature watched on labelled inputs, and a probe judged on texts that it never saw. */
 #include "demo.h"
 #include <math.h>
+#include <string.h>
 
 static json_t *counts_json(const struct fathom_counts *counts) {
     return json_pack("{s:I, s:I, s:I, s:I}", "true_positive", (json_int_t)counts->true_positive, "false_positive",
@@ -98,7 +99,9 @@ static int probe(struct demo *demo, json_t *results) {
     if (code == FATHOM_OK) code = demo_setting(&about, demo, "probe", "about", JSON_STRING);
     if (code == FATHOM_OK) code = load_texts(&train, demo, "train");
     if (code == FATHOM_OK) code = load_texts(&test, demo, "test");
+    const char *pool = json_string_value(json_object_get(json_object_get(demo->settings, "probe"), "pool"));
     options.hook = json_string_value(hook);
+    options.pool = pool != NULL && strcmp(pool, "last") == 0 ? FATHOM_POOL_LAST : FATHOM_POOL_MEAN;
     options.seed = demo->seed;
     if (code == FATHOM_OK) code = fathom_probe_train(&made, demo->model, &train, &options);
     if (code == FATHOM_OK) code = fathom_probe_evaluate(&report, NULL, made, demo->model, &test, &evaluation);
