@@ -1,6 +1,7 @@
 #include "catalogue/evidence.h"
 
 #include "base/file.h"
+#include "base/scratch.h"
 
 #include <fathom/error.h>
 #include <fathom/model.h>
@@ -177,10 +178,7 @@ static void assert_same(const struct fathom__evidence *a, const struct fathom__e
 
 static void a_resumed_pass_is_the_same_pass(void **state) {
     (void)state;
-    char path[] = P_tmpdir "/fathom-evidence-XXXXXX";
-    const int file = mkstemp(path);
-    assert_true(file >= 0);
-    close(file);
+    const char *path = scratch("checkpoint");
     struct fathom__evidence *whole = filled(200, 3), *half, *resumed;
     bool found;
     assert_int_equal(fathom__evidence_open(&half, FEATURES, 5, 3), FATHOM_OK);
@@ -229,10 +227,7 @@ static void unquoted_text_counts_but_gives_no_examples(void **state) {
 
 static void damaged_checkpoints_are_refused(void **state) {
     (void)state;
-    char path[] = P_tmpdir "/fathom-evidence-XXXXXX";
-    const int file = mkstemp(path);
-    assert_true(file >= 0);
-    close(file);
+    const char *path = scratch("checkpoint");
     struct fathom__evidence *evidence = filled(10, 3), *other;
     bool found;
     assert_int_equal(fathom__evidence_save(evidence, path, "run"), FATHOM_OK);

@@ -1,3 +1,4 @@
+#include "base/scratch.h"
 #include "catalogue/label.h"
 #include "tests/support/tiny_wordnet.h"
 #include "tests/support/word_stream.h"
@@ -23,7 +24,7 @@ enum {
 };
 enum { DOCUMENTS = 500, WORDS = 40, MOST_ROWS = 128 };
 
-static char folder[] = P_tmpdir "/fathom-label-XXXXXX";
+static const char *folder;
 static struct word_pieces pieces;
 static struct fathom__evidence *evidence;
 static fathom__wordnet *wordnet;
@@ -91,7 +92,8 @@ static int set_up(void **state) {
     struct fathom__random random;
     int rare = 2;
     fathom__random_seed(&random, 11);
-    if (!mkdtemp(folder) || tiny_wordnet_write(folder) || fathom__evidence_open(&evidence, FEATURES, 5, 1)) return -1;
+    folder = scratch_root();
+    if (tiny_wordnet_write(folder) || fathom__evidence_open(&evidence, FEATURES, 5, 1)) return -1;
     for (uint64_t i = 0; i < DOCUMENTS; i++)
         add_document(i, &random, &rare);
     return fathom__evidence_seal(evidence) || word_vocabulary(&pieces) || fathom__wordnet_open(&wordnet, folder) ||
@@ -100,17 +102,11 @@ static int set_up(void **state) {
 
 static int tear_down(void **state) {
     (void)state;
-    char path[128];
-    const char *names[] = {"data.noun", "index.noun", "noun.exc"};
-    for (size_t i = 0; i < 3; i++) {
-        snprintf(path, sizeof path, "%s/%s", folder, names[i]);
-        unlink(path);
-    }
     fathom__stream_close(stream);
     fathom__wordnet_close(wordnet);
     fathom__evidence_close(evidence);
     word_pieces_free(&pieces);
-    return rmdir(folder);
+    return 0;
 }
 
 static const struct fathom_label *find(const struct fathom__feature_label *labels, size_t n, uint32_t feature) {

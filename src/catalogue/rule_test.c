@@ -1,3 +1,4 @@
+#include "base/scratch.h"
 #include "catalogue/rule.h"
 #include "tests/support/tiny_wordnet.h"
 #include "tests/support/word_stream.h"
@@ -12,7 +13,7 @@
 
 enum { ROWS = 64 };
 
-static char folder[] = P_tmpdir "/fathom-rule-XXXXXX";
+static const char *folder;
 static struct word_pieces pieces;
 static struct fathom__evidence *evidence;
 static fathom__wordnet *wordnet;
@@ -32,7 +33,8 @@ static int set_up(void **state) {
     size_t offsets[ROWS + 1] = {0};
     const struct fathom_sparse nothing = {.n_rows = ROWS, .offsets = offsets};
     memset(covered, 1, sizeof covered);
-    if (!mkdtemp(folder) || tiny_wordnet_write(folder) || fathom__evidence_open(&evidence, 1, 1, 0)) return -1;
+    folder = scratch_root();
+    if (tiny_wordnet_write(folder) || fathom__evidence_open(&evidence, 1, 1, 0)) return -1;
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         const size_t n = word_tokens(tokens, ROWS, &pieces, texts[i]);
         if (fathom__evidence_add(evidence, tokens, covered, n, i, &nothing, 0)) return -1;
@@ -43,17 +45,11 @@ static int set_up(void **state) {
 
 static int tear_down(void **state) {
     (void)state;
-    char path[128];
-    const char *names[] = {"data.noun", "index.noun", "noun.exc"};
-    for (size_t i = 0; i < 3; i++) {
-        snprintf(path, sizeof path, "%s/%s", folder, names[i]);
-        unlink(path);
-    }
     fathom__stream_close(stream);
     fathom__wordnet_close(wordnet);
     fathom__evidence_close(evidence);
     word_pieces_free(&pieces);
-    return rmdir(folder);
+    return 0;
 }
 
 static uint32_t word(const char *text) {

@@ -42,10 +42,10 @@ static void assert_refused(const char *path, int status, const char *message) {
 }
 
 /* A copy of the catalogue that a test may spoil. */
-static void spoil(char out[160], const char *sql) {
+static void spoil(char out[2 * SCRATCH_PATH], const char *sql) {
     char *bytes;
     size_t length;
-    snprintf(out, 160, "%s/spoiled.sqlite", tiny.folder);
+    snprintf(out, 2 * SCRATCH_PATH, "%s/spoiled.sqlite", tiny.folder);
     assert_int_equal(fathom__file_read(&bytes, &length, tiny.path, SIZE_MAX), FATHOM_OK);
     assert_int_equal(fathom__file_write(out, bytes, length), FATHOM_OK);
     fathom_free(bytes);
@@ -54,7 +54,7 @@ static void spoil(char out[160], const char *sql) {
 
 static void other_files_are_refused(void **state) {
     (void)state;
-    char path[160];
+    char path[2 * SCRATCH_PATH];
     snprintf(path, sizeof path, "%s/other", tiny.folder);
     assert_refused(path, FATHOM_ERROR_IO, "no such file");
     assert_int_equal(fathom__file_write(path, "this is some plain text, and no database at all", 47), FATHOM_OK);
@@ -73,7 +73,7 @@ static void other_files_are_refused(void **state) {
 
 static void newer_versions_are_refused(void **state) {
     (void)state;
-    char path[160];
+    char path[2 * SCRATCH_PATH];
     spoil(path, "PRAGMA user_version = 2");
     assert_refused(path, FATHOM_ERROR_UNSUPPORTED, "a catalogue of version 2; this program reads up to version 1");
     spoil(path, "PRAGMA user_version = 0");
@@ -83,7 +83,7 @@ static void newer_versions_are_refused(void **state) {
 
 static void other_dictionaries_and_models_are_told_apart(void **state) {
     (void)state;
-    char path[160];
+    char path[2 * SCRATCH_PATH];
     fathom_dictionary *other;
     fathom_catalogue *catalogue = NULL;
     snprintf(path, sizeof path, "%s/other.gguf", tiny.folder);
@@ -106,7 +106,7 @@ static void other_dictionaries_and_models_are_told_apart(void **state) {
 
 static void damaged_values_are_refused(void **state) {
     (void)state;
-    char path[160];
+    char path[2 * SCRATCH_PATH];
     spoil(path, "UPDATE features SET number = 77 WHERE number = 5");
     assert_refused(path, FATHOM_ERROR_FORMAT, "a feature number out of range");
     spoil(path, "UPDATE labels SET feature = -1 WHERE feature = 2");
@@ -134,7 +134,7 @@ static void damaged_details_are_refused(void **state) {
         {"DELETE FROM passages", "an example's passage"},
     };
     for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
-        char path[160];
+        char path[2 * SCRATCH_PATH];
         fathom_catalogue *catalogue;
         struct fathom_feature_details *details = NULL;
         spoil(path, changes[i][0]);
@@ -153,7 +153,7 @@ static void damaged_bytes_never_break_the_reader(void **state) {
     (void)state;
     enum { ROUNDS = 300 };
     struct fathom__random random;
-    char path[160], *bytes;
+    char path[2 * SCRATCH_PATH], *bytes;
     size_t length;
     unsigned refused = 0;
     fathom__random_seed(&random, 5);
@@ -208,7 +208,7 @@ static void a_locked_file_is_named(void **state) {
 /* A file may grow no further: what a full disk looks like. The catalogue stays as it was. */
 static void a_full_disk_leaves_the_catalogue_as_it_was(void **state) {
     (void)state;
-    char path[160];
+    char path[2 * SCRATCH_PATH];
     struct rlimit before, small;
     struct stat about;
     struct tiny_catalogue other = tiny;
@@ -234,7 +234,7 @@ static void a_full_disk_leaves_the_catalogue_as_it_was(void **state) {
 
 static void a_hostile_schema_runs_nothing(void **state) {
     (void)state;
-    char path[160];
+    char path[2 * SCRATCH_PATH];
     spoil(path, "CREATE TRIGGER mischief AFTER INSERT ON labels BEGIN DELETE FROM features; END");
     assert_int_equal(fathom_catalogue_label(path, tiny.dictionary, 1, "text", "user"), FATHOM_OK);
     fathom_catalogue *catalogue;

@@ -1,3 +1,4 @@
+#include "base/scratch.h"
 #include "catalogue/stream.h"
 #include "tests/support/tiny_wordnet.h"
 #include "tests/support/word_stream.h"
@@ -12,7 +13,7 @@
 
 enum { ROWS = 64 };
 
-static char folder[] = P_tmpdir "/fathom-stream-XXXXXX";
+static const char *folder;
 
 struct read {
     struct word_pieces pieces;
@@ -59,18 +60,8 @@ static bool row_in_class(const struct read *read, uint32_t row, uint32_t synset)
 
 static int set_up(void **state) {
     (void)state;
-    return mkdtemp(folder) ? tiny_wordnet_write(folder) : -1;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    char path[128];
-    const char *names[] = {"data.noun", "index.noun", "noun.exc"};
-    for (size_t i = 0; i < 3; i++) {
-        snprintf(path, sizeof path, "%s/%s", folder, names[i]);
-        unlink(path);
-    }
-    return rmdir(folder);
+    folder = scratch_root();
+    return tiny_wordnet_write(folder);
 }
 
 static void rows_get_their_words(void **state) {
@@ -184,5 +175,5 @@ int main(void) {
         cmocka_unit_test(capitals_tell_names_from_things),
         cmocka_unit_test(tokens_outside_the_vocabulary_are_refused),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, NULL);
 }

@@ -1,3 +1,4 @@
+#include "base/scratch.h"
 #include "catalogue/wordnet.h"
 #include "tests/support/tiny_wordnet.h"
 
@@ -13,22 +14,12 @@
 
 #include <cmocka.h>
 
-static char folder[] = P_tmpdir "/fathom-wordnet-XXXXXX";
+static const char *folder;
 
 static int set_up(void **state) {
     (void)state;
-    return mkdtemp(folder) && tiny_wordnet_write(folder) == 0 ? 0 : -1;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    char path[128];
-    const char *names[] = {"data.noun", "index.noun", "noun.exc"};
-    for (size_t i = 0; i < 3; i++) {
-        snprintf(path, sizeof path, "%s/%s", folder, names[i]);
-        unlink(path);
-    }
-    return rmdir(folder);
+    folder = scratch_root();
+    return tiny_wordnet_write(folder);
 }
 
 static uint32_t first_sense(const fathom__wordnet *wordnet, const char *text) {
@@ -117,7 +108,7 @@ static void missing_and_damaged_files_are_refused(void **state) {
     fathom__wordnet *wordnet = NULL;
     assert_int_equal(fathom__wordnet_open(&wordnet, "/nonexistent"), FATHOM_ERROR_IO);
     assert_non_null(strstr(fathom_error_message(), "/nonexistent/data.noun"));
-    char path[128];
+    char path[2 * SCRATCH_PATH];
     snprintf(path, sizeof path, "%s/index.noun", folder);
     static const char bad[] = "athlete n 1 1 @ 1 0 00000007  \n";
     assert_int_equal(fathom__file_write(path, bad, sizeof bad - 1), FATHOM_OK);
@@ -141,7 +132,7 @@ static void damaged_bytes_never_break_the_reader(void **state) {
     const char *names[] = {"data.noun", "index.noun", "noun.exc"};
     unsigned refused = 0;
     for (int round = 0; round < ROUNDS; round++) {
-        char path[128], *bytes;
+        char path[2 * SCRATCH_PATH], *bytes;
         size_t length;
         assert_int_equal(tiny_wordnet_write(folder), 0);
         snprintf(path, sizeof path, "%s/%s", folder, names[fathom__random_below(&random, 3)]);
@@ -200,5 +191,5 @@ int main(void) {
         cmocka_unit_test(damaged_bytes_never_break_the_reader),
         cmocka_unit_test(the_installed_database_knows_the_bridge),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, NULL);
 }

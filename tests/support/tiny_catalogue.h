@@ -2,6 +2,7 @@
 #ifndef FATHOM_TESTS_TINY_CATALOGUE_H
 #define FATHOM_TESTS_TINY_CATALOGUE_H
 
+#include "base/scratch.h"
 #include "catalogue/content.h"
 #include "tests/support/word_stream.h"
 
@@ -13,7 +14,8 @@
 enum { TINY_FEATURES = 6, TINY_WIDTH = 32, TINY_DOCUMENTS = 30, TINY_ROWS = 64 };
 
 struct tiny_catalogue {
-    char folder[64], dictionary_path[128], path[192], hash[FATHOM__DICTIONARY_HASH_SIZE];
+    const char *folder;
+    char dictionary_path[2 * SCRATCH_PATH], path[2 * SCRATCH_PATH], hash[FATHOM__DICTIONARY_HASH_SIZE];
     fathom_dictionary *dictionary;
     struct word_pieces pieces;
     struct fathom__evidence *evidence;
@@ -92,8 +94,7 @@ static int tiny_catalogue_dictionary(const char *path, const char *model_identit
 }
 
 static int tiny_catalogue_open(struct tiny_catalogue *tiny) {
-    *tiny = (struct tiny_catalogue){.folder = P_tmpdir "/fathom-catalogue-XXXXXX"};
-    if (!mkdtemp(tiny->folder)) return FATHOM_ERROR_IO;
+    *tiny = (struct tiny_catalogue){.folder = scratch_root()};
     snprintf(tiny->dictionary_path, sizeof tiny->dictionary_path, "%s/dictionary.gguf", tiny->folder);
     snprintf(tiny->path, sizeof tiny->path, "%s/catalogue.sqlite", tiny->folder);
     tiny->model = (struct fathom_model_info){.name = "a model",
@@ -164,9 +165,6 @@ static void tiny_catalogue_close(struct tiny_catalogue *tiny) {
     fathom__evidence_close(tiny->evidence);
     word_pieces_free(&tiny->pieces);
     fathom_dictionary_close(tiny->dictionary);
-    unlink(tiny->path);
-    unlink(tiny->dictionary_path);
-    rmdir(tiny->folder);
 }
 
 #endif

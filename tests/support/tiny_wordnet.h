@@ -67,7 +67,7 @@ static int tiny_synset_line(char *line, size_t size, const unsigned *offsets, in
 static int tiny_wordnet_write(const char *folder) {
     static const char licence[] = "  1 A line of licence, which readers pass over.  \n";
     unsigned offsets[TINY_SYNSETS] = {0};
-    char path[512], line[512];
+    char path[1024], line[512];
     /* Twice: lengths do not depend on the offsets' values, so the second round has them right. */
     for (int round = 0; round < 2; round++) {
         unsigned at = sizeof licence - 1;
