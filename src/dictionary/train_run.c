@@ -284,7 +284,8 @@ static int take_block(const struct fathom_harvest_block *block, void *payload) {
 static int drain(struct fathom__run *run) {
     int status = 0;
     for (size_t s = 0; s < run->n_streams && !status; s++)
-        if (!run->streams[s].held_out_complete) status = fathom__rows_settle(&run->streams[s]);
+        if (!run->streams[s].held_out_complete && (status = fathom__rows_settle(&run->streams[s])))
+            fathom__wrap(status, "%s", run->options->sources[0].path);
     while (!status && !run->finished) {
         for (size_t s = 0; s < run->n_streams; s++)
             if (run->streams[s].n_pool < run->batch) return 0;

@@ -35,7 +35,7 @@ int fathom__rows_settle(struct fathom__rows *stream) {
     float *norms = NULL;
     stream->held_out_complete = true;
     if (stream->n_held_out == 0)
-        return fathom__fail(FATHOM_ERROR_FORMAT, "train: the corpus gave no row that can be trained on");
+        return fathom__fail(FATHOM_ERROR_FORMAT, "the corpus gave no row that can be trained on");
     if (!(stream->norm_multiple > 0)) return 0;
     int status = fathom__alloc(&norms, stream->n_held_out, sizeof *norms);
     if (status) return status;
