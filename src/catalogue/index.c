@@ -35,8 +35,34 @@ struct run {
     const char *checkpoint; /* NULL: the corpus cannot be read again, so nothing is saved */
     char key[FATHOM__DICTIONARY_HASH_SIZE];
     double saved;
-    uint64_t first_document; /* what document 0 of the present corpus counts as */
+    fathom_corpus *corpus;         /* the present one, */
+    uint64_t first_document;       /* what its document 0 counts as, */
+    uint64_t first_row, most_rows; /* its first row, and the end of the pass */
+    uint64_t resumed_row;
+    double started;
 };
+
+/* After every block: how far, how fast, and whether to stop. */
+static int report(const struct run *run) {
+    const struct fathom_index_options *options = run->options;
+    const uint64_t rows = run->evidence->n_rows, here = rows - run->first_row;
+    uint64_t done, all;
+    if (!options->progress) return FATHOM_OK;
+    fathom_corpus_position(&done, &all, run->corpus);
+    uint64_t total = done && all ? run->first_row + (uint64_t)((double)here * (double)all / (double)done) : 0;
+    if (run->most_rows < total || (!total && options->max_tokens)) total = run->most_rows;
+    if (total && total < rows) total = rows;
+    const double seconds = fathom__seconds() - run->started;
+    const double rate = seconds > 0 ? (double)(rows - run->resumed_row) / seconds : 0;
+    const struct fathom_progress progress = {.stage = "index",
+                                             .done = rows,
+                                             .total = total,
+                                             .unit = "tokens",
+                                             .units_per_second = rate,
+                                             .seconds_left = total && rate > 0 ? (double)(total - rows) / rate : -1};
+    const int returned = options->progress(&progress, options->payload);
+    return returned ? fathom__callback_status(returned) : FATHOM_OK;
+}
 
 static int take_block(const struct fathom_harvest_block *block, void *payload) {
     struct run *run = payload;
@@ -59,7 +85,7 @@ static int take_block(const struct fathom_harvest_block *block, void *payload) {
         if ((status = fathom__evidence_save(run->evidence, run->checkpoint, run->key))) return status;
         run->saved = fathom__seconds();
     }
-    return FATHOM_OK;
+    return report(run);
 }
 
 /* What a checkpoint must agree on: the corpus's content, the dictionary's, and every option that decides the stream or what is kept of it. */
@@ -111,14 +137,13 @@ static int harvest(struct run *run, const fathom_model *model, const struct fath
                                                .context = options->context,
                                                .n_threads = options->n_threads,
                                                .max_tokens = most,
-                                               .skip_tokens = done,
-                                               .progress = options->progress,
-                                               .payload = options->payload};
-    fathom_corpus *corpus = NULL;
-    int status = fathom_corpus_open(&corpus, sources, n_sources, options->seed);
+                                               .skip_tokens = done};
+    int status = fathom_corpus_open(&run->corpus, sources, n_sources, options->seed);
     if (status) return status;
-    status = fathom_harvest(NULL, fathom_model_describe(model)->path, corpus, &how, take_block, run);
-    fathom_corpus_close(corpus);
+    run->first_row = run->evidence->n_rows - done;
+    run->most_rows = run->first_row + most;
+    status = fathom_harvest(NULL, fathom_model_describe(model)->path, run->corpus, &how, take_block, run);
+    fathom_corpus_close(run->corpus);
     return status;
 }
 
@@ -144,11 +169,10 @@ static int harvest_both(struct run *run, const fathom_model *model, const struct
 
 static int pass(struct run *run, struct fathom_index_result *result, const fathom_model *model,
                 const struct fathom_corpus_source *sources, size_t n_sources) {
-    const double started = fathom__seconds();
-    result->n_resumed = run->evidence->n_rows;
-    run->saved = started;
+    result->n_resumed = run->resumed_row = run->evidence->n_rows;
+    run->saved = run->started = fathom__seconds();
     int status = harvest_both(run, model, sources, n_sources);
-    result->seconds = fathom__seconds() - started;
+    result->seconds = fathom__seconds() - run->started;
     if (result->seconds > 0)
         result->tokens_per_second = (double)(run->evidence->n_rows - result->n_resumed) / result->seconds;
     /* What was done is kept when the user stops, and when the pass is at its end: a failure further on then costs no second pass. */

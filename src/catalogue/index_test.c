@@ -177,7 +177,7 @@ struct stopper {
 
 static int stop_after(const struct fathom_progress *progress, void *payload) {
     const struct stopper *stopper = payload;
-    return strcmp(progress->stage, "harvest") == 0 && progress->done >= stopper->after;
+    return strcmp(progress->stage, "index") == 0 && progress->done >= stopper->after;
 }
 
 static void a_stopped_index_goes_on_to_the_same_end(void **state) {
