@@ -84,6 +84,19 @@ foreach(target ${targets})
     add_dependencies(unit_tests fuzz_${name})
 endforeach()
 
+# The command as a whole, given what it should refuse: tests/cli/*_test.py on files that make_files writes.
+find_package(Python3 REQUIRED COMPONENTS Interpreter)
+add_executable(cli_make_files tests/cli/make_files.c)
+target_link_libraries(cli_make_files PRIVATE ${below} fathom_test_support fathom_flags fathom_dependencies)
+add_dependencies(unit_tests cli_make_files fathom_command)
+file(GLOB scripts CONFIGURE_DEPENDS tests/cli/*_test.py)
+foreach(script ${scripts})
+    get_filename_component(name ${script} NAME_WE)
+    fathom_add_test(command/${name} 300 ${Python3_EXECUTABLE} ${script})
+    set_property(TEST ${FATHOM_TEST_PREFIX}command/${name} APPEND PROPERTY ENVIRONMENT
+        FATHOM=$<TARGET_FILE:fathom_command> FATHOM_MAKE_FILES=$<TARGET_FILE:cli_make_files> PYTHONDONTWRITEBYTECODE=1)
+endforeach()
+
 # What crosses rooms or looks at the sources needs no second run under sanitizers.
 if(NOT FATHOM_SANITIZE)
     file(GLOB scripts CONFIGURE_DEPENDS tests/*_test.sh)

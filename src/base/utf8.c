@@ -1,7 +1,9 @@
 #include <base/buffer.h>
 #include <base/utf8.h>
 
+#include <fathom/error.h>
 #include <stdint.h>
+#include <string.h>
 
 enum { INVALID = -1, INCOMPLETE = 0, LONGEST_CHARACTER = 4 };
 
@@ -68,4 +70,22 @@ int fathom__utf8_clean(char **out, const char *bytes, size_t length) {
     if (!status) status = fathom__buffer_take(out, &buffer);
     fathom__buffer_free(&buffer);
     return status;
+}
+
+int fathom__utf8_line(char **out, const char *bytes, size_t length) {
+    const unsigned char delete = 0x7f, second_controls[] = {0xc2, 0x80, 0x9f}; /* U+0080 to U+009F */
+    int status = fathom__utf8_clean(out, bytes, length);
+    if (status) return status;
+    unsigned char *text = (unsigned char *)*out;
+    for (size_t i = 0; text[i]; i++) {
+        const bool second =
+            text[i] == second_controls[0] && text[i + 1] >= second_controls[1] && text[i + 1] <= second_controls[2];
+        if (second) {
+            memmove(text + i, text + i + 1, strlen(*out + i));
+            text[i] = '?';
+        } else if (text[i] < ' ' || text[i] == delete) {
+            text[i] = '?';
+        }
+    }
+    return FATHOM_OK;
 }

@@ -14,7 +14,9 @@ bool fathom__utf8_valid(size_t *offset, const char *bytes, size_t length);
 size_t fathom__utf8_whole(const char *bytes, size_t length);
 /* New copy with every invalid byte as U+FFFD. */
 int fathom__utf8_clean(char **out, const char *bytes, size_t length);
-/* The same appended to a buffer, whose length then tells where text that may hold zeros ends. */
+/* The same for one line of a terminal: a name out of a file may hold anything. Control characters become "?". */
+int fathom__utf8_line(char **out, const char *bytes, size_t length);
+/* As _clean, appended to a buffer, whose length then tells where text that may hold zeros ends. */
 int fathom__utf8_append_clean(struct fathom__buffer *buffer, const char *bytes, size_t length);
 
 #endif

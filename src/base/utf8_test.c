@@ -98,12 +98,20 @@ static void test_clean(void **state) {
     }
 }
 
+static void test_line(void **state) {
+    (void)state;
+    char *text = NULL;
+    const char name[] = "na\xc3\xafve\n\x1b[31m\x7f\xff \xc2\x9b"
+                        "0m\xc2\xa0.";
+    assert_int_equal(fathom__utf8_line(&text, name, sizeof name - 1), FATHOM_OK);
+    assert_string_equal(text, "na\xc3\xafve??[31m?\xef\xbf\xbd ?0m\xc2\xa0.");
+    fathom_free(text);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_valid),
-        cmocka_unit_test(test_invalid),
-        cmocka_unit_test(test_whole),
-        cmocka_unit_test(test_clean),
+        cmocka_unit_test(test_valid), cmocka_unit_test(test_invalid), cmocka_unit_test(test_whole),
+        cmocka_unit_test(test_clean), cmocka_unit_test(test_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

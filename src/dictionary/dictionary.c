@@ -1,6 +1,7 @@
 /* The native file: opening with every key, type, shape and number checked, and small questions. */
 #include <base/error.h>
 #include <base/memory.h>
+#include <base/utf8.h>
 #include <dictionary/dictionary_internal.h>
 #include <math.h>
 
@@ -70,6 +71,13 @@ static int find_tensor(const struct fathom__gguf_tensor **out, const fathom__ggu
     return 0;
 }
 
+static int read_string(const char **out, const fathom__gguf *file, const char *key, bool required) {
+    size_t at = 0;
+    int status = fathom__gguf_string(out, file, key, required);
+    if (status || fathom__utf8_valid(&at, *out ? *out : "", *out ? strlen(*out) : 0)) return status;
+    return fathom__fail(FATHOM_ERROR_FORMAT, "%s: %s: byte %zu is not UTF-8", fathom__gguf_path(file), key, at);
+}
+
 static int read_keys(fathom_dictionary *dictionary) {
     const fathom__gguf *file = dictionary->file;
     struct fathom_dictionary_info *info = &dictionary->info;
@@ -111,7 +119,7 @@ static int read_keys(fathom_dictionary *dictionary) {
         status = fathom__gguf_integer(integers[i].to, file, integers[i].key, integers[i].least, integers[i].most,
                                       integers[i].required);
     for (size_t i = 0; i < sizeof strings / sizeof *strings && !status; i++)
-        status = fathom__gguf_string(strings[i].to, file, strings[i].key, strings[i].required);
+        status = read_string(strings[i].to, file, strings[i].key, strings[i].required);
     if (!status)
         status =
             fathom__gguf_bool(&info->subtract_decoder_bias, file, FATHOM__DICTIONARY_KEY "subtract_decoder_bias", true);

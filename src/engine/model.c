@@ -1,6 +1,7 @@
 /* Opening, describing and closing a model. */
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/utf8.h"
 #include "engine/guard.h"
 #include "engine/log.h"
 #include "engine/model_internal.h"
@@ -120,7 +121,7 @@ static int describe(fathom_model *model) {
     if (status == FATHOM_OK)
         status = fathom__gguf_string(&info->chat_template, first, "tokenizer.chat_template", false);
     if (status == FATHOM_OK) {
-        status = name != NULL && name[0] != '\0' ? fathom__copy_string(&model->name, name)
+        status = name != NULL && name[0] != '\0' ? fathom__utf8_line(&model->name, name, strlen(name))
                                                  : name_of_file(&model->name, model->path);
     }
     if (status == FATHOM_OK) status = fathom__format(&model->engine_name, "llama.cpp %s", llama_version());
