@@ -94,9 +94,10 @@ static int evaluate(const struct cli_arguments *arguments, const fathom_model *m
     if (status == FATHOM_OK) {
         status = load_decoys(&decoys, arguments);
     }
-    how->decoys = &decoys;
     if (status == FATHOM_OK) {
-        status = fathom_probe_evaluate(&report, &scores, probe, model, &texts, how);
+        struct fathom_probe_evaluation with = *how;
+        with.decoys = &decoys;
+        status = fathom_probe_evaluate(&report, &scores, probe, model, &texts, &with);
     }
     if (status == FATHOM_OK && target > 0) {
         for (size_t t = 0; t < texts.n; t++) {

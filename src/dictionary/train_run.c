@@ -345,7 +345,7 @@ static int finish(struct fathom_train_result *result, struct fathom__run *run, s
     if (!status) status = fathom__copy_string(&name, wanted->name ? wanted->name : base ? base + 1 : wanted->path);
     if (!status && !wanted->name && strrchr(name, '.')) *strrchr(name, '.') = '\0';
     if (!status) {
-        struct fathom_hook hook;
+        struct fathom_hook hook = {0};
         char full[FATHOM_HOOK_NAME_SIZE];
         fathom_model *model = NULL;
         status = fathom_model_open(&model, run->options->model_path, NULL);

@@ -1,0 +1,18 @@
+#!/bin/sh
+# Makes the pictures of README out of real runs: terminal output as SVG, and the explanation's page as PNG where chromium is installed.
+set -eu
+root=$(cd "$(dirname "$0")/../.." && pwd)
+fathom=${FATHOM:-$root/build/release/fathom}
+here=$root/docs/pictures
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT INT TERM
+"$here/terminal.py" "$here/features.svg" --lines 0:46 --title 'fathom features --text "Steph Curry scored 30 points"' -- \
+    "$fathom" features -m smollm2 --text "Steph Curry scored 30 points" --about 3 --quiet
+"$here/terminal.py" "$here/watch.svg" --lines 0:32 --title 'fathom watch --feature 9981 --above 1.11 --labelled share/demo/watch.jsonl' -- \
+    "$fathom" watch -m smollm2 --feature 9981 --above 1.11 --labelled "$root/share/demo/watch.jsonl" --quiet
+"$fathom" explain -m smollm2 --prompt "The Golden Gate Bridge is located in the city of" --answer " San Francisco" \
+    --report "$work/why.html" --quiet >/dev/null
+if command -v chromium >/dev/null 2>&1; then
+    chromium --headless --no-sandbox --disable-gpu --disable-background-networking --no-first-run --user-data-dir="$work/profile" \
+        --window-size=1000,1500 --screenshot="$here/explanation.png" "file://$work/why.html" >/dev/null 2>&1
+fi
