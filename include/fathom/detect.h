@@ -204,6 +204,17 @@ typedef int (*fathom_reading_fn)(const struct fathom_reading *reading, void *pay
 /* Reads texts, several in one batch, in order. Texts longer than the trained context (at most 2048 tokens) are read in windows that begin afresh. */
 FATHOM_API int fathom_monitor_run(fathom_monitor *monitor, const struct fathom_texts *texts, fathom_reading_fn fn, void *payload);
 
+/* A feature judged as a watch. */
+struct fathom_watch_candidate {
+    uint32_t feature;
+    double auroc;                      /* by a text's largest activation */
+    struct fathom_threshold threshold; /* of best balanced accuracy */
+};
+/* All features that are active in labelled development texts, by balanced accuracy and then AUROC: *out is new (fathom_free) and has *n <= most entries. The best of
+ * many thousand features is in part chosen by chance: judge it on other texts. *by_chance (NULL allowed) gets the balanced accuracy of the best feature when the same search is
+ * done on shuffled labels, a mean over five shuffles by seed. */
+FATHOM_API int fathom_watch_candidates(struct fathom_watch_candidate **out, size_t *n, double *by_chance, const fathom_model *model, const fathom_dictionary *dictionary, const struct fathom_texts *texts, size_t most, uint64_t seed);
+
 /* A token's level as the model runs. */
 struct fathom_live_level {
     size_t watch;

@@ -158,6 +158,37 @@ static void levels_are_the_dictionarys(void **state) {
     fathom_monitor_close(monitor);
 }
 
+static void candidates_are_judged_by_their_levels(void **state) {
+    struct fixture *fixture = *state;
+    struct fathom_watch_candidate *candidates = NULL;
+    struct fathom_texts one_class = FATHOM_TEXTS_INIT;
+    double by_chance = 0, scores[TEXTS], auroc = 0;
+    size_t n = 0, kept = 0;
+    assert_int_equal(fathom_watch_candidates(&candidates, &n, &by_chance, fixture->model, fixture->dictionary, &fixture->texts, 100, 1), FATHOM_OK);
+    assert_true(n > 3 && n <= TOY_FEATURES);
+    for (size_t i = 0; i < n; i++) {
+        for (size_t t = 0; t < TEXTS; t++) {
+            scores[t] = 0;
+            for (size_t token = 0; token < fixture->n_tokens[t]; token++) {
+                scores[t] = fmax(scores[t], level_by_hand(fixture, t, token, candidates[i].feature));
+            }
+        }
+        assert_int_equal(fathom_auroc(&auroc, scores, labels, TEXTS), FATHOM_OK);
+        assert_true(fabs(candidates[i].auroc - auroc) < 1e-9);
+        if (i > 0) {
+            assert_true(fathom_balanced_accuracy(&candidates[i - 1].threshold.counts) >= fathom_balanced_accuracy(&candidates[i].threshold.counts));
+        }
+    }
+    assert_true(by_chance >= 0.5 && by_chance <= 1);
+    fathom_free(candidates);
+    assert_int_equal(fathom_watch_candidates(&candidates, &kept, NULL, fixture->model, fixture->dictionary, &fixture->texts, 2, 1), FATHOM_OK);
+    assert_int_equal(kept, 2);
+    fathom_free(candidates);
+    assert_int_equal(fathom_texts_append(&one_class, "the sea", 7, FATHOM_LABEL_POSITIVE), FATHOM_OK);
+    assert_int_equal(fathom_watch_candidates(&candidates, &n, NULL, fixture->model, fixture->dictionary, &one_class, 2, 1), FATHOM_ERROR_ARGUMENT);
+    fathom_texts_free(&one_class);
+}
+
 static int stop_at_once(const struct fathom_reading *reading, void *payload) {
     (void)reading;
     ++*(int *)payload;
@@ -248,6 +279,7 @@ int main(void) {
         cmocka_unit_test(a_callback_can_stop),
         cmocka_unit_test(a_session_is_watched_while_it_runs),
         cmocka_unit_test(wrong_watches_are_refused),
+        cmocka_unit_test(candidates_are_judged_by_their_levels),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

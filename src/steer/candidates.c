@@ -1,5 +1,6 @@
 #include "base/error.h"
 #include "base/memory.h"
+#include "detect/activity.h"
 #include "detect/read.h"
 #include "steer/concept.h"
 #include <fathom/steer.h>
@@ -14,104 +15,22 @@ static const char *const neutral_prompts[] = {"In my experience,", "From my poin
                                               "The first thing to say is that", "I think"};
 enum { NEUTRAL_PROMPTS = sizeof neutral_prompts / sizeof neutral_prompts[0], NEUTRAL_TOKENS = 64 };
 
-/* Mean and largest activation of every active feature in every text, as they are read. */
-struct entry {
-    uint32_t feature;
-    uint32_t text;
-    float mean, maximum;
-};
-
-struct ranking {
-    const fathom_dictionary *dictionary;
-    struct entry *entries;
-    size_t n, capacity;
-    struct fathom_sparse sparse;
-    /* The present text. */
-    double *sums;     /* [features] */
-    float *maxima;    /* [features] */
-    uint32_t *active; /* features with a sum */
-    size_t n_active;
-    uint64_t covered;
-};
-
-static int finish_text(struct ranking *ranking, size_t text) {
-    int status =
-        fathom__grow(&ranking->entries, &ranking->capacity, ranking->n + ranking->n_active, sizeof *ranking->entries);
-    for (size_t i = 0; i < ranking->n_active && status == FATHOM_OK; i++) {
-        uint32_t f = ranking->active[i];
-        ranking->entries[ranking->n++] =
-            (struct entry){f, (uint32_t)text, (float)(ranking->sums[f] / (double)ranking->covered), ranking->maxima[f]};
-        ranking->sums[f] = 0;
-        ranking->maxima[f] = 0;
-    }
-    ranking->n_active = 0;
-    ranking->covered = 0;
-    return status;
-}
-
-static int rank_piece(const struct fathom__piece *piece, void *payload) {
-    struct ranking *ranking = payload;
-    struct fathom_sparse *sparse = &ranking->sparse;
-    int status = FATHOM_OK;
-    if (piece->n_tokens > 0) {
-        status = fathom_dictionary_encode(sparse, ranking->dictionary, piece->rows[0], piece->positions,
-                                          piece->n_tokens, FATHOM_ENCODE_RUN);
-    }
-    for (size_t r = 0; r < piece->n_tokens && status == FATHOM_OK; r++) {
-        ranking->covered +=
-            fathom_dictionary_covers(ranking->dictionary, piece->rows[0] + r * piece->widths[0], piece->positions[r]);
-        for (size_t i = sparse->offsets[r]; i < sparse->offsets[r + 1]; i++) {
-            uint32_t f = sparse->features[i];
-            if (ranking->sums[f] == 0) {
-                ranking->active[ranking->n_active++] = f;
-            }
-            ranking->sums[f] += sparse->values[i];
-            ranking->maxima[f] = fmaxf(ranking->maxima[f], sparse->values[i]);
-        }
-    }
-    return status == FATHOM_OK && piece->last ? finish_text(ranking, piece->text) : status;
-}
-
-static int read_entries(struct ranking *ranking, const fathom_model *model, const struct fathom_texts *texts) {
-    const struct fathom_dictionary_info *info = fathom_dictionary_describe(ranking->dictionary);
-    struct fathom_hook hook;
-    int status = fathom_dictionary_match(&hook, ranking->dictionary, model);
-    if (status == FATHOM_OK) {
-        status = fathom__alloc(&ranking->sums, info->n_features, sizeof *ranking->sums);
-    }
-    if (status == FATHOM_OK) {
-        status = fathom__alloc(&ranking->maxima, info->n_features, sizeof *ranking->maxima);
-    }
-    if (status == FATHOM_OK) {
-        status = fathom__alloc(&ranking->active, info->n_features, sizeof *ranking->active);
-    }
-    return status == FATHOM_OK ? fathom__read_texts(model, texts, &hook, 1, rank_piece, ranking) : status;
-}
-
-static int by_feature(const void *a, const void *b) {
-    uint32_t x = ((const struct entry *)a)->feature;
-    uint32_t y = ((const struct entry *)b)->feature;
-    return x < y ? -1 : x > y;
-}
-
-/* One candidate out of the entries of one feature; texts without an entry have activation 0. */
-static int make_candidate(struct fathom_steer_candidate *out, const struct entry *entries, size_t n,
+/* One candidate out of the entries of one feature. */
+static int make_candidate(struct fathom_steer_candidate *out, const struct fathom__active *entries, size_t n,
                           const struct fathom_texts *texts, double *scores) {
     struct fathom_steer_candidate candidate = {.feature = entries[0].feature, .output_score = NAN, .best_rank = NAN};
     double sums[2] = {0, 0};
-    memset(scores, 0, texts->n * sizeof *scores);
     for (size_t i = 0; i < n; i++) {
         int label = texts->labels[entries[i].text];
-        if (label < 0) {
-            continue;
+        if (label >= 0) {
+            sums[label] += (double)entries[i].mean;
+            candidate.maximum = fmaxf(candidate.maximum, entries[i].maximum);
         }
-        sums[label] += entries[i].mean;
-        scores[entries[i].text] = entries[i].maximum;
-        candidate.maximum = fmaxf(candidate.maximum, entries[i].maximum);
     }
     candidate.positive_mean = (float)(sums[1] / (double)fathom_texts_count(texts, FATHOM_LABEL_POSITIVE));
     candidate.negative_mean = (float)(sums[0] / (double)fathom_texts_count(texts, FATHOM_LABEL_NEGATIVE));
     *out = candidate;
+    fathom__activity_spread(scores, texts->n, entries, n);
     return fathom_auroc(&out->auroc, scores, texts->labels, texts->n);
 }
 
@@ -132,35 +51,30 @@ static int by_output(const void *a, const void *b) {
     return x != y ? (x > y ? -1 : 1) : by_difference(a, b);
 }
 
-static int collect(struct fathom_steer_candidate **out, size_t *n_out, struct ranking *ranking,
-                   const struct fathom_texts *texts) {
+static int collect(struct fathom_steer_candidate **out, size_t *n_out, const struct fathom__active *entries,
+                   size_t n_entries, const struct fathom_texts *texts) {
     struct fathom_steer_candidate *candidates = NULL;
     double *scores = NULL;
     size_t n = 0;
     size_t capacity = 0;
     int status = fathom__alloc(&scores, texts->n, sizeof *scores);
-    if (status == FATHOM_OK && ranking->n > 0) {
-        qsort(ranking->entries, ranking->n, sizeof *ranking->entries, by_feature);
+    if (status == FATHOM_OK) {
+        status = fathom__grow(&candidates, &capacity, 1, sizeof *candidates);
     }
-    for (size_t first = 0; first < ranking->n && status == FATHOM_OK;) {
-        size_t next = first;
-        while (next < ranking->n && ranking->entries[next].feature == ranking->entries[first].feature) {
-            next++;
-        }
+    for (size_t first = 0; first < n_entries && status == FATHOM_OK;) {
+        size_t run = fathom__activity_run(entries, n_entries, first);
         status = fathom__grow(&candidates, &capacity, n + 1, sizeof *candidates);
         if (status == FATHOM_OK) {
-            status = make_candidate(&candidates[n++], ranking->entries + first, next - first, texts, scores);
+            status = make_candidate(&candidates[n++], entries + first, run, texts, scores);
         }
-        first = next;
+        first += run;
     }
     fathom_free(scores);
     if (status != FATHOM_OK) {
         fathom_free(candidates);
         return status;
     }
-    if (n > 0) {
-        qsort(candidates, n, sizeof *candidates, by_difference);
-    }
+    qsort(candidates, n, sizeof *candidates, by_difference);
     *out = candidates;
     *n_out = n;
     return FATHOM_OK;
@@ -264,7 +178,8 @@ static int measure_outputs(struct fathom_steer_candidate *candidates, size_t n, 
 int fathom_steer_candidates(struct fathom_steer_candidate **out, size_t *n_out, const fathom_model *model,
                             const fathom_dictionary *dictionary, const struct fathom_texts *texts,
                             const fathom_concept *concept, size_t n_measured, size_t most) {
-    struct ranking ranking = {.dictionary = dictionary};
+    struct fathom__active *entries = NULL;
+    size_t n_entries = 0;
     struct fathom_steer_candidate *candidates = NULL;
     size_t n = 0;
     int status = FATHOM_OK;
@@ -272,9 +187,9 @@ int fathom_steer_candidates(struct fathom_steer_candidate **out, size_t *n_out, 
         fathom_texts_count(texts, FATHOM_LABEL_NEGATIVE) == 0) {
         return fathom__fail(FATHOM_ERROR_ARGUMENT, "candidates need texts with the concept and near misses without it");
     }
-    status = read_entries(&ranking, model, texts);
+    status = fathom__activity_read(&entries, &n_entries, model, dictionary, texts);
     if (status == FATHOM_OK) {
-        status = collect(&candidates, &n, &ranking, texts);
+        status = collect(&candidates, &n, entries, n_entries, texts);
     }
     n = n < most ? n : most;
     n_measured = n_measured < n ? n_measured : n;
@@ -284,11 +199,7 @@ int fathom_steer_candidates(struct fathom_steer_candidate **out, size_t *n_out, 
     if (status == FATHOM_OK && n_measured > 0) {
         qsort(candidates, n_measured, sizeof *candidates, by_output);
     }
-    fathom_sparse_free(&ranking.sparse);
-    fathom_free(ranking.entries);
-    fathom_free(ranking.sums);
-    fathom_free(ranking.maxima);
-    fathom_free(ranking.active);
+    fathom_free(entries);
     if (status != FATHOM_OK) {
         fathom_free(candidates);
         return status;
