@@ -33,6 +33,7 @@ extern const struct cli_command cli_command_probe_train;
 extern const struct cli_command cli_command_steer;
 extern const struct cli_command cli_command_steer_candidates;
 extern const struct cli_command cli_command_watch;
+extern const struct cli_command cli_command_watch_candidates;
 extern const struct cli_command cli_command_import;
 extern const struct cli_command cli_command_export;
 
@@ -70,6 +71,7 @@ const struct cli_command *const cli_commands[] = {
     &cli_command_steer,
     &cli_command_steer_candidates,
     &cli_command_watch,
+    &cli_command_watch_candidates,
     &cli_command_import,
     &cli_command_export,
     NULL,
