@@ -1,14 +1,10 @@
-#include "concept_file.h"
 #include "generation.h"
-#include "labelled.h"
-#include "steer_subject.h"
+#include "steer_command.h"
 #include <base/error.h>
 #include <base/memory.h>
-#include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
-enum { DEFAULT_TOKENS = 64, MOST_SETTINGS = 64, MOST_SEEDS = 1000, MOST_REFINE = 10 };
+enum { DEFAULT_TOKENS = 64, MOST_SEEDS = 1000 };
 
 static const struct cli_option options[] = {
     CLI_OPTION_MODEL,
@@ -48,26 +44,6 @@ static const struct cli_option options[] = {
     CLI_OPTIONS_SAMPLING,
     CLI_OPTION_JSON,
     CLI_OPTION_END,
-};
-
-struct steering {
-    const struct cli_arguments *arguments;
-    struct concept_file file;
-    fathom_concept *concept;
-    struct steer_subject subject;
-    struct steer_setting setting;
-    struct fathom_steer_asking asking;
-    uint64_t seed;
-    const char **prompts; /* --prompt */
-    size_t n_prompts;
-    struct fathom_steer_found found;
-    bool searched;
-};
-
-/* One kind of answer. */
-struct spoken {
-    struct fathom_answers answers;
-    struct fathom_steer_score score;
 };
 
 /* Options --------------------------------------------------------------------------------------------------- */
@@ -147,225 +123,6 @@ static int check_usage(const struct cli_arguments *arguments) {
     return CLI_OK;
 }
 
-/* Search ---------------------------------------------------------------------------------------------------- */
-
-static int parse_strengths(float *out, size_t *n, const char *text) {
-    for (const char *rest = text;; rest++) {
-        char *end = NULL;
-        double value = strtod(rest, &end);
-        if (end == rest || !isfinite(value) || (*end != ',' && *end != '\0') || *n == MOST_SETTINGS) {
-            return fathom__fail(FATHOM_ERROR_ARGUMENT,
-                                "--strengths: at most %d numbers with commas between them are expected, not \"%s\"",
-                                MOST_SETTINGS, text);
-        }
-        out[(*n)++] = (float)value;
-        if (*end == '\0') {
-            return FATHOM_OK;
-        }
-        rest = end;
-    }
-}
-
-static int parse_ranges(struct fathom_layer_range *out, size_t *n, const char *text) {
-    char part[32];
-    for (const char *rest = text;;) {
-        size_t length = strcspn(rest, ",");
-        if (length == 0 || length >= sizeof part || *n == MOST_SETTINGS) {
-            return fathom__fail(
-                FATHOM_ERROR_ARGUMENT,
-                "--ranges: at most %d ranges such as 6-14, with commas between them, are expected, not \"%s\"",
-                MOST_SETTINGS, text);
-        }
-        memcpy(part, rest, length);
-        part[length] = '\0';
-        if (strcmp(part, "own") == 0) {
-            out[*n] = (struct fathom_layer_range){-1, -1};
-        } else {
-            int status = steer_range_parse(&out[*n], part, "ranges");
-            if (status != FATHOM_OK) {
-                return status;
-            }
-        }
-        ++*n;
-        if (rest[length] == '\0') {
-            return FATHOM_OK;
-        }
-        rest += length + 1;
-    }
-}
-
-static int32_t within(int32_t layer, int32_t n_layers) {
-    return layer < 0 ? 0 : layer >= n_layers ? n_layers - 1 : layer;
-}
-
-/* Ranges to try where none are named: around the dictionary's own layer, or for a direction around a third of the depth, where
- * steering by vectors works best. */
-static size_t default_ranges(struct fathom_layer_range *out, const struct steering *steering) {
-    int32_t n_layers = (int32_t)fathom_model_describe(steering->subject.view.model)->n_layers;
-    int32_t centre = n_layers / 3;
-    size_t n = 0;
-    if (steering->subject.is_feature) {
-        struct fathom_hook hook;
-        const char *name = fathom_dictionary_describe(steering->subject.view.dictionary)->hook_out;
-        centre = fathom_hook_parse(&hook, steering->subject.view.model, name) == FATHOM_OK && hook.layer >= 0
-                     ? hook.layer
-                     : centre;
-        out[n++] = (struct fathom_layer_range){-1, -1};
-    } else {
-        out[n++] = (struct fathom_layer_range){centre, centre};
-    }
-    for (int32_t half = 2; half <= 4; half += 2) {
-        out[n++] = (struct fathom_layer_range){within(centre - half, n_layers), within(centre + half, n_layers)};
-    }
-    return n;
-}
-
-static const char *default_strengths(const struct steering *steering) {
-    return steering->subject.is_feature ? "1,2,4,6,8,12" : "0.2,0.4,0.6,0.8,1,1.3";
-}
-
-static int search(struct steering *steering) {
-    const struct cli_arguments *arguments = steering->arguments;
-    struct steer_subject *subject = &steering->subject;
-    struct fathom_layer_range ranges[MOST_SETTINGS];
-    float strengths[MOST_SETTINGS];
-    float maximum = subject->is_feature ? subject->measures[subject->feature].maximum : 0;
-    int64_t n_refine = 0;
-    struct fathom_steer_search search = {.ranges = ranges,
-                                         .strengths = strengths,
-                                         .asking = steering->asking,
-                                         .held_out = steering->file.held_out,
-                                         .n_held_out = steering->file.n_held_out,
-                                         .concept = steering->concept,
-                                         .progress = cli_progress};
-    if (!cli_integer(&n_refine, arguments, "refine", 0, MOST_REFINE, 1)) {
-        return FATHOM_ERROR_ARGUMENT;
-    }
-    search.n_refine = (uint32_t)n_refine;
-    if (subject->is_feature) {
-        search.dictionary = subject->view.dictionary;
-        search.features = &subject->feature;
-        search.maxima = &maximum;
-        search.n_features = 1;
-        search.mode = subject->mode;
-    } else {
-        search.direction = &subject->direction;
-    }
-    int status =
-        parse_strengths(strengths, &search.n_strengths, cli_text(arguments, "strengths", default_strengths(steering)));
-    if (status == FATHOM_OK && cli_has(arguments, "ranges")) {
-        status = parse_ranges(ranges, &search.n_ranges, cli_text(arguments, "ranges", ""));
-    } else if (status == FATHOM_OK) {
-        search.n_ranges = default_ranges(ranges, steering);
-    }
-    if (status == FATHOM_OK) {
-        status = fathom_steer_search(&steering->found, subject->view.model, &search);
-    }
-    cli_progress_end();
-    if (status == FATHOM_OK) {
-        const struct fathom_steer_trial *best = &steering->found.trials[steering->found.best];
-        steering->setting.range = (struct fathom_layer_range){best->first_layer, best->last_layer};
-        steering->setting.strength = best->strength;
-        steering->searched = true;
-    }
-    return status;
-}
-
-/* Output ---------------------------------------------------------------------------------------------------- */
-
-static void print_range(struct fathom_layer_range range) {
-    if (range.first < 0) {
-        fputs("own  ", stdout);
-    } else {
-        printf("%2d-%-2d", range.first, range.last);
-    }
-}
-
-static void print_score_row(const struct fathom_steer_score *score) {
-    printf("%6.2f %8.1f %8.2f %7.2f %7.2f %8.2f %9.2f %8.2f\n", score->mention_rate, score->mentions_per_100_words,
-           score->concept_log_probability, score->repetition, score->distinct_2, score->log_probability,
-           score->relevance, score->objective);
-}
-
-static void print_search(const struct steering *steering) {
-    const struct fathom_steer_found *found = &steering->found;
-    cli_print_bold(stdout, "Settings tried");
-    printf(" on %zu answers each; the objective is the harmonic mean of mentions, fluency and relevance against the "
-           "plain answers\n",
-           found->plain.n_answers);
-    puts("layers  strength mentions per 100w concept  repeat dist-2  log p  relevance objective");
-    printf("plain            ");
-    print_score_row(&found->plain);
-    for (size_t i = 0; i < found->n_trials; i++) {
-        const struct fathom_steer_trial *trial = &found->trials[i];
-        print_range((struct fathom_layer_range){trial->first_layer, trial->last_layer});
-        printf("  %8.3g  ", (double)trial->strength);
-        print_score_row(&trial->score);
-    }
-    if (found->has_held_out) {
-        const struct fathom_steer_trial *best = &found->trials[found->best];
-        printf("The best, strength %.3g over layers ", (double)best->strength);
-        print_range((struct fathom_layer_range){best->first_layer, best->last_layer});
-        puts(", once on questions and seeds that the choice did not see:");
-        printf("plain            ");
-        print_score_row(&found->held_out_plain);
-        printf("steered          ");
-        print_score_row(&found->held_out);
-    }
-    putchar('\n');
-}
-
-static void print_spoken(const struct steering *steering, const char *title, const struct spoken *spoken) {
-    const struct fathom_steer_score *score = &spoken->score;
-    size_t n_seeds = steering->asking.n_seeds;
-    cli_print_bold(stdout, title);
-    putchar('\n');
-    for (size_t i = 0; i < spoken->answers.n; i++) {
-        if (steering->asking.n_questions > 1) {
-            printf("  %s\n", steering->asking.questions[i / n_seeds]);
-        }
-        fputs("    ", stdout);
-        cli_print_level(stdout, spoken->answers.texts[i], strlen(spoken->answers.texts[i]), 0);
-        putchar('\n');
-    }
-    printf("  %.2f nats a token without steering, relevance %+.2f, %.0f %% of 4-grams repeated, distinct-2 %.2f",
-           score->log_probability, score->relevance, 100 * score->repetition, score->distinct_2);
-    if (steering->concept != NULL) {
-        printf(", the concept in %.0f %% of the answers", 100 * score->mention_rate);
-    }
-    fputs("\n\n", stdout);
-}
-
-static json_t *spoken_json(const struct spoken *spoken) {
-    json_t *texts = json_array();
-    for (size_t i = 0; i < spoken->answers.n; i++) {
-        json_array_append_new(texts, json_string(spoken->answers.texts[i]));
-    }
-    return json_pack("{s:o, s:o}", "answers", texts, "score", steer_score_json(&spoken->score));
-}
-
-static json_t *range_json(int32_t first, int32_t last) {
-    return first < 0 ? json_null() : json_pack("[i,i]", first, last);
-}
-
-static json_t *search_json(const struct fathom_steer_found *found) {
-    json_t *trials = json_array();
-    for (size_t i = 0; i < found->n_trials; i++) {
-        const struct fathom_steer_trial *trial = &found->trials[i];
-        json_array_append_new(trials,
-                              json_pack("{s:o, s:f, s:o}", "layers", range_json(trial->first_layer, trial->last_layer),
-                                        "strength", (double)trial->strength, "score", steer_score_json(&trial->score)));
-    }
-    json_t *value = json_pack("{s:o, s:o, s:I}", "plain", steer_score_json(&found->plain), "trials", trials, "best",
-                              (json_int_t)found->best);
-    if (found->has_held_out) {
-        json_object_set_new(value, "held_out",
-                            json_pack("{s:o, s:o}", "plain", steer_score_json(&found->held_out_plain), "steered",
-                                      steer_score_json(&found->held_out)));
-    }
-    return value;
-}
-
 /* Answers --------------------------------------------------------------------------------------------------- */
 
 static int speak(struct spoken *out, const struct steering *steering, const struct steer_subject *subject,
@@ -378,51 +135,6 @@ static int speak(struct spoken *out, const struct steering *steering, const stru
     }
     fathom_steer_close(plan);
     return status;
-}
-
-static int show(const struct steering *steering, const struct spoken *plain, const struct spoken *steered,
-                const struct spoken *random, const struct steer_subject *control) {
-    if (!cli_json(steering->arguments)) {
-        if (steering->searched) {
-            print_search(steering);
-        }
-        cli_print_bold(stdout, "Turned: ");
-        steer_subject_print(&steering->subject);
-        fputs("\n        ", stdout);
-        if (steering->subject.is_feature && steering->subject.mode == FATHOM_STEER_ABLATE) {
-            fputs("taken away, layers ", stdout);
-        } else {
-            printf("strength %g, layers ", (double)steering->setting.strength);
-        }
-        print_range(steering->setting.range);
-        fputs("\n\n", stdout);
-        print_spoken(steering, "Plain", plain);
-        print_spoken(steering, "Steered", steered);
-        if (control != NULL) {
-            cli_print_bold(stdout, "Control: ");
-            steer_subject_print(control);
-            putchar('\n');
-            print_spoken(steering, "Turned as far", random);
-        }
-        return cli_output_status();
-    }
-    json_t *questions = json_array();
-    for (size_t i = 0; i < steering->asking.n_questions; i++) {
-        json_array_append_new(questions, json_string(steering->asking.questions[i]));
-    }
-    json_t *value =
-        json_pack("{s:o, s:o, s:f, s:o, s:I, s:o, s:o}", "subject", steer_subject_json(&steering->subject), "layers",
-                  range_json(steering->setting.range.first, steering->setting.range.last), "strength",
-                  (double)steering->setting.strength, "questions", questions, "seeds",
-                  (json_int_t)steering->asking.n_seeds, "plain", spoken_json(plain), "steered", spoken_json(steered));
-    if (control != NULL) {
-        json_object_set_new(value, "random_subject", steer_subject_json(control));
-        json_object_set_new(value, "random", spoken_json(random));
-    }
-    if (steering->searched) {
-        json_object_set_new(value, "search", search_json(&steering->found));
-    }
-    return cli_print_json(value);
 }
 
 static int answer(struct steering *steering) {
@@ -442,8 +154,9 @@ static int answer(struct steering *steering) {
     if (status == FATHOM_OK && controlled) {
         status = speak(&random, steering, &control, &plain.score);
     }
-    int exit = status == FATHOM_OK ? show(steering, &plain, &steered, &random, controlled ? &control : NULL)
-                                   : cli_fail(steering->arguments, status);
+    int exit = status == FATHOM_OK
+                   ? steer_command_show(steering, &plain, &steered, &random, controlled ? &control : NULL)
+                   : cli_fail(steering->arguments, status);
     if (controlled) {
         steer_control_close(&control);
     }
@@ -492,7 +205,7 @@ static int run(struct cli_arguments *arguments) {
                                          steering.file.n_words);
         }
         if (status == FATHOM_OK && cli_has(arguments, "search")) {
-            status = search(&steering);
+            status = steer_command_search(&steering);
         }
         exit = status == FATHOM_OK ? answer(&steering) : cli_fail(arguments, status);
         fathom_concept_close(steering.concept);
