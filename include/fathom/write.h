@@ -26,12 +26,12 @@ struct fathom_write_options {
     uint64_t tokens;           /* stops when the kept documents have so many; at least 1 */
     uint32_t document_tokens;  /* most tokens that a document is given; 0: 256 */
     uint32_t n_sequences;      /* documents in one batch; 0: 32 */
-    uint32_t n_threads;        /* 0: all cores */
+    uint32_t n_threads;        /* 0: all cores; each writes its share of the documents, n_sequences / n_threads at once */
     enum fathom_write_frame frame;
     float temperature;         /* 0: 0.8 */
     float top_p;               /* 0: 0.95 */
     float most_repetition;     /* share of four-token runs that came before in the same document; 0: 0.2 */
-    uint64_t seed;             /* document i is sampled with seed + i */
+    uint64_t seed;             /* document i is sampled with seed + i; the same options give the same corpus on the same machine */
     fathom_progress_fn progress;
     void *payload;
 };

@@ -7,6 +7,9 @@
 
 /* Prompts (write_prompt.c) ------------------------------------------------------------------------------------ */
 
+/* Most tokens of a prompt. */
+#define FATHOM__WRITE_PROMPT_TOKENS 192u
+
 struct fathom__write_prompt {
     int32_t *tokens;
     size_t n;
@@ -37,6 +40,30 @@ enum fathom__write_verdict { FATHOM__WRITE_KEPT, FATHOM__WRITE_REPETITIVE, FATHO
  * document was cut. */
 enum fathom__write_verdict fathom__write_judge(char *text, const int32_t *tokens, size_t n, bool cut,
                                                double most_repetition);
+
+/* Workers (write_worker.c) ------------------------------------------------------------------------------------ */
+
+struct fathom__write_document {
+    uint64_t number;
+    struct fathom__write_prompt prompt;
+    int32_t *tokens; /* written so far, room for options.document_tokens */
+    size_t n_tokens;
+    struct fathom__random random;
+    bool cut, looping, finished;
+};
+
+typedef struct fathom__write_team fathom__write_team;
+
+/* Starts n_threads workers that each write their share of the documents from `first` on: document n is written by worker n
+ * modulo n_threads. The model and the options must outlive the team. */
+int fathom__write_team_open(fathom__write_team **out, const fathom_model *model,
+                            const struct fathom_write_options *options, bool accelerate, uint64_t first);
+void fathom__write_team_close(fathom__write_team *team);
+/* Waits up to `seconds` for document `number`, the next one in turn; *document is NULL when it is not finished. The caller
+ * takes it over (fathom__write_document_free). *written gets all tokens that were sampled so far. */
+int fathom__write_team_take(struct fathom__write_document **document, uint64_t *written, fathom__write_team *team,
+                            uint64_t number, double seconds);
+void fathom__write_document_free(struct fathom__write_document *document);
 
 /* The file (write_file.c) ------------------------------------------------------------------------------------- */
 
