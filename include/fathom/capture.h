@@ -16,21 +16,23 @@ extern "C" {
 struct fathom_capture_options {
     const char *const *hooks; /* names or aliases, each point once */
     size_t n_hooks;
-    uint32_t context;         /* tokens of a sequence; 0: 512, or what the model was trained on if that is less */
-    uint32_t n_threads;       /* 0: all cores */
-    bool exact;               /* F32 KV cache and no flash attention; scores and pattern imply it */
-    bool parse_special;       /* read "<|im_start|>" and the like in the text as one token */
-    uint64_t max_tokens;      /* 0: all */
-    uint64_t max_bytes;       /* of rows held in memory; 0: 4 GiB */
+    uint32_t context;    /* tokens of a sequence; 0: 512, or what the model was trained on if that is less */
+    uint32_t n_threads;  /* 0: all cores */
+    bool exact;          /* F32 KV cache and no flash attention; scores and pattern imply it */
+    bool parse_special;  /* read "<|im_start|>" and the like in the text as one token */
+    uint64_t max_tokens; /* 0: all */
+    uint64_t max_bytes;  /* of rows held in memory; 0: 4 GiB */
     fathom_progress_fn progress;
     void *payload;
 };
-#define FATHOM_CAPTURE_OPTIONS_INIT {0}
+#define FATHOM_CAPTURE_OPTIONS_INIT                                                                                    \
+    { 0 }
 
 /* Runs documents and keeps what was tapped. A document longer than the context is cut; every sequence starts with the model's bos where
  * its tokenizer adds one. */
 typedef struct fathom_capture fathom_capture;
-FATHOM_API int fathom_capture_open(fathom_capture **out, const fathom_model *model, const struct fathom_capture_options *options);
+FATHOM_API int fathom_capture_open(fathom_capture **out, const fathom_model *model,
+                                   const struct fathom_capture_options *options);
 FATHOM_API void fathom_capture_close(fathom_capture *capture);
 
 /* Errors: those of tokenising and sessions; LIMIT when the rows would take more than max_bytes. */
@@ -38,7 +40,8 @@ FATHOM_API int fathom_capture_text(fathom_capture *capture, const char *text, si
 FATHOM_API int fathom_capture_corpus(fathom_capture *capture, fathom_corpus *corpus);
 
 /* Rows so far, and their tokens, positions in their sequences, and documents (from 0). Borrowed until the next text. */
-FATHOM_API size_t fathom_capture_rows(const int32_t **tokens, const int32_t **positions, const int32_t **documents, const fathom_capture *capture);
+FATHOM_API size_t fathom_capture_rows(const int32_t **tokens, const int32_t **positions, const int32_t **documents,
+                                      const fathom_capture *capture);
 /* Rows of the hook with this index in the options: f32 [rows, *width]. Scores and patterns of sequences of different lengths are filled up with
  * -inf and 0. Borrowed until the next text. */
 FATHOM_API const float *fathom_capture_values(size_t *width, const fathom_capture *capture, size_t hook);

@@ -70,9 +70,9 @@ struct fathom_catalogue_info {
     uint64_t n_tokens;                  /* covered tokens seen */
     uint64_t n_documents;
     uint32_t n_features;
-    uint32_t n_alive;                   /* features that fired at least once */
+    uint32_t n_alive; /* features that fired at least once */
     uint32_t n_labelled;
-    bool has_text;                      /* false: built with no_text */
+    bool has_text; /* false: built with no_text */
 };
 /* Borrowed, valid as long as the catalogue. Never NULL. */
 FATHOM_API const struct fathom_catalogue_info *fathom_catalogue_describe(const fathom_catalogue *catalogue);
@@ -81,11 +81,12 @@ struct fathom_feature {
     uint32_t number;
     const char *label;        /* NULL: no label holds */
     const char *label_origin; /* "offline", "user", …; NULL without a label */
-    float label_score;        /* balanced accuracy of the label on held-out text with near misses, 0.5 is chance; NaN when it was not measured */
-    float max_activation;     /* over the corpus, in the dictionary's own (scaled) units; 0 for one that never fired */
-    float mean_active;        /* mean over the tokens where it is active */
-    double density;           /* share of covered tokens where it is active */
-    uint64_t count;           /* those tokens */
+    float
+        label_score; /* balanced accuracy of the label on held-out text with near misses, 0.5 is chance; NaN when it was not measured */
+    float max_activation; /* over the corpus, in the dictionary's own (scaled) units; 0 for one that never fired */
+    float mean_active;    /* mean over the tokens where it is active */
+    double density;       /* share of covered tokens where it is active */
+    uint64_t count;       /* those tokens */
 };
 /* Borrowed, valid as long as the catalogue (labels set since it was opened do not show). NULL for a number that the dictionary has not. */
 FATHOM_API const struct fathom_feature *fathom_catalogue_feature(const fathom_catalogue *catalogue, uint32_t feature);
@@ -98,7 +99,7 @@ FATHOM_API const struct fathom_feature *fathom_catalogue_feature(const fathom_ca
 #define FATHOM_BANDS 4 /* quantile bands of activation above zero: equal quarters of (0, max] */
 
 struct fathom_example {
-    int band;                 /* 0: one of the strongest (one a document); 1 … FATHOM_BANDS: drawn from that quarter with chances proportional to activation, lowest quarter first */
+    int band; /* 0: one of the strongest (one a document); 1 … FATHOM_BANDS: drawn from that quarter with chances proportional to activation, lowest quarter first */
     float value;              /* activation at the peak */
     uint64_t document;        /* number in the corpus */
     int32_t position;         /* of the peak in its sequence */
@@ -110,7 +111,8 @@ struct fathom_example {
 
 struct fathom_effect {
     int32_t token;
-    float value; /* W_U (gain ⊙ d / |d|), centred over the vocabulary: how a unit step along the decoder direction moves the token's logit before the final norm's division */
+    float
+        value; /* W_U (gain ⊙ d / |d|), centred over the vocabulary: how a unit step along the decoder direction moves the token's logit before the final norm's division */
 };
 
 struct fathom_neighbour {
@@ -120,29 +122,30 @@ struct fathom_neighbour {
 
 struct fathom_label {
     const char *text;
-    const char *origin;      /* "offline", "user", … */
-    const char *rule;        /* JSON that says when the label predicts the feature to be active, or NULL */
-    float score;             /* balanced accuracy on held-out text with near misses; NaN: not measured, and so the rest */
-    float f1, precision, recall; /* over all held-out tokens, at the true prevalence */
-    float prevalence;        /* share of held-out tokens where the feature is active */
-    float single_token;      /* balanced accuracy of the best single-token rule on the same tokens */
-    float shuffled;          /* mean balanced accuracy of other features' labels on the same tokens */
+    const char *origin; /* "offline", "user", … */
+    const char *rule;   /* JSON that says when the label predicts the feature to be active, or NULL */
+    float score;        /* balanced accuracy on held-out text with near misses; NaN: not measured, and so the rest */
+    float f1, precision, recall;   /* over all held-out tokens, at the true prevalence */
+    float prevalence;              /* share of held-out tokens where the feature is active */
+    float single_token;            /* balanced accuracy of the best single-token rule on the same tokens */
+    float shuffled;                /* mean balanced accuracy of other features' labels on the same tokens */
     uint32_t n_active, n_inactive; /* held-out tokens it was measured on */
 };
 
 struct fathom_feature_details {
     struct fathom_feature feature; /* label and origin as below: the first of labels */
     size_t n_examples, n_raised, n_lowered, n_neighbours, n_labels;
-    const struct fathom_example *examples;      /* band 0 first, strongest first */
-    const struct fathom_effect *raised;         /* strongest first */
-    const struct fathom_effect *lowered;        /* strongest (most negative) first */
-    const struct fathom_neighbour *neighbours;  /* nearest first */
-    const struct fathom_label *labels;          /* people's first, then by score */
-    uint64_t histogram[FATHOM_HISTOGRAM_BINS];  /* of activations above zero: equal parts of (0, histogram_top] */
+    const struct fathom_example *examples;     /* band 0 first, strongest first */
+    const struct fathom_effect *raised;        /* strongest first */
+    const struct fathom_effect *lowered;       /* strongest (most negative) first */
+    const struct fathom_neighbour *neighbours; /* nearest first */
+    const struct fathom_label *labels;         /* people's first, then by score */
+    uint64_t histogram[FATHOM_HISTOGRAM_BINS]; /* of activations above zero: equal parts of (0, histogram_top] */
     float histogram_top;
 };
 /* *out is new: free it with fathom_feature_details_free. Errors: NOT_FOUND (number), FORMAT, IO, MEMORY. */
-FATHOM_API int fathom_catalogue_details(struct fathom_feature_details **out, fathom_catalogue *catalogue, uint32_t feature);
+FATHOM_API int fathom_catalogue_details(struct fathom_feature_details **out, fathom_catalogue *catalogue,
+                                        uint32_t feature);
 FATHOM_API void fathom_feature_details_free(struct fathom_feature_details *details);
 
 /* Search ----------------------------------------------------------------------------------------------------- */
@@ -155,49 +158,57 @@ struct fathom_hit {
 /* Each writes at most `capacity` hits, best first, and their number to *n. */
 
 /* By words of labels and of the strongest tokens (full-text search; every word must occur, its ending is free). Errors: ARGUMENT (no word in `words`). */
-FATHOM_API int fathom_catalogue_search_words(struct fathom_hit *hits, size_t *n, size_t capacity, fathom_catalogue *catalogue, const char *words);
+FATHOM_API int fathom_catalogue_search_words(struct fathom_hit *hits, size_t *n, size_t capacity,
+                                             fathom_catalogue *catalogue, const char *words);
 
 /* By an example: which features is this text about? `features` are its encoded rows (fathom_dictionary_encode). A feature's score is the sum over rows of
  * its activation as a share of its maximum, times ln(1 / density): strong and rare before weak and everywhere. */
-FATHOM_API int fathom_catalogue_search_text(struct fathom_hit *hits, size_t *n, size_t capacity, const fathom_catalogue *catalogue, const struct fathom_sparse *features);
+FATHOM_API int fathom_catalogue_search_text(struct fathom_hit *hits, size_t *n, size_t capacity,
+                                            const fathom_catalogue *catalogue, const struct fathom_sparse *features);
 
 /* By output token: features that raise it (or lower it) most, among those that have it in their stored effects. */
-FATHOM_API int fathom_catalogue_search_token(struct fathom_hit *hits, size_t *n, size_t capacity, fathom_catalogue *catalogue, int32_t token, bool lowered);
+FATHOM_API int fathom_catalogue_search_token(struct fathom_hit *hits, size_t *n, size_t capacity,
+                                             fathom_catalogue *catalogue, int32_t token, bool lowered);
 
 /* Labels by people ------------------------------------------------------------------------------------------- */
 
 /* Sets (or with text NULL removes) the label of a feature that has this origin, such as "user". Opens the file for writing; other
  * open catalogues keep what they read. Errors: as open; ARGUMENT (empty, over 200 bytes, a line break, invalid UTF-8); NOT_FOUND (number); IO (read-only file). */
-FATHOM_API int fathom_catalogue_label(const char *path, const fathom_dictionary *dictionary, uint32_t feature, const char *text, const char *origin);
+FATHOM_API int fathom_catalogue_label(const char *path, const fathom_dictionary *dictionary, uint32_t feature,
+                                      const char *text, const char *origin);
 
 /* Building ----------------------------------------------------------------------------------------------------- */
 
 struct fathom_index_options {
-    uint64_t max_tokens;      /* 0: the whole corpus, at most FATHOM_INDEX_TOKENS */
-    uint32_t context;         /* tokens of a sequence; 0: 256 */
-    uint32_t n_threads;       /* 0: all cores */
-    uint32_t n_top;           /* strongest examples kept a feature; 0: 20 */
-    uint32_t n_band;          /* examples kept a band; 0: 5 */
-    uint64_t seed;            /* of the examples drawn at random */
-    const char *wordnet;      /* folder of WordNet's index.noun and data.noun; NULL: /usr/share/wordnet. Without it there are no class labels, which is no error */
-    const char *corpus_name;  /* how the corpus is described; NULL: the sources' file names */
-    const struct fathom_corpus_source *unquoted; /* read after the corpus: counts for figures and labels (which may name words of it), but no example is taken from it */
+    uint64_t max_tokens; /* 0: the whole corpus, at most FATHOM_INDEX_TOKENS */
+    uint32_t context;    /* tokens of a sequence; 0: 256 */
+    uint32_t n_threads;  /* 0: all cores */
+    uint32_t n_top;      /* strongest examples kept a feature; 0: 20 */
+    uint32_t n_band;     /* examples kept a band; 0: 5 */
+    uint64_t seed;       /* of the examples drawn at random */
+    const char *
+        wordnet; /* folder of WordNet's index.noun and data.noun; NULL: /usr/share/wordnet. Without it there are no class labels, which is no error */
+    const char *corpus_name; /* how the corpus is described; NULL: the sources' file names */
+    const struct fathom_corpus_source *
+        unquoted; /* read after the corpus: counts for figures and labels (which may name words of it), but no example is taken from it */
     size_t n_unquoted;
-    bool no_text;             /* stores neither token ids nor text, nor labels that quote the corpus: numbers only */
+    bool no_text; /* stores neither token ids nor text, nor labels that quote the corpus: numbers only */
     bool no_labels;
-    bool restart;             /* start again even where a checkpoint of the same run lies */
-    bool keep_checkpoint;     /* leave the finished pass beside the catalogue: the next index over the same corpus starts at the labels */
+    bool restart; /* start again even where a checkpoint of the same run lies */
+    bool
+        keep_checkpoint; /* leave the finished pass beside the catalogue: the next index over the same corpus starts at the labels */
     fathom_progress_fn progress;
     void *payload;
 };
-#define FATHOM_INDEX_OPTIONS_INIT {0}
+#define FATHOM_INDEX_OPTIONS_INIT                                                                                      \
+    { 0 }
 #define FATHOM_INDEX_TOKENS (UINT64_C(1) << 26)
 
 struct fathom_index_result {
     uint64_t n_tokens, n_documents; /* covered tokens; documents */
     uint64_t n_resumed;             /* tokens that an earlier, interrupted run had done */
     uint32_t n_alive, n_labelled;
-    uint32_t n_candidates;          /* features that had enough held-out evidence to be labelled */
+    uint32_t n_candidates;             /* features that had enough held-out evidence to be labelled */
     double seconds, tokens_per_second; /* of the pass over the corpus */
 };
 
@@ -206,7 +217,8 @@ struct fathom_index_result {
  * the end; the pass saves itself to PATH.index-checkpoint every few minutes and when stopped, and goes on from there. Memory: up to 9 KiB a
  * feature, 15 bytes a token and at most 256 MiB of held-out activations.
  * Errors: those of harvest, dictionary and open; IO (disk full: the catalogue stays as it was); STOPPED. result may be NULL. */
-FATHOM_API int fathom_index(struct fathom_index_result *result, const char *path, const fathom_dictionary *dictionary, const fathom_model *model, const struct fathom_corpus_source *sources, size_t n_sources,
+FATHOM_API int fathom_index(struct fathom_index_result *result, const char *path, const fathom_dictionary *dictionary,
+                            const fathom_model *model, const struct fathom_corpus_source *sources, size_t n_sources,
                             const struct fathom_index_options *options);
 
 /* Sparse feature matrix ----------------------------------------------------------------------------------------- */
@@ -219,14 +231,17 @@ struct fathom_matrix_options {
     fathom_progress_fn progress;
     void *payload;
 };
-#define FATHOM_MATRIX_OPTIONS_INIT {0}
+#define FATHOM_MATRIX_OPTIONS_INIT                                                                                     \
+    { 0 }
 
 /* Writes a corpus's features as a safetensors file: the matrix [tokens, features] in coordinates, i32 "rows" and "columns" and f32 "values" (all [entries], by row,
  * then column), and i32 [tokens] "tokens", "positions" (in their sequences) and "documents"; as metadata "shape" ("TOKENS,FEATURES"), model, dictionary and hook. Rows
  * that the dictionary does not cover have no entries. *n_tokens and *n_entries may be NULL. Entries wait on disk beside `path`, not in memory.
  * Errors: those of harvest and dictionary; IO; LIMIT. Nothing half-written is left. */
-FATHOM_API int fathom_feature_matrix(uint64_t *n_tokens, uint64_t *n_entries, const char *path, const fathom_dictionary *dictionary, const fathom_model *model,
-                                     const struct fathom_corpus_source *sources, size_t n_sources, const struct fathom_matrix_options *options);
+FATHOM_API int fathom_feature_matrix(uint64_t *n_tokens, uint64_t *n_entries, const char *path,
+                                     const fathom_dictionary *dictionary, const fathom_model *model,
+                                     const struct fathom_corpus_source *sources, size_t n_sources,
+                                     const struct fathom_matrix_options *options);
 
 #ifdef __cplusplus
 }

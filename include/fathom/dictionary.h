@@ -28,19 +28,19 @@ typedef struct fathom_dictionary fathom_dictionary;
 struct fathom_dictionary_info {
     const char *path;
     const char *name;
-    const char *architecture;    /* "topk", "batchtopk", "jumprelu", "standard" */
-    const char *hook_in;         /* full hook name */
-    const char *hook_out;        /* the same for an SAE */
-    const char *model_identity;  /* source identity of the model it was trained on, "" when unknown (imports) */
+    const char *architecture;   /* "topk", "batchtopk", "jumprelu", "standard" */
+    const char *hook_in;        /* full hook name */
+    const char *hook_out;       /* the same for an SAE */
+    const char *model_identity; /* source identity of the model it was trained on, "" when unknown (imports) */
     const char *model_name;
-    const char *training;        /* JSON record of the training run, or "{}" */
-    const char *dtype;           /* of the stored matrices: "f32", "bf16", "f16", "q8_0" */
+    const char *training; /* JSON record of the training run, or "{}" */
+    const char *dtype;    /* of the stored matrices: "f32", "bf16", "f16", "q8_0" */
     uint32_t d_in, d_out, n_features, k;
     bool has_threshold;
     bool subtract_decoder_bias;
-    float input_scale;           /* s */
-    uint32_t skip_positions;     /* rows at positions < this were left out of training and are never encoded */
-    float max_norm;              /* rows with a larger Euclidean norm (unscaled) likewise; +inf: none */
+    float input_scale;       /* s */
+    uint32_t skip_positions; /* rows at positions < this were left out of training and are never encoded */
+    float max_norm;          /* rows with a larger Euclidean norm (unscaled) likewise; +inf: none */
 };
 
 /* Opens a native dictionary. Errors: IO, FORMAT (file, key, what was expected), UNSUPPORTED. */
@@ -50,7 +50,8 @@ FATHOM_API const struct fathom_dictionary_info *fathom_dictionary_describe(const
 
 /* Whether the dictionary belongs to this model (or to one derived from it): OK, or MISMATCH with both names and identities. An import without an
  * identity matches when d_in fits the hook. *hook gets hook_in resolved on the model; NULL allowed. */
-FATHOM_API int fathom_dictionary_match(struct fathom_hook *hook, const fathom_dictionary *dictionary, const fathom_model *model);
+FATHOM_API int fathom_dictionary_match(struct fathom_hook *hook, const fathom_dictionary *dictionary,
+                                       const fathom_model *model);
 
 /* Whether a row is one that the dictionary was trained on: position and norm as above. Other rows have no features and are never edited. */
 FATHOM_API bool fathom_dictionary_covers(const fathom_dictionary *dictionary, const float *row, int32_t position);
@@ -58,36 +59,42 @@ FATHOM_API bool fathom_dictionary_covers(const fathom_dictionary *dictionary, co
 /* Sparse features of rows, in compressed rows: features of row r are [offsets[r], offsets[r + 1]), in ascending feature number. */
 struct fathom_sparse {
     size_t n_rows;
-    size_t *offsets;     /* [n_rows + 1] */
+    size_t *offsets; /* [n_rows + 1] */
     uint32_t *features;
-    float *values;       /* > 0 */
-    size_t capacity;     /* of features and values */
+    float *values;   /* > 0 */
+    size_t capacity; /* of features and values */
     size_t row_capacity;
 };
-#define FATHOM_SPARSE_INIT {0}
+#define FATHOM_SPARSE_INIT                                                                                             \
+    { 0 }
 FATHOM_API void fathom_sparse_free(struct fathom_sparse *sparse);
 
 enum fathom_encode_mode {
-    FATHOM_ENCODE_RUN,   /* by threshold where the dictionary has one (how it is read at run time), else as trained */
-    FATHOM_ENCODE_TRAIN  /* as trained: TopK's k per row. BatchTopK has no batch here and uses its threshold */
+    FATHOM_ENCODE_RUN,  /* by threshold where the dictionary has one (how it is read at run time), else as trained */
+    FATHOM_ENCODE_TRAIN /* as trained: TopK's k per row. BatchTopK has no batch here and uses its threshold */
 };
 
 /* Encodes n_rows rows of width d_in by the whole encoder. positions may be NULL (all rows are then past skip_positions). Rows not covered
  * have no features. `out` is reused: initialise it with FATHOM_SPARSE_INIT, free it with fathom_sparse_free. Errors: MEMORY, NUMERIC (names the row). */
-FATHOM_API int fathom_dictionary_encode(struct fathom_sparse *out, const fathom_dictionary *dictionary, const float *rows, const int32_t *positions, size_t n_rows, enum fathom_encode_mode mode);
+FATHOM_API int fathom_dictionary_encode(struct fathom_sparse *out, const fathom_dictionary *dictionary,
+                                        const float *rows, const int32_t *positions, size_t n_rows,
+                                        enum fathom_encode_mode mode);
 
 /* Encodes a few features only: out is f32 [n_rows, n_features], 0 where a feature is not active or a row not covered. Costs d_in products a
  * feature and row. Needs a threshold: a per-token TopK dictionary without one gives UNSUPPORTED (use the whole encoder). */
-FATHOM_API int fathom_dictionary_read(float *out, const fathom_dictionary *dictionary, const uint32_t *features, size_t n_features, const float *rows, const int32_t *positions, size_t n_rows);
+FATHOM_API int fathom_dictionary_read(float *out, const fathom_dictionary *dictionary, const uint32_t *features,
+                                      size_t n_features, const float *rows, const int32_t *positions, size_t n_rows);
 
 /* Reconstructs: out is f32 [n_rows, d_out] in the model's own units. */
-FATHOM_API int fathom_dictionary_decode(float *out, const fathom_dictionary *dictionary, const struct fathom_sparse *sparse);
+FATHOM_API int fathom_dictionary_decode(float *out, const fathom_dictionary *dictionary,
+                                        const struct fathom_sparse *sparse);
 
 /* The decoder direction of a feature as f32 [d_out] in the dictionary's scaled space: adding a·direction / input_scale to a row raises the feature's
  * contribution by a. Not normalised. Errors: NOT_FOUND (feature number). */
 FATHOM_API int fathom_dictionary_direction(float *out, const fathom_dictionary *dictionary, uint32_t feature);
 /* Its encoder row f32 [d_in] and bias. */
-FATHOM_API int fathom_dictionary_encoder_row(float *out, float *bias, const fathom_dictionary *dictionary, uint32_t feature);
+FATHOM_API int fathom_dictionary_encoder_row(float *out, float *bias, const fathom_dictionary *dictionary,
+                                             uint32_t feature);
 /* Its threshold (0 where the dictionary has none). */
 FATHOM_API float fathom_dictionary_threshold(const fathom_dictionary *dictionary, uint32_t feature);
 /* b_dec as f32 [d_out]; copied into out. */
@@ -96,15 +103,16 @@ FATHOM_API void fathom_dictionary_decoder_bias(float *out, const fathom_dictiona
 /* What a dictionary is made of, for writing one: f32 arrays, row-major. */
 struct fathom_dictionary_parts {
     struct fathom_dictionary_info info; /* path, dtype and has_threshold are ignored */
-    const float *encoder;    /* [n_features, d_in] */
+    const float *encoder;               /* [n_features, d_in] */
     const float *encoder_bias;
-    const float *decoder;    /* [n_features, d_out] */
+    const float *decoder; /* [n_features, d_out] */
     const float *decoder_bias;
-    const float *threshold;  /* [n_features] or NULL */
+    const float *threshold; /* [n_features] or NULL */
 };
 
 /* Writes a native dictionary (temporary file, then renamed). dtype: "f32", "bf16", "f16", "q8_0" for the two matrices; biases and thresholds stay f32. */
-FATHOM_API int fathom_dictionary_write(const char *path, const struct fathom_dictionary_parts *parts, const char *dtype);
+FATHOM_API int fathom_dictionary_write(const char *path, const struct fathom_dictionary_parts *parts,
+                                       const char *dtype);
 
 /* Folders of SAELens (cfg.json + sae_weights.safetensors, versions 5 and 6; standard, jumprelu, topk) to a native file and back. The import
  * names what it changes: decoder norms folded, scaling factors folded in. Errors: FORMAT, UNSUPPORTED (architecture or normalisation by name), IO. */

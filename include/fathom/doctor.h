@@ -18,15 +18,16 @@ struct fathom_doctor_options {
     fathom_progress_fn progress; /* may be NULL */
     void *payload;
 };
-#define FATHOM_DOCTOR_OPTIONS_INIT {0}
+#define FATHOM_DOCTOR_OPTIONS_INIT                                                                                     \
+    { 0 }
 
 struct fathom_doctor_check {
-    const char *name;   /* such as "mlp_in is the norm of resid_mid" */
+    const char *name; /* such as "mlp_in is the norm of resid_mid" */
     bool passed;
-    double measured;    /* what `expected` bounds: the worst over all layers and rows */
+    double measured; /* what `expected` bounds: the worst over all layers and rows */
     double expected;
-    bool at_least;      /* measured must be at least, else at most, expected */
-    char *detail;       /* what was compared, and where the worst was */
+    bool at_least; /* measured must be at least, else at most, expected */
+    char *detail;  /* what was compared, and where the worst was */
 };
 
 struct fathom_doctor_hook {
@@ -43,7 +44,8 @@ struct fathom_doctor_report {
 };
 
 /* Runs all checks; a failed check is no error. *out is freed by fathom_doctor_free. Errors: those of sessions; STOPPED. */
-FATHOM_API int fathom_doctor_run(struct fathom_doctor_report **out, const fathom_model *model, const struct fathom_doctor_options *options);
+FATHOM_API int fathom_doctor_run(struct fathom_doctor_report **out, const fathom_model *model,
+                                 const struct fathom_doctor_options *options);
 FATHOM_API void fathom_doctor_free(struct fathom_doctor_report *report);
 
 #ifdef __cplusplus

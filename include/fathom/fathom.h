@@ -22,8 +22,8 @@
 #include <fathom/model.h>
 #include <fathom/progress.h>
 #include <fathom/session.h>
-#include <fathom/trainer.h>
 #include <fathom/steer.h>
+#include <fathom/trainer.h>
 #include <fathom/write.h>
 
 #endif

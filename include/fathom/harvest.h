@@ -17,22 +17,24 @@ extern "C" {
 #endif
 
 struct fathom_harvest_options {
-    const char *const *hooks;  /* names or aliases */
+    const char *const *hooks; /* names or aliases */
     size_t n_hooks;
-    uint32_t context;          /* tokens of a sequence; 0: 256 */
-    uint32_t n_threads;        /* 0: all cores */
-    uint64_t max_tokens;       /* the stream ends after so many rows, skipped ones included; 0: the whole corpus */
-    uint64_t skip_tokens;      /* rows at the start that are run past without being delivered (resume); whole sequences are skipped without running the model */
-    bool original;             /* run the model as it is, not a derived bf16 copy */
+    uint32_t context;    /* tokens of a sequence; 0: 256 */
+    uint32_t n_threads;  /* 0: all cores */
+    uint64_t max_tokens; /* the stream ends after so many rows, skipped ones included; 0: the whole corpus */
+    uint64_t
+        skip_tokens; /* rows at the start that are run past without being delivered (resume); whole sequences are skipped without running the model */
+    bool original;   /* run the model as it is, not a derived bf16 copy */
     fathom_progress_fn progress;
     void *payload;
 };
-#define FATHOM_HARVEST_OPTIONS_INIT {0}
+#define FATHOM_HARVEST_OPTIONS_INIT                                                                                    \
+    { 0 }
 
 struct fathom_harvest_block {
     size_t n_rows;
     size_t n_hooks;
-    const float *const *rows;  /* rows[h] is f32 [n_rows, widths[h]], row-major; borrowed during the callback */
+    const float *const *rows; /* rows[h] is f32 [n_rows, widths[h]], row-major; borrowed during the callback */
     const size_t *widths;
     const int32_t *tokens;     /* [n_rows] */
     const int32_t *positions;  /* [n_rows], from 0 in each sequence */
@@ -45,7 +47,8 @@ typedef int (*fathom_harvest_fn)(const struct fathom_harvest_block *block, void 
 
 /* Runs the corpus through the model and hands over every block. *rows (NULL allowed) gets the rows delivered.
  * Errors: those of model, session and corpus; NUMERIC when an activation is not finite (names hook, token, document and position). */
-FATHOM_API int fathom_harvest(uint64_t *rows, const char *model_path, fathom_corpus *corpus, const struct fathom_harvest_options *options, fathom_harvest_fn fn, void *payload);
+FATHOM_API int fathom_harvest(uint64_t *rows, const char *model_path, fathom_corpus *corpus,
+                              const struct fathom_harvest_options *options, fathom_harvest_fn fn, void *payload);
 
 #ifdef __cplusplus
 }

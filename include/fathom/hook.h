@@ -80,7 +80,8 @@ FATHOM_API void fathom_hook_alias(char out[FATHOM_HOOK_NAME_SIZE], struct fathom
 
 /* Whether this model has the point; *heads and *width_per_head tell its shape (1 and the width where there are no
  * heads; width_per_head 0 for scores and pattern, whose last dimension is the number of keys). Pointers may be NULL. */
-FATHOM_API bool fathom_hook_exists(uint32_t *heads, uint32_t *width_per_head, const fathom_model *model, struct fathom_hook hook);
+FATHOM_API bool fathom_hook_exists(uint32_t *heads, uint32_t *width_per_head, const fathom_model *model,
+                                   struct fathom_hook hook);
 
 #ifdef __cplusplus
 }

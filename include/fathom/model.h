@@ -29,12 +29,14 @@ struct fathom_model_options {
     int gpu_layers;                        /* layers kept on the GPU; 0 none, -1 all */
     const struct fathom_adapter *adapters; /* applied to every session of this model */
     size_t n_adapters;
-    bool no_mmap;                          /* read the file into memory instead of mapping it */
-    bool trust_architecture;               /* skip the trial load in a child process of architectures that Fathom does not check itself */
-    fathom_progress_fn progress;           /* loading; may be NULL */
+    bool no_mmap; /* read the file into memory instead of mapping it */
+    bool
+        trust_architecture; /* skip the trial load in a child process of architectures that Fathom does not check itself */
+    fathom_progress_fn progress; /* loading; may be NULL */
     void *payload;
 };
-#define FATHOM_MODEL_OPTIONS_INIT {0}
+#define FATHOM_MODEL_OPTIONS_INIT                                                                                      \
+    { 0 }
 
 /* Opens a GGUF file: any quantisation, split files by their first part, or the name of a default model that
  * was fetched before ("smollm2", "gemma3"). For the architectures of hook.h every key, type and shape is checked first; any
@@ -49,17 +51,18 @@ FATHOM_API int fathom_model_open(fathom_model **out, const char *path, const str
 FATHOM_API void fathom_model_close(fathom_model *model);
 
 struct fathom_model_info {
-    const char *path;          /* as opened; for a split model its first part */
-    const char *name;          /* general.name, or the file's name without folder and ".gguf" */
-    const char *architecture;  /* general.architecture, such as "llama" */
-    const char *quantisation;  /* the type that most weight bytes have, such as "Q4_K" */
-    const char *chat_template; /* tokenizer.chat_template, or NULL */
-    const char *engine;        /* engine name and version, such as "llama.cpp 0.5.0" */
+    const char *path;                    /* as opened; for a split model its first part */
+    const char *name;                    /* general.name, or the file's name without folder and ".gguf" */
+    const char *architecture;            /* general.architecture, such as "llama" */
+    const char *quantisation;            /* the type that most weight bytes have, such as "Q4_K" */
+    const char *chat_template;           /* tokenizer.chat_template, or NULL */
+    const char *engine;                  /* engine name and version, such as "llama.cpp 0.5.0" */
     char identity[FATHOM_IDENTITY_SIZE]; /* XXH3-128 over the source tensors' names, shapes, types and bytes */
-    char source_identity[FATHOM_IDENTITY_SIZE]; /* identity of the model this one was derived from; else equal to identity */
+    char source_identity
+        [FATHOM_IDENTITY_SIZE]; /* identity of the model this one was derived from; else equal to identity */
     uint32_t n_layers, d_model, d_mlp, n_heads, n_heads_kv, d_head, n_vocab, context_trained;
-    int32_t bos, eos, eot;     /* -1 where the model has none */
-    bool adds_bos;             /* whether tokenising with add_special puts bos first */
+    int32_t bos, eos, eot; /* -1 where the model has none */
+    bool adds_bos;         /* whether tokenising with add_special puts bos first */
     uint64_t n_parameters, file_bytes;
 };
 
@@ -72,7 +75,8 @@ FATHOM_API const struct fathom_model_info *fathom_model_describe(const fathom_mo
  * own bos/eos where its tokenizer does; parse_special reads "<|im_start|>" and the like as one token (never do
  * so with text from strangers). An empty text gives *n == 0 and a non-NULL array.
  * Errors: FORMAT (invalid UTF-8, with the byte's offset), LIMIT (over 2^31 tokens), MEMORY. */
-FATHOM_API int fathom_tokenize(int32_t **out, size_t *n, const fathom_model *model, const char *text, size_t length, bool add_special, bool parse_special);
+FATHOM_API int fathom_tokenize(int32_t **out, size_t *n, const fathom_model *model, const char *text, size_t length,
+                               bool add_special, bool parse_special);
 
 /* The bytes of one token, which may be part of a character. *out is borrowed, valid as long as the model, and
  * not zero-terminated text in general: use *length. Special tokens give their written form, such as "<|im_end|>".
@@ -99,24 +103,26 @@ struct fathom_chat_message {
  * template's own bos: tokenise it with add_special false and parse_special true.
  * Errors: NOT_FOUND (the model has no template and none was given), FORMAT (the template's own error, with its
  * line), UNSUPPORTED (built without the template renderer). */
-FATHOM_API int fathom_chat_render(char **out, const fathom_model *model, const struct fathom_chat_message *messages, size_t n_messages, bool add_generation_prompt, const char *chat_template);
+FATHOM_API int fathom_chat_render(char **out, const fathom_model *model, const struct fathom_chat_message *messages,
+                                  size_t n_messages, bool add_generation_prompt, const char *chat_template);
 
 /* Weights ------------------------------------------------------------------------------------------------ */
 
 /* One weight tensor as new f32 [rows, columns] row-major (fathom_free), dequantised; a vector has rows == 1. `name` is the
  * GGUF name, such as "output_norm.weight". Split files are searched. LoRA adapters are not added.
  * Errors: NOT_FOUND, UNSUPPORTED (a type that ggml cannot dequantise, more than two dimensions), MEMORY, IO. */
-FATHOM_API int fathom_model_weight(float **out, size_t *rows, size_t *columns, const fathom_model *model, const char *name);
+FATHOM_API int fathom_model_weight(float **out, size_t *rows, size_t *columns, const fathom_model *model,
+                                   const char *name);
 
 /* The unembedding W_U as new f32 [n_vocab, d_model] (fathom_free): "output.weight", or the tied token embedding. */
 FATHOM_API int fathom_model_unembedding(float **out, size_t *rows, size_t *columns, const fathom_model *model);
 
 /* The final norm, W_U's other half, needed for every reading of logits out of the residual stream. */
 struct fathom_final_norm {
-    float *gain;  /* [d_model]; owned, fathom_free. Already what multiplies (Gemma's 1 + w is stored so in GGUF). */
-    float *bias;  /* [d_model] or NULL for RMS norms; owned */
+    float *gain; /* [d_model]; owned, fathom_free. Already what multiplies (Gemma's 1 + w is stored so in GGUF). */
+    float *bias; /* [d_model] or NULL for RMS norms; owned */
     float epsilon;
-    bool rms;     /* else layer norm */
+    bool rms;      /* else layer norm */
     float softcap; /* logits' cap c·tanh(x/c), 0 when there is none */
 };
 FATHOM_API int fathom_model_final_norm(struct fathom_final_norm *out, const fathom_model *model);
@@ -127,15 +133,16 @@ FATHOM_API int fathom_model_final_norm(struct fathom_final_norm *out, const fath
  * keep_layers > 0 leaves out all layers after the first keep_layers (keep one more than the tapped one, because
  * the engine's last layer computes flagged rows only). The copy records source_identity and how it was derived. *out_path is new (fathom_free). Written to a
  * temporary name and renamed. Errors: IO, FORMAT, UNSUPPORTED, STOPPED. */
-FATHOM_API int fathom_model_derive(char **out_path, const char *path, uint32_t keep_layers, fathom_progress_fn progress, void *payload);
+FATHOM_API int fathom_model_derive(char **out_path, const char *path, uint32_t keep_layers, fathom_progress_fn progress,
+                                   void *payload);
 
 /* What there is to fetch by name, ended by a NULL name. Static storage. */
 struct fathom_default_model {
-    const char *name;      /* "smollm2" */
-    const char *title;     /* "SmolLM2-135M-Instruct, Q4_1" */
-    const char *licence;   /* "Apache-2.0" */
-    const char *terms;     /* where terms lie that the user accepts by fetching, to be named before; NULL: none */
-    const char *source;    /* where it comes from, for people */
+    const char *name;    /* "smollm2" */
+    const char *title;   /* "SmolLM2-135M-Instruct, Q4_1" */
+    const char *licence; /* "Apache-2.0" */
+    const char *terms;   /* where terms lie that the user accepts by fetching, to be named before; NULL: none */
+    const char *source;  /* where it comes from, for people */
     uint64_t fetch_bytes, file_bytes;
 };
 FATHOM_API const struct fathom_default_model *fathom_default_models(void);

@@ -20,17 +20,19 @@ typedef struct fathom_session fathom_session;
 enum fathom_kv_type { FATHOM_KV_F16 = 0, FATHOM_KV_F32, FATHOM_KV_Q8_0 };
 
 struct fathom_session_options {
-    uint32_t n_context;    /* tokens of KV cache in all, shared by the sequences; 0: min(trained context, 2048) */
-    uint32_t n_batch;      /* most rows of one decode; 0: 512. A decode is one graph: taps see all its rows in one block */
-    uint32_t n_sequences;  /* most sequences at once; 0: 1 */
-    uint32_t n_threads;    /* 0: as many as the machine has cores */
+    uint32_t n_context; /* tokens of KV cache in all, shared by the sequences; 0: min(trained context, 2048) */
+    uint32_t n_batch;   /* most rows of one decode; 0: 512. A decode is one graph: taps see all its rows in one block */
+    uint32_t n_sequences; /* most sequences at once; 0: 1 */
+    uint32_t n_threads;   /* 0: as many as the machine has cores */
     enum fathom_kv_type kv_type;
-    bool exact;            /* F32 KV cache, no flash attention: for comparisons. Also what scores and pattern hooks need. */
+    bool exact; /* F32 KV cache, no flash attention: for comparisons. Also what scores and pattern hooks need. */
 };
-#define FATHOM_SESSION_OPTIONS_INIT {0}
+#define FATHOM_SESSION_OPTIONS_INIT                                                                                    \
+    { 0 }
 
 /* Errors: MEMORY, LIMIT, ENGINE, ARGUMENT. options may be NULL. */
-FATHOM_API int fathom_session_open(fathom_session **out, const fathom_model *model, const struct fathom_session_options *options);
+FATHOM_API int fathom_session_open(fathom_session **out, const fathom_model *model,
+                                   const struct fathom_session_options *options);
 FATHOM_API void fathom_session_close(fathom_session *session);
 FATHOM_API const fathom_model *fathom_session_model(const fathom_session *session);
 FATHOM_API uint32_t fathom_session_context(const fathom_session *session); /* n_context in force */
@@ -42,10 +44,10 @@ FATHOM_API uint32_t fathom_session_batch(const fathom_session *session);   /* n_
 struct fathom_block {
     struct fathom_hook hook;
     size_t n_rows;
-    size_t heads;            /* 1 where the point has no heads */
-    size_t width;            /* of a whole row: heads × width per head; row r starts at rows + r * width */
-    const float *rows;       /* f32, row-major [n_rows, heads, width / heads] */
-    const int32_t *tokens;   /* [n_rows] */
+    size_t heads;          /* 1 where the point has no heads */
+    size_t width;          /* of a whole row: heads × width per head; row r starts at rows + r * width */
+    const float *rows;     /* f32, row-major [n_rows, heads, width / heads] */
+    const int32_t *tokens; /* [n_rows] */
     const int32_t *positions;
     const int32_t *sequences;
 };
@@ -61,8 +63,10 @@ typedef int (*fathom_edit_fn)(const struct fathom_block *block, float *rows, boo
  * the order they were added, then taps see the result. attn_scores and pattern need a session opened with
  * `exact`, and can be tapped and edited only on sequences that started at position 0 in a cleared session (the engine's key columns are cells, not
  * positions). Errors: UNSUPPORTED, ARGUMENT, MEMORY. */
-FATHOM_API int fathom_session_tap(int *id, fathom_session *session, struct fathom_hook hook, fathom_tap_fn fn, void *payload);
-FATHOM_API int fathom_session_edit(int *id, fathom_session *session, struct fathom_hook hook, fathom_edit_fn fn, void *payload);
+FATHOM_API int fathom_session_tap(int *id, fathom_session *session, struct fathom_hook hook, fathom_tap_fn fn,
+                                  void *payload);
+FATHOM_API int fathom_session_edit(int *id, fathom_session *session, struct fathom_hook hook, fathom_edit_fn fn,
+                                   void *payload);
 /* Removes one by id; an unknown id is ignored. */
 FATHOM_API void fathom_session_unhook(fathom_session *session, int id);
 /* Removes all taps and edits. */
@@ -83,7 +87,8 @@ struct fathom_row {
 FATHOM_API int fathom_session_decode(fathom_session *session, const struct fathom_row *rows, size_t n_rows);
 
 /* Convenience: decodes n tokens as sequence `sequence` from position `start`, in as many decodes as n_batch asks for; logits for all rows (all_logits), or the last one. */
-FATHOM_API int fathom_session_feed(fathom_session *session, const int32_t *tokens, size_t n, int32_t sequence, int32_t start, bool all_logits);
+FATHOM_API int fathom_session_feed(fathom_session *session, const int32_t *tokens, size_t n, int32_t sequence,
+                                   int32_t start, bool all_logits);
 
 /* Logits [n_vocab] of row `row` of the last decode, which must have wanted them; borrowed until the next decode. For fathom_session_feed
  * with one decode or `row` counted within the last decode. NULL when there are none. */
@@ -98,23 +103,24 @@ FATHOM_API int fathom_session_fork(fathom_session *session, int32_t from, int32_
 
 struct fathom_sampling {
     uint64_t seed;
-    float temperature;       /* <= 0: greedy */
-    int32_t top_k;           /* <= 0: off */
-    float top_p;             /* >= 1 or 0: off */
-    float min_p;             /* 0: off */
-    float repeat_penalty;    /* 1 or 0: off */
+    float temperature;    /* <= 0: greedy */
+    int32_t top_k;        /* <= 0: off */
+    float top_p;          /* >= 1 or 0: off */
+    float min_p;          /* 0: off */
+    float repeat_penalty; /* 1 or 0: off */
     float frequency_penalty, presence_penalty;
-    int32_t penalty_window;  /* last tokens that penalties look at; 0: 64 */
+    int32_t penalty_window; /* last tokens that penalties look at; 0: 64 */
 };
-#define FATHOM_SAMPLING_INIT {0}
+#define FATHOM_SAMPLING_INIT                                                                                           \
+    { 0 }
 
 struct fathom_generated {
     int32_t token;
-    const char *bytes;       /* the token's own bytes */
+    const char *bytes; /* the token's own bytes */
     size_t n_bytes;
-    double log_probability;  /* natural logarithm under the model's unmodified distribution (temperature 1) */
-    uint32_t index;          /* 0 for the first generated token */
-    bool end;                /* an end token: not part of the text */
+    double log_probability; /* natural logarithm under the model's unmodified distribution (temperature 1) */
+    uint32_t index;         /* 0 for the first generated token */
+    bool end;               /* an end token: not part of the text */
 };
 /* Non-zero stops generation cleanly (fathom_generate then returns OK). */
 typedef int (*fathom_generate_fn)(const struct fathom_generated *token, void *payload);
@@ -122,7 +128,8 @@ typedef int (*fathom_generate_fn)(const struct fathom_generated *token, void *pa
 /* Feeds `n` prompt tokens as sequence 0 of a freshly cleared session and generates up to max_new tokens, with the session's taps and
  * edits in force throughout. *text (new, fathom_free; NULL allowed) gets the generated UTF-8. `fn` may be NULL.
  * The same seed, model, machine type and options give the same text. Errors: as decode. */
-FATHOM_API int fathom_generate(char **text, fathom_session *session, const int32_t *prompt, size_t n, uint32_t max_new, const struct fathom_sampling *sampling, fathom_generate_fn fn, void *payload);
+FATHOM_API int fathom_generate(char **text, fathom_session *session, const int32_t *prompt, size_t n, uint32_t max_new,
+                               const struct fathom_sampling *sampling, fathom_generate_fn fn, void *payload);
 
 /* Natural-log probabilities of the tokens that follow: out[i] = log p(tokens[i + 1] | tokens[0 … i]) for i < n - 1, on a cleared session. */
 FATHOM_API int fathom_log_probabilities(double *out, fathom_session *session, const int32_t *tokens, size_t n);

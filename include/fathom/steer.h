@@ -41,22 +41,29 @@ struct fathom_direction {
     float *lengths;      /* [layers]: length before it was made a unit vector, owned */
     float *median_norms; /* [layers]: median Euclidean norm of the rows past position 0, owned */
 };
-#define FATHOM_DIRECTION_INIT {0}
+#define FATHOM_DIRECTION_INIT                                                                                          \
+    { 0 }
 FATHOM_API void fathom_direction_free(struct fathom_direction *direction);
 
 /* Difference of means at every layer of the range: mean over the positive texts of a text's mean row, minus the same over the negative ones (texts carry their
  * labels). Outlier rows are left out. Errors: ARGUMENT (a class is empty, layers), NUMERIC (the means are equal), those of sessions. */
-FATHOM_API int fathom_direction_contrast(struct fathom_direction *out, const fathom_model *model, const struct fathom_texts *texts, enum fathom_hook_kind kind, int32_t first_layer, int32_t last_layer);
+FATHOM_API int fathom_direction_contrast(struct fathom_direction *out, const fathom_model *model,
+                                         const struct fathom_texts *texts, enum fathom_hook_kind kind,
+                                         int32_t first_layer, int32_t last_layer);
 
 /* Reads a direction from a safetensors file: its only tensor (or the one named "direction"), [width] for all layers of the range or [layers, width]. Norms are measured
  * on `texts` (NULL: a few sentences of Fathom's own). Errors: IO, FORMAT, NUMERIC (not finite, all zero), MISMATCH (width). */
-FATHOM_API int fathom_direction_open(struct fathom_direction *out, const fathom_model *model, const char *path, enum fathom_hook_kind kind, int32_t first_layer, int32_t last_layer, const struct fathom_texts *texts);
+FATHOM_API int fathom_direction_open(struct fathom_direction *out, const fathom_model *model, const char *path,
+                                     enum fathom_hook_kind kind, int32_t first_layer, int32_t last_layer,
+                                     const struct fathom_texts *texts);
 
 /* Writes it as tensor "direction" f32 [layers, width], with hook points, layers and model identity as metadata. */
-FATHOM_API int fathom_direction_write(const struct fathom_direction *direction, const fathom_model *model, const char *path);
+FATHOM_API int fathom_direction_write(const struct fathom_direction *direction, const fathom_model *model,
+                                      const char *path);
 
 /* The control: one random unit vector at the same layers with the same norms. */
-FATHOM_API int fathom_direction_random(struct fathom_direction *out, const struct fathom_direction *like, uint64_t seed);
+FATHOM_API int fathom_direction_random(struct fathom_direction *out, const struct fathom_direction *like,
+                                       uint64_t seed);
 
 /* Plans --------------------------------------------------------------------------------------------------- */
 
@@ -69,8 +76,8 @@ struct fathom_steer_feature {
     const fathom_dictionary *dictionary; /* borrowed while the plan lives */
     uint32_t feature;
     enum fathom_steer_mode mode;
-    float value;             /* c or a, in the dictionary's units (strength × the feature's maximum); not used by ablate */
-    bool spread;             /* over first_layer … last_layer at the same kind of hook point; else at the dictionary's own */
+    float value; /* c or a, in the dictionary's units (strength × the feature's maximum); not used by ablate */
+    bool spread; /* over first_layer … last_layer at the same kind of hook point; else at the dictionary's own */
     int32_t first_layer, last_layer; /* inclusive; negative counts from the end */
     enum fathom_steer_rows rows;
 };
@@ -81,7 +88,8 @@ FATHOM_API void fathom_steer_close(fathom_steer *plan);
  * with a dictionary that reads at one point and writes at another). */
 FATHOM_API int fathom_steer_add_feature(fathom_steer *plan, const struct fathom_steer_feature *edit);
 /* The vectors are copied. `strength` is g, the whole of it; each of the n layers gets g / n. */
-FATHOM_API int fathom_steer_add_direction(fathom_steer *plan, const struct fathom_direction *direction, float strength, enum fathom_steer_rows rows);
+FATHOM_API int fathom_steer_add_direction(fathom_steer *plan, const struct fathom_direction *direction, float strength,
+                                          enum fathom_steer_rows rows);
 /* Edits in the plan, one a layer and feature or direction. */
 FATHOM_API size_t fathom_steer_count(const fathom_steer *plan);
 
@@ -98,25 +106,29 @@ FATHOM_API void fathom_steer_detach(fathom_steering *steering);
 
 /* What a feature does over some texts. */
 struct fathom_feature_measure {
-    float maximum;      /* largest activation; 0: never active */
-    float density;      /* share of the covered rows where it is active */
+    float maximum; /* largest activation; 0: never active */
+    float density; /* share of the covered rows where it is active */
     float decoder_norm;
 };
 /* Measures all features of a dictionary over texts: out is [n_features], new (fathom_free). texts NULL: a few sentences of Fathom's own. */
-FATHOM_API int fathom_feature_measure_all(struct fathom_feature_measure **out, const fathom_dictionary *dictionary, const fathom_model *model, const struct fathom_texts *texts);
+FATHOM_API int fathom_feature_measure_all(struct fathom_feature_measure **out, const fathom_dictionary *dictionary,
+                                          const fathom_model *model, const struct fathom_texts *texts);
 
 /* The same out of a catalogue, whose corpus is larger than any few texts. */
-FATHOM_API int fathom_feature_measure_catalogue(struct fathom_feature_measure **out, const fathom_dictionary *dictionary, const fathom_catalogue *catalogue);
+FATHOM_API int fathom_feature_measure_catalogue(struct fathom_feature_measure **out,
+                                                const fathom_dictionary *dictionary, const fathom_catalogue *catalogue);
 
 /* The control for a feature: another one that is alive and as nearly as possible as active (density, maximum) with a decoder of the same norm. One of the
  * 16 nearest in these three, drawn by seed. `avoid` are features not to take (NULL allowed). Errors: NOT_FOUND when no other feature is alive. */
-FATHOM_API int fathom_feature_control(uint32_t *out, const struct fathom_feature_measure *measures, size_t n_features, uint32_t feature, const uint32_t *avoid, size_t n_avoid, uint64_t seed);
+FATHOM_API int fathom_feature_control(uint32_t *out, const struct fathom_feature_measure *measures, size_t n_features,
+                                      uint32_t feature, const uint32_t *avoid, size_t n_avoid, uint64_t seed);
 
 /* Concepts ------------------------------------------------------------------------------------------------ */
 
 /* What counts as speaking of the concept: words and phrases, matched as whole words whatever their case, or "/…/": a POSIX extended regular expression. */
 typedef struct fathom_concept fathom_concept;
-FATHOM_API int fathom_concept_open(fathom_concept **out, const fathom_model *model, const char *const *words, size_t n_words);
+FATHOM_API int fathom_concept_open(fathom_concept **out, const fathom_model *model, const char *const *words,
+                                   size_t n_words);
 FATHOM_API void fathom_concept_close(fathom_concept *concept);
 /* Mentions in a text that do not overlap. */
 FATHOM_API size_t fathom_concept_mentions(const fathom_concept *concept, const char *text);
@@ -124,14 +136,17 @@ FATHOM_API size_t fathom_concept_mentions(const fathom_concept *concept, const c
 struct fathom_steer_candidate {
     uint32_t feature;
     float positive_mean, negative_mean; /* mean over texts of the mean activation over their covered rows */
-    double auroc;       /* positives against negatives, by a text's largest activation */
-    float maximum;      /* largest activation in these texts */
-    double output_score; /* rise of the concept's first tokens' probability after neutral prompts when 10 × maximum is added (Arad et al. 2025); not a number before it was measured */
-    double best_rank;   /* mean rank of the best concept token then; 0: the likeliest */
+    double auroc;                       /* positives against negatives, by a text's largest activation */
+    float maximum;                      /* largest activation in these texts */
+    double
+        output_score; /* rise of the concept's first tokens' probability after neutral prompts when 10 × maximum is added (Arad et al. 2025); not a number before it was measured */
+    double best_rank; /* mean rank of the best concept token then; 0: the likeliest */
 };
 /* Features for a concept: the `n_measured` of largest positive_mean - negative_mean are measured by output score and come first, by that score; *out is
  * new (fathom_free) and has *n <= most entries. Texts carry their labels; negatives should be near misses (other landmarks for a landmark). */
-FATHOM_API int fathom_steer_candidates(struct fathom_steer_candidate **out, size_t *n, const fathom_model *model, const fathom_dictionary *dictionary, const struct fathom_texts *texts, const fathom_concept *concept, size_t n_measured, size_t most);
+FATHOM_API int fathom_steer_candidates(struct fathom_steer_candidate **out, size_t *n, const fathom_model *model,
+                                       const fathom_dictionary *dictionary, const struct fathom_texts *texts,
+                                       const fathom_concept *concept, size_t n_measured, size_t most);
 
 /* Answers ------------------------------------------------------------------------------------------------- */
 
@@ -143,48 +158,56 @@ struct fathom_prompt_style {
     const char *suffix;        /* not chat: after it, such as "\nA:"; NULL: "" */
     const char *stop;          /* an answer ends before this text; NULL: at the end token or the length only */
 };
-#define FATHOM_PROMPT_STYLE_INIT {0}
+#define FATHOM_PROMPT_STYLE_INIT                                                                                       \
+    { 0 }
 /* New tokens (fathom_free). */
-FATHOM_API int fathom_prompt_tokens(int32_t **out, size_t *n, const fathom_model *model, const struct fathom_prompt_style *style, const char *question);
+FATHOM_API int fathom_prompt_tokens(int32_t **out, size_t *n, const fathom_model *model,
+                                    const struct fathom_prompt_style *style, const char *question);
 
 /* Figures of answers, each a mean over answers; logarithms are natural. */
 struct fathom_steer_score {
     size_t n_answers;
-    double mention_rate;            /* share of the answers that mention the concept */
+    double mention_rate; /* share of the answers that mention the concept */
     double mentions_per_100_words;
-    double concept_log_probability; /* log of the probability of the concept's first tokens, mean over the answer's positions, under the steered model */
-    double repetition;              /* share of the answer's 4-grams of tokens that occurred in it before */
-    double distinct_1, distinct_2;  /* distinct 1- and 2-grams over all of them */
-    double log_probability;         /* of a token of the answer under the model without steering */
-    double relevance;               /* log p(answer | its question) - mean log p(answer | other questions), a token, without steering */
+    double
+        concept_log_probability; /* log of the probability of the concept's first tokens, mean over the answer's positions, under the steered model */
+    double repetition;             /* share of the answer's 4-grams of tokens that occurred in it before */
+    double distinct_1, distinct_2; /* distinct 1- and 2-grams over all of them */
+    double log_probability;        /* of a token of the answer under the model without steering */
+    double
+        relevance; /* log p(answer | its question) - mean log p(answer | other questions), a token, without steering */
     /* The three parts of the objective, each in 0 … 1, against the plain answers to the same questions: */
-    double concept_part;            /* mention_rate */
-    double fluency_part;            /* (1 - repetition) · exp(min(0, (log_probability - plain) / 2)) */
-    double relevance_part;          /* relevance over the plain answers' relevance, cut to 0 … 1 */
-    double objective;               /* harmonic mean of the three; 0 where one is 0 */
+    double concept_part;   /* mention_rate */
+    double fluency_part;   /* (1 - repetition) · exp(min(0, (log_probability - plain) / 2)) */
+    double relevance_part; /* relevance over the plain answers' relevance, cut to 0 … 1 */
+    double objective;      /* harmonic mean of the three; 0 where one is 0 */
 };
 
 struct fathom_steer_asking {
     const char *const *questions;
-    size_t n_questions;       /* at least 1 */
+    size_t n_questions;        /* at least 1 */
     const char *const *others; /* further questions, which nobody answers: relevance compares with them as well */
-    size_t n_others;          /* 0 with a single question: four of Fathom's own */
+    size_t n_others;           /* 0 with a single question: four of Fathom's own */
     struct fathom_prompt_style style;
-    uint32_t n_seeds;         /* answers a question; 0: 1 */
-    uint32_t max_new;         /* 0: 48 */
+    uint32_t n_seeds;                /* answers a question; 0: 1 */
+    uint32_t max_new;                /* 0: 48 */
     struct fathom_sampling sampling; /* its seed is the first; temperature 0 answers greedily */
 };
 
 struct fathom_answers {
-    size_t n;         /* questions × seeds, a question's seeds together */
-    char **texts;     /* owned */
+    size_t n;     /* questions × seeds, a question's seeds together */
+    char **texts; /* owned */
 };
-#define FATHOM_ANSWERS_INIT {0}
+#define FATHOM_ANSWERS_INIT                                                                                            \
+    { 0 }
 FATHOM_API void fathom_answers_free(struct fathom_answers *answers);
 
 /* Answers the questions under a plan (NULL: plainly) and measures the answers. `plain` is the score of the plain answers, or NULL to measure these as the plain
  * ones. `concept` NULL leaves the concept out (its figures are not numbers and the objective is made of the other two). answers may be NULL. */
-FATHOM_API int fathom_steer_ask(struct fathom_steer_score *out, struct fathom_answers *answers, const fathom_model *model, const fathom_steer *plan, const struct fathom_steer_asking *asking, const fathom_concept *concept, const struct fathom_steer_score *plain);
+FATHOM_API int fathom_steer_ask(struct fathom_steer_score *out, struct fathom_answers *answers,
+                                const fathom_model *model, const fathom_steer *plan,
+                                const struct fathom_steer_asking *asking, const fathom_concept *concept,
+                                const struct fathom_steer_score *plain);
 
 /* Search -------------------------------------------------------------------------------------------------- */
 
@@ -198,18 +221,18 @@ struct fathom_steer_search {
     const uint32_t *features;
     const float *maxima;
     size_t n_features;
-    enum fathom_steer_mode mode;           /* clamp or add */
+    enum fathom_steer_mode mode; /* clamp or add */
     const struct fathom_direction *direction;
     /* The grid. A range of -1 … -1 means the dictionary's own layer. */
     const struct fathom_layer_range *ranges;
     size_t n_ranges;
-    const float *strengths;                /* multiples of the maximum, or of the median norm */
+    const float *strengths; /* multiples of the maximum, or of the median norm */
     size_t n_strengths;
-    struct fathom_steer_asking asking;     /* development questions */
-    const char *const *held_out;           /* questions that the choice does not see; NULL: none */
+    struct fathom_steer_asking asking; /* development questions */
+    const char *const *held_out;       /* questions that the choice does not see; NULL: none */
     size_t n_held_out;
     const fathom_concept *concept;
-    uint32_t n_refine;                     /* afterwards, halvings of the strength step around the best */
+    uint32_t n_refine; /* afterwards, halvings of the strength step around the best */
     fathom_progress_fn progress;
     void *payload;
 };
@@ -223,15 +246,18 @@ struct fathom_steer_trial {
 };
 
 struct fathom_steer_found {
-    struct fathom_steer_score plain;      /* development questions, unsteered */
-    struct fathom_steer_trial *trials;    /* in the order tried, owned */
+    struct fathom_steer_score plain;   /* development questions, unsteered */
+    struct fathom_steer_trial *trials; /* in the order tried, owned */
     size_t n_trials, best;
-    struct fathom_steer_score held_out_plain, held_out; /* the best setting once, on the held-out questions with other seeds */
+    struct fathom_steer_score held_out_plain,
+        held_out; /* the best setting once, on the held-out questions with other seeds */
     bool has_held_out;
 };
-#define FATHOM_STEER_FOUND_INIT {0}
+#define FATHOM_STEER_FOUND_INIT                                                                                        \
+    { 0 }
 /* Tries every setting of the grid and refines the best. The same seed gives the same trials. Errors: ARGUMENT, those of sessions, STOPPED. */
-FATHOM_API int fathom_steer_search(struct fathom_steer_found *out, const fathom_model *model, const struct fathom_steer_search *search);
+FATHOM_API int fathom_steer_search(struct fathom_steer_found *out, const fathom_model *model,
+                                   const struct fathom_steer_search *search);
 FATHOM_API void fathom_steer_found_free(struct fathom_steer_found *found);
 
 #ifdef __cplusplus

@@ -13,7 +13,9 @@ int fathom__wrap(int status, const char *format, ...) __attribute__((format(prin
 
 /* The two errors that are the same everywhere. */
 int fathom__fail_memory(size_t bytes);
-int fathom__fail_errno(const char *path, const char *doing); /* IO, or LIMIT for a full disk, with strerror(errno): "PATH: cannot DOING: …" */
+int fathom__fail_errno(
+    const char *path,
+    const char *doing); /* IO, or LIMIT for a full disk, with strerror(errno): "PATH: cannot DOING: …" */
 
 /* Adopts a callback's non-zero return: a fathom_status as it is, anything else as STOPPED. */
 int fathom__callback_status(int returned);

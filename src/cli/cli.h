@@ -18,7 +18,8 @@
 /* Exit statuses, by class of error. */
 enum cli_exit {
     CLI_OK = 0,
-    CLI_NEGATIVE = 1,  /* the work was done and its answer is no: a check failed, an alert was raised with --fail-on-alert */
+    CLI_NEGATIVE =
+        1, /* the work was done and its answer is no: a check failed, an alert was raised with --fail-on-alert */
     CLI_USAGE = 2,     /* wrong command, option or argument */
     CLI_INPUT = 3,     /* a file is missing, unreadable, of the wrong form, or of another model */
     CLI_LIMIT = 4,     /* memory, context, disk or another limit */
@@ -31,24 +32,26 @@ enum cli_exit {
 enum cli_kind { CLI_FLAG, CLI_TEXT, CLI_INTEGER, CLI_NUMBER, CLI_FILE, CLI_FOLDER, CLI_MODEL, CLI_CHOICE };
 
 struct cli_option {
-    const char *name;   /* without the dashes */
-    char letter;        /* 0: none */
+    const char *name; /* without the dashes */
+    char letter;      /* 0: none */
     enum cli_kind kind;
-    const char *value;  /* how the value is called in help, such as "N"; for CLI_CHOICE the choices as "a|b|c"; NULL for flags */
-    const char *help;   /* one sentence without a full stop; a default is named at its end as "(32)" */
-    bool repeats;       /* may be given several times; a CLI_FILE that repeats takes all following arguments up to the next option */
+    const char *
+        value; /* how the value is called in help, such as "N"; for CLI_CHOICE the choices as "a|b|c"; NULL for flags */
+    const char *help; /* one sentence without a full stop; a default is named at its end as "(32)" */
+    bool
+        repeats; /* may be given several times; a CLI_FILE that repeats takes all following arguments up to the next option */
     bool required;
 };
 
 struct cli_arguments;
 
 struct cli_command {
-    const char *name;        /* "train"; a subcommand is "probe train" */
-    const char *summary;     /* one line for the list */
-    const char *operands;    /* such as "DICT [WORDS…]", or "" */
-    int least, most;         /* number of operands; most -1: any */
-    const char *description; /* paragraphs for help and the man page */
-    const char *examples;    /* lines "command # what it does", or NULL */
+    const char *name;                 /* "train"; a subcommand is "probe train" */
+    const char *summary;              /* one line for the list */
+    const char *operands;             /* such as "DICT [WORDS…]", or "" */
+    int least, most;                  /* number of operands; most -1: any */
+    const char *description;          /* paragraphs for help and the man page */
+    const char *examples;             /* lines "command # what it does", or NULL */
     const struct cli_option *options; /* ended by a NULL name */
     int (*run)(struct cli_arguments *arguments);
 };
@@ -57,34 +60,52 @@ struct cli_command {
 extern const struct cli_command *const cli_commands[];
 
 /* Options that several commands share: put CLI_OPTION_MODEL, … into their tables. */
-#define CLI_OPTION_MODEL {"model", 'm', CLI_MODEL, "MODEL", "a GGUF file, or a default model's name: smollm2, gemma3", false, false}
-#define CLI_OPTION_ADAPTER {"adapter", 0, CLI_FILE, "FILE[=SCALE]", "a LoRA adapter in GGUF, with its scale (1); may be repeated", true, false}
-#define CLI_OPTION_GPU_LAYERS {"gpu-layers", 0, CLI_INTEGER, "N", "layers kept on the GPU; -1 for all (0)", false, false}
-#define CLI_OPTION_DICTIONARY {"dict", 'd', CLI_FILE, "DICT", "a dictionary file (the model's default dictionary)", false, false}
-#define CLI_OPTION_CATALOGUE {"catalogue", 0, CLI_FILE, "FILE", "a catalogue file (the model's default catalogue)", false, false}
-#define CLI_OPTION_JSON {"json", 0, CLI_FLAG, NULL, "print the result as JSON", false, false}
-#define CLI_OPTION_THREADS {"threads", 't', CLI_INTEGER, "N", "threads to use (all cores)", false, false}
-#define CLI_OPTION_SEED {"seed", 0, CLI_INTEGER, "N", "seed of everything random (1)", false, false}
-#define CLI_OPTION_END {NULL, 0, CLI_FLAG, NULL, NULL, false, false}
+#define CLI_OPTION_MODEL                                                                                               \
+    { "model", 'm', CLI_MODEL, "MODEL", "a GGUF file, or a default model's name: smollm2, gemma3", false, false }
+#define CLI_OPTION_ADAPTER                                                                                             \
+    {                                                                                                                  \
+        "adapter", 0, CLI_FILE, "FILE[=SCALE]", "a LoRA adapter in GGUF, with its scale (1); may be repeated", true,   \
+            false                                                                                                      \
+    }
+#define CLI_OPTION_GPU_LAYERS                                                                                          \
+    { "gpu-layers", 0, CLI_INTEGER, "N", "layers kept on the GPU; -1 for all (0)", false, false }
+#define CLI_OPTION_DICTIONARY                                                                                          \
+    { "dict", 'd', CLI_FILE, "DICT", "a dictionary file (the model's default dictionary)", false, false }
+#define CLI_OPTION_CATALOGUE                                                                                           \
+    { "catalogue", 0, CLI_FILE, "FILE", "a catalogue file (the model's default catalogue)", false, false }
+#define CLI_OPTION_JSON                                                                                                \
+    { "json", 0, CLI_FLAG, NULL, "print the result as JSON", false, false }
+#define CLI_OPTION_THREADS                                                                                             \
+    { "threads", 't', CLI_INTEGER, "N", "threads to use (all cores)", false, false }
+#define CLI_OPTION_SEED                                                                                                \
+    { "seed", 0, CLI_INTEGER, "N", "seed of everything random (1)", false, false }
+#define CLI_OPTION_END                                                                                                 \
+    { NULL, 0, CLI_FLAG, NULL, NULL, false, false }
 
 /* Values. Names are the long ones. Integers and numbers were checked to be such before run() is called. */
 bool cli_has(const struct cli_arguments *arguments, const char *name);
 const char *cli_text(const struct cli_arguments *arguments, const char *name, const char *fallback);
 /* False (after printing a usage error) when the value lies outside [least, most]. */
-bool cli_integer(int64_t *out, const struct cli_arguments *arguments, const char *name, int64_t least, int64_t most, int64_t fallback);
-bool cli_number(double *out, const struct cli_arguments *arguments, const char *name, double least, double most, double fallback);
+bool cli_integer(int64_t *out, const struct cli_arguments *arguments, const char *name, int64_t least, int64_t most,
+                 int64_t fallback);
+bool cli_number(double *out, const struct cli_arguments *arguments, const char *name, double least, double most,
+                double fallback);
 /* All values of an option that repeats, in order; *n 0 when there are none. Valid until the next cli_all: copy the pointers when two lists are needed. */
 const char *const *cli_all(size_t *n, const struct cli_arguments *arguments, const char *name);
 const char *const *cli_operands(size_t *n, const struct cli_arguments *arguments);
 
 /* Errors. */
-int cli_usage(const struct cli_arguments *arguments, const char *format, ...) __attribute__((format(printf, 2, 3))); /* prints, returns CLI_USAGE */
-int cli_fail(const struct cli_arguments *arguments, int status); /* prints "fathom NAME: message" of the library's last error; returns the exit status of its class */
+int cli_usage(const struct cli_arguments *arguments, const char *format, ...)
+    __attribute__((format(printf, 2, 3))); /* prints, returns CLI_USAGE */
+int cli_fail(
+    const struct cli_arguments *arguments,
+    int status); /* prints "fathom NAME: message" of the library's last error; returns the exit status of its class */
 
 /* Output. */
-bool cli_json(const struct cli_arguments *arguments);      /* --json was given */
-bool cli_colour(void);                                     /* standard output is a terminal that shows colours (NO_COLOR is honoured) */
-int cli_print_json(json_t *value);                         /* prints indented JSON and a newline; steals the reference; cli_output_status when that fails */
+bool cli_json(const struct cli_arguments *arguments); /* --json was given */
+bool cli_colour(void); /* standard output is a terminal that shows colours (NO_COLOR is honoured) */
+int cli_print_json(
+    json_t *value); /* prints indented JSON and a newline; steals the reference; cli_output_status when that fails */
 /* Prints text with a background whose strength is level (0 … 1); plain where there are no colours. Control characters are made visible. */
 /* Flushes standard output; CLI_OK, or a status after printing why it cannot be written. */
 int cli_output_status(void);

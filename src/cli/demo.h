@@ -13,10 +13,10 @@ struct demo {
     fathom_model *model;
     fathom_dictionary *dictionary;
     fathom_catalogue *catalogue;
-    json_t *settings;      /* the model's demo.json beside its dictionary: which features, texts and strengths */
-    const char *share;     /* folder of the settings, where texts are named relative to it */
-    const char *folder;    /* where results go */
-    const char *text;      /* the user's own text, or NULL */
+    json_t *settings;   /* the model's demo.json beside its dictionary: which features, texts and strengths */
+    const char *share;  /* folder of the settings, where texts are named relative to it */
+    const char *folder; /* where results go */
+    const char *text;   /* the user's own text, or NULL */
     uint64_t seed;
     json_t *results;
 };

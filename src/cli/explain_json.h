@@ -6,6 +6,7 @@
 #include <jansson.h>
 
 /* A new reference, NULL without memory. catalogue and patching may be NULL. */
-json_t *cli_explanation_json(const fathom_explanation *explanation, const fathom_model *model, const fathom_catalogue *catalogue, const struct fathom_patching *patching);
+json_t *cli_explanation_json(const fathom_explanation *explanation, const fathom_model *model,
+                             const fathom_catalogue *catalogue, const struct fathom_patching *patching);
 
 #endif

@@ -164,7 +164,9 @@ static void candidates_are_judged_by_their_levels(void **state) {
     struct fathom_texts one_class = FATHOM_TEXTS_INIT;
     double by_chance = 0, scores[TEXTS], auroc = 0;
     size_t n = 0, kept = 0;
-    assert_int_equal(fathom_watch_candidates(&candidates, &n, &by_chance, fixture->model, fixture->dictionary, &fixture->texts, 100, 1), FATHOM_OK);
+    assert_int_equal(fathom_watch_candidates(&candidates, &n, &by_chance, fixture->model, fixture->dictionary,
+                                             &fixture->texts, 100, 1),
+                     FATHOM_OK);
     assert_true(n > 3 && n <= TOY_FEATURES);
     for (size_t i = 0; i < n; i++) {
         for (size_t t = 0; t < TEXTS; t++) {
@@ -176,16 +178,21 @@ static void candidates_are_judged_by_their_levels(void **state) {
         assert_int_equal(fathom_auroc(&auroc, scores, labels, TEXTS), FATHOM_OK);
         assert_true(fabs(candidates[i].auroc - auroc) < 1e-9);
         if (i > 0) {
-            assert_true(fathom_balanced_accuracy(&candidates[i - 1].threshold.counts) >= fathom_balanced_accuracy(&candidates[i].threshold.counts));
+            assert_true(fathom_balanced_accuracy(&candidates[i - 1].threshold.counts) >=
+                        fathom_balanced_accuracy(&candidates[i].threshold.counts));
         }
     }
     assert_true(by_chance >= 0.5 && by_chance <= 1);
     fathom_free(candidates);
-    assert_int_equal(fathom_watch_candidates(&candidates, &kept, NULL, fixture->model, fixture->dictionary, &fixture->texts, 2, 1), FATHOM_OK);
+    assert_int_equal(
+        fathom_watch_candidates(&candidates, &kept, NULL, fixture->model, fixture->dictionary, &fixture->texts, 2, 1),
+        FATHOM_OK);
     assert_int_equal(kept, 2);
     fathom_free(candidates);
     assert_int_equal(fathom_texts_append(&one_class, "the sea", 7, FATHOM_LABEL_POSITIVE), FATHOM_OK);
-    assert_int_equal(fathom_watch_candidates(&candidates, &n, NULL, fixture->model, fixture->dictionary, &one_class, 2, 1), FATHOM_ERROR_ARGUMENT);
+    assert_int_equal(
+        fathom_watch_candidates(&candidates, &n, NULL, fixture->model, fixture->dictionary, &one_class, 2, 1),
+        FATHOM_ERROR_ARGUMENT);
     fathom_texts_free(&one_class);
 }
 

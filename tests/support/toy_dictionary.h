@@ -18,8 +18,8 @@ struct toy_options {
     float scale;
     uint32_t skip_positions;
     float max_norm;
-    const char *identity;        /* NULL: the model's */
-    bool no_threshold;           /* TopK with k = 4 */
+    const char *identity; /* NULL: the model's */
+    bool no_threshold;    /* TopK with k = 4 */
 };
 
 static inline float toy_entry(uint32_t feature, uint32_t column) {
