@@ -70,7 +70,8 @@ static void pick_examples(struct picks *out, const struct fathom__content *conte
     const struct fathom__evidence *evidence = content->stream->evidence;
     const struct fathom__statistics *statistics = &evidence->features[feature];
     const struct fathom__peak *top = evidence->top + (size_t)feature * evidence->n_top;
-    const struct fathom__peak *spread = evidence->spread + (size_t)feature * FATHOM__SPREAD, *drawn[FATHOM__SPREAD];
+    const struct fathom__peak *spread = evidence->spread + (size_t)feature * FATHOM__SPREAD,
+                              *drawn[FATHOM__SPREAD] = {0};
     out->n = 0;
     for (uint32_t i = 0; i < statistics->n_top && out->n < content->n_top; i++)
         if (!already_there(out, evidence, top[i].row)) add_pick(out, &top[i], 0);
