@@ -102,7 +102,7 @@ static int most_informative(const void *left, const void *right) {
 static size_t tally_seen(struct tally out[SET_POOL], const struct fathom__label_scratch *scratch,
                          const struct fathom__stream *stream, size_t n_rows, const uint32_t *counts,
                          enum fathom__place place) {
-    struct tally all[SET_POOL + 1];
+    struct tally all[SET_POOL + 1] = {0};
     size_t n = 0;
     for (size_t i = 0, end; i < scratch->n_seen; i = end) {
         bool several = false;
