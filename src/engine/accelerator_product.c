@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include <fathom/model.h>
 #include <oneapi/dnnl/dnnl.h>
+#include <pthread.h>
 #include <string.h>
 
 /* Shapes kept prepared by one worker; attention asks for one per width of the live keys, the layers for a handful. */
@@ -138,6 +139,9 @@ static dnnl_status_t prepare(struct prepared *out, const struct fathom__product_
     return status;
 }
 
+/* oneDNN keeps what it compiled for all threads, and reads it without a lock that checkers of threads know. */
+static pthread_mutex_t preparing = PTHREAD_MUTEX_INITIALIZER;
+
 static bool same_shape(const struct fathom__product_shape *a, const struct fathom__product_shape *b) {
     return a->m == b->m && a->n == b->n && a->k == b->k && a->right == b->right && a->finish == b->finish &&
            a->to_bf16 == b->to_bf16;
@@ -154,7 +158,9 @@ static int find_prepared(struct prepared **out, struct fathom__products *product
         }
     }
     struct prepared fresh;
+    pthread_mutex_lock(&preparing);
     const dnnl_status_t status = prepare(&fresh, shape, products->engine);
+    pthread_mutex_unlock(&preparing);
     if (status != dnnl_success) return dnnl_failed(status, "prepare a matrix product");
     if (products->n_kept < KEPT_SHAPES) {
         products->last = products->n_kept++;
