@@ -5,7 +5,7 @@ PREFIX ?= /usr/local
 SANITIZED := build/asan
 JOBS ?= 2
 
-.PHONY: all build setup setup-test test demo install clean
+.PHONY: all build setup setup-test test demo install format clean
 all: build
 
 setup:
@@ -35,6 +35,9 @@ install: build
 	@cmake -B $(BUILD) -DCMAKE_INSTALL_PREFIX="$(PREFIX)" >/dev/null && \
 	cmake --build $(BUILD) --target fathom fathom_command && \
 	DESTDIR="$(DESTDIR)" cmake --install $(BUILD)
+
+format:
+	@scripts/format.sh
 
 clean:
 	rm -rf build
