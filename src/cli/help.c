@@ -27,12 +27,21 @@ static void print_wrapped(FILE *stream, const char *text, int indent, int column
     fputc('\n', stream);
 }
 
+/* Characters of a UTF-8 text, all of which are one column wide here. */
+static int columns(const char *text) {
+    int n = 0;
+    for (; *text != '\0'; text++) {
+        n += ((unsigned char)*text & 0xc0) != 0x80;
+    }
+    return n;
+}
+
 static void print_option(FILE *stream, const struct cli_option *option) {
-    char left[80];
-    int length = snprintf(left, sizeof left, "  %c%c%s--%s%s%s%s", option->letter ? '-' : ' ',
-                          option->letter ? option->letter : ' ', option->letter ? ", " : "  ", option->name,
-                          option->kind == CLI_FLAG ? "" : " ", option->kind == CLI_FLAG ? "" : option->value,
-                          option->repeats ? "…" : "");
+    char left[120];
+    snprintf(left, sizeof left, "  %c%c%s--%s%s%s%s", option->letter ? '-' : ' ', option->letter ? option->letter : ' ',
+             option->letter ? ", " : "  ", option->name, option->kind == CLI_FLAG ? "" : " ",
+             option->kind == CLI_FLAG ? "" : option->value, option->repeats ? "…" : "");
+    int length = columns(left);
     fputs(left, stream);
     if (length >= HELP_COLUMN) {
         fputc('\n', stream);

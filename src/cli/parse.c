@@ -18,6 +18,8 @@ struct cli_arguments {
     const char **operands;
     size_t n_operands;
     const char **all; /* what cli_all hands out: valid until its next call */
+    size_t
+        n_lent; /* of the last values, how many follow an option's first one: operands, where those would be missing */
 };
 
 const struct cli_option cli_common_options[] = {
@@ -188,6 +190,7 @@ static int parse_option(struct cli_arguments *arguments, int *i, int argc, char 
     int status = add_value(arguments, option, text);
     while (status == CLI_OK && option->repeats && option->kind == CLI_FILE && *i + 1 < argc && argv[*i + 1][0] != '-') {
         status = add_value(arguments, option, argv[++*i]);
+        arguments->n_lent++;
     }
     return status;
 }
@@ -195,6 +198,19 @@ static int parse_option(struct cli_arguments *arguments, int *i, int argc, char 
 static bool looks_like_option(const char *word) {
     /* "-" is standard input, and "-3" or "-0.5" a number. */
     return word[0] == '-' && word[1] != '\0' && !((word[1] >= '0' && word[1] <= '9') || word[1] == '.');
+}
+
+/* "--neg FILE PROBE": what looked like one more file was the operand. */
+static void take_back_operands(struct cli_arguments *arguments) {
+    size_t least = (size_t)arguments->command->least;
+    size_t missing = arguments->n_operands < least ? least - arguments->n_operands : 0;
+    if (missing == 0 || missing > arguments->n_lent) {
+        return;
+    }
+    arguments->n_values -= missing;
+    for (size_t i = 0; i < missing; i++) {
+        arguments->operands[arguments->n_operands++] = arguments->values[arguments->n_values + i].text;
+    }
 }
 
 static int check_complete(const struct cli_arguments *arguments) {
@@ -228,6 +244,7 @@ int cli_parse(struct cli_arguments **out, bool *help, const struct cli_command *
     }
     arguments->command = command;
     for (int i = 0; i < argc && status == CLI_OK && !*help; i++) {
+        arguments->n_lent = 0;
         if (!only_operands && strcmp(argv[i], "--") == 0) {
             only_operands = true;
         } else if (!only_operands && looks_like_option(argv[i])) {
@@ -238,6 +255,7 @@ int cli_parse(struct cli_arguments **out, bool *help, const struct cli_command *
         }
     }
     if (status == CLI_OK && !*help) {
+        take_back_operands(arguments);
         status = check_complete(arguments);
     }
     if (status != CLI_OK) {

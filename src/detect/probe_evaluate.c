@@ -245,10 +245,11 @@ int fathom_probe_evaluate(struct fathom_probe_report *out, double **scores, cons
     report.n_negative = fathom_texts_count(&test.texts, FATHOM_LABEL_NEGATIVE);
     if (status == FATHOM_OK &&
         (report.n_positive == 0 || report.n_negative == 0 || report.n_positive + report.n_negative != test.texts.n)) {
-        status = fathom__fail(
-            FATHOM_ERROR_ARGUMENT,
-            "an evaluation needs texts of both classes, all labelled; of %zu, %zu are positive and %zu negative",
-            test.texts.n, report.n_positive, report.n_negative);
+        status = fathom__fail(FATHOM_ERROR_ARGUMENT,
+                              "an evaluation needs texts of both classes, all labelled; of %zu, %zu are positive and "
+                              "%zu negative (left out, "
+                              "because the probe was trained on them: %zu)",
+                              test.texts.n, report.n_positive, report.n_negative, report.n_duplicates);
     }
     if (status == FATHOM_OK) {
         status = load_rows(&test, model);
