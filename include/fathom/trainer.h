@@ -90,7 +90,7 @@ FATHOM_API const struct fathom_trainer_options *fathom_trainer_describe(const fa
  * does it with its own rows. Errors: ARGUMENT (called later, n is 0), NUMERIC (names the row). */
 FATHOM_API int fathom_trainer_prepare(fathom_trainer *trainer, const float *rows, size_t n);
 
-/* One optimiser step on n rows f32 [n, d_in], 1 <= n <= batch. Nothing has changed after an error. metrics may be NULL.
+/* One optimiser step on n rows f32 [n, d_in], 1 <= n <= batch. Nothing has changed after an error, except after ENGINE: close the trainer then. metrics may be NULL.
  * Errors: ARGUMENT, NUMERIC (names the row), MEMORY, ENGINE. */
 FATHOM_API int fathom_trainer_step(struct fathom_trainer_metrics *metrics, fathom_trainer *trainer, const float *rows,
                                    size_t n);

@@ -30,6 +30,11 @@ int fathom__dense_open(fathom__dense **out, enum fathom__dense_backend backend, 
     status = fathom__alloc_aligned(&product->scratch, (size_t)n_workers * FATHOM__TILE_FEATURES * d,
                                    sizeof *product->scratch);
     if (!status) status = methods->open(&product->state, d, product->n_tiles, n_workers);
+    /* oneDNN may be there and know no bf16 product for this processor. */
+    if (status == FATHOM_ERROR_UNSUPPORTED && backend == FATHOM__PRODUCT_BEST && methods != &fathom__dense_ggml) {
+        product->methods = &fathom__dense_ggml;
+        status = product->methods->open(&product->state, d, product->n_tiles, n_workers);
+    }
     if (status)
         fathom__dense_close(product);
     else
@@ -64,4 +69,12 @@ int fathom__dense_pack(fathom__dense *product, uint32_t worker, size_t tile, con
 int fathom__dense_run(float *out, fathom__dense *product, uint32_t worker, size_t tile, const uint16_t *x,
                       size_t n_rows) {
     return product->methods->run(out, product->state, worker, tile, x, n_rows);
+}
+
+bool fathom__dense_can_add(const fathom__dense *product) {
+    return product->methods->add != NULL;
+}
+
+int fathom__dense_add(float *out, fathom__dense *product, uint32_t worker, const uint16_t *a, const uint16_t *b) {
+    return product->methods->add(out, product->state, worker, a, b);
 }

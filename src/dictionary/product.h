@@ -7,6 +7,7 @@
 #ifndef FATHOM_DICTIONARY_PRODUCT_H
 #define FATHOM_DICTIONARY_PRODUCT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -33,6 +34,11 @@ int fathom__dense_pack(fathom__dense *product, uint32_t worker, size_t tile, con
 int fathom__dense_run(float *out, fathom__dense *product, uint32_t worker, size_t tile, const uint16_t *x,
                       size_t n_rows);
 
+/* out f32 [FATHOM__TILE_ROWS, d] += a bf16 [FATHOM__TILE_ROWS, FATHOM__TILE_FEATURES] · b bf16 [FATHOM__TILE_FEATURES, d]; nothing packed takes part.
+ * Only where the backend can. ENGINE. */
+bool fathom__dense_can_add(const fathom__dense *product);
+int fathom__dense_add(float *out, fathom__dense *product, uint32_t worker, const uint16_t *a, const uint16_t *b);
+
 const char *fathom__dense_name(const fathom__dense *product);
 
 /* What a backend fills in. */
@@ -43,6 +49,7 @@ struct fathom__dense_methods {
     /* bf16 [FATHOM__TILE_FEATURES, d] */
     int (*pack)(void *state, uint32_t worker, size_t tile, const uint16_t *features);
     int (*run)(float *out, void *state, uint32_t worker, size_t tile, const uint16_t *x, size_t n_rows);
+    int (*add)(float *out, void *state, uint32_t worker, const uint16_t *a, const uint16_t *b); /* NULL: cannot */
 };
 extern const struct fathom__dense_methods fathom__dense_dnnl; /* only where FATHOM_HAVE_DNNL is defined */
 extern const struct fathom__dense_methods fathom__dense_ggml;

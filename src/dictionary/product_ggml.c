@@ -96,4 +96,4 @@ static int run_ggml(float *out, void *handle, uint32_t worker, size_t tile, cons
                : fathom__fail(FATHOM_ERROR_ENGINE, "ggml: the product gave status %d", (int)status);
 }
 
-const struct fathom__dense_methods fathom__dense_ggml = {"ggml", open_ggml, close_ggml, pack_ggml, run_ggml};
+const struct fathom__dense_methods fathom__dense_ggml = {"ggml", open_ggml, close_ggml, pack_ggml, run_ggml, NULL};

@@ -93,7 +93,7 @@ static int untrained_rows(float *out, struct fathom__reconstructor *reconstructo
             status = fathom__trainer_topk(&trainer->main, trainer, trainer->product, trainer->encoder_bias.value,
                                           trainer->options.n_features, trainer->options.k);
         if (status) break;
-        fathom__trainer_decode(trainer, &trainer->main, false);
+        fathom__trainer_decode(trainer, false);
         for (size_t r = 0; r < here; r++)
             for (size_t j = 0; j < d; j++) {
                 const size_t i = r * trainer->stride + j;

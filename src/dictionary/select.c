@@ -119,10 +119,35 @@ static float find_cut(uint32_t *reached, const struct fathom__candidates *candid
     return value_of(low);
 }
 
+/* Brings positive candidates that reach the cut to the front, in their order, and returns their number. */
+static size_t keep_from(struct fathom__candidates *candidates, float cut) {
+    float *values = candidates->values;
+    uint32_t *features = candidates->features;
+    size_t kept = 0, i = 0;
+#ifdef __AVX512F__
+    const __m512 least = _mm512_set1_ps(cut), zero = _mm512_setzero_ps();
+    for (; i + LANES <= candidates->n; i += LANES) {
+        const __m512 value = _mm512_loadu_ps(values + i);
+        const __m512i feature = _mm512_loadu_si512(features + i);
+        const __mmask16 stays =
+            _mm512_mask_cmp_ps_mask(_mm512_cmp_ps_mask(value, least, _CMP_GE_OQ), value, zero, _CMP_GT_OQ);
+        _mm512_storeu_ps(values + kept, _mm512_maskz_compress_ps(stays, value));
+        _mm512_storeu_si512(features + kept, _mm512_maskz_compress_epi32(stays, feature));
+        kept += (size_t)__builtin_popcount(stays);
+    }
+#endif
+    for (; i < candidates->n; i++) {
+        const float value = values[i];
+        values[kept] = value;
+        features[kept] = features[i];
+        kept += value >= cut && value > 0;
+    }
+    return kept;
+}
+
 void fathom__settle(struct fathom__candidates *candidates, size_t k) {
     if (candidates->n < k) return;
     uint32_t reached, least = UINT32_MAX;
-    size_t kept = 0;
     const float cut = find_cut(&reached, candidates, k);
     size_t surplus = reached - k; /* of those equal to the cut, the last ones go */
     for (size_t i = candidates->n; surplus > 0; i--)
@@ -130,12 +155,7 @@ void fathom__settle(struct fathom__candidates *candidates, size_t k) {
             candidates->values[i - 1] = 0;
             surplus--;
         }
-    for (size_t i = 0; i < candidates->n; i++) {
-        const float value = candidates->values[i];
-        candidates->values[kept] = value;
-        candidates->features[kept] = candidates->features[i];
-        kept += value >= cut && value > 0;
-    }
+    const size_t kept = keep_from(candidates, cut);
     const word *bits = (const word *)candidates->values;
     for (size_t i = 0; i < kept; i++)
         least = bits[i] < least ? bits[i] : least;

@@ -120,18 +120,11 @@ static int open_batch(fathom_trainer *trainer) {
     const size_t rows = options->batch, padded = rows + FATHOM__TILE_ROWS, F = options->n_features;
     int status = fathom__alloc_aligned(&trainer->x, rows * trainer->stride, sizeof *trainer->x);
     if (!status) status = fathom__alloc_aligned(&trainer->error, rows * trainer->stride, sizeof *trainer->error);
-    if (!status)
-        status =
-            fathom__alloc_aligned(&trainer->auxiliary_error, rows * trainer->stride, sizeof *trainer->auxiliary_error);
     if (!status) status = fathom__alloc_aligned(&trainer->x_bf16, padded * trainer->stride, sizeof *trainer->x_bf16);
     if (!status) memset(trainer->x_bf16, 0, padded * trainer->stride * sizeof *trainer->x_bf16);
     if (!status) status = fathom__alloc(&trainer->column, trainer->stride, sizeof *trainer->column);
     if (!status) status = fathom__alloc(&trainer->error_column, trainer->stride, sizeof *trainer->error_column);
     if (!status) status = fathom__active_open(&trainer->main, rows, rows * options->k, F, trainer->n_workers);
-    const bool auxiliary = options->auxiliary_coefficient > 0;
-    if (!status)
-        status = fathom__active_open(&trainer->auxiliary, rows, auxiliary ? rows * options->k_aux : 0, F,
-                                     trainer->n_workers);
     return status;
 }
 
@@ -146,12 +139,8 @@ static int open_arrays(fathom_trainer *trainer) {
     if (!status) status = fathom__alloc(&trainer->last_active, F, sizeof *trainer->last_active);
     if (!status) status = fathom__alloc(&trainer->dead, F, sizeof *trainer->dead);
     if (!status) status = fathom__alloc(&trainer->dead_slot, F, sizeof *trainer->dead_slot);
-    if (!status) status = fathom__alloc(&trainer->dead_bias, padded, sizeof *trainer->dead_bias);
     if (!status)
         status = fathom__dense_open(&trainer->product, FATHOM__PRODUCT_BEST, trainer->stride, F, trainer->n_workers);
-    if (!status && options->auxiliary_coefficient > 0)
-        status =
-            fathom__dense_open(&trainer->dead_product, FATHOM__PRODUCT_BEST, trainer->stride, F, trainer->n_workers);
     return status;
 }
 
@@ -218,26 +207,23 @@ int fathom_trainer_open(fathom_trainer **out, const struct fathom_trainer_option
 
 void fathom_trainer_close(fathom_trainer *trainer) {
     if (!trainer) return;
+    fathom__auxiliary_close(trainer);
     for (uint32_t w = 0; trainer->workers && w < trainer->n_workers; w++)
         close_worker(&trainer->workers[w]);
     fathom_free(trainer->workers);
     fathom__team_close(trainer->team);
     fathom__dense_close(trainer->product);
-    fathom__dense_close(trainer->dead_product);
     close_parameter(&trainer->encoder);
     close_parameter(&trainer->encoder_bias);
     close_parameter(&trainer->decoder);
     close_parameter(&trainer->decoder_bias);
     fathom__active_close(&trainer->main);
-    fathom__active_close(&trainer->auxiliary);
     fathom_free(trainer->touched);
     fathom_free(trainer->last_active);
     fathom_free(trainer->dead);
     fathom_free(trainer->dead_slot);
-    fathom_free(trainer->dead_bias);
     fathom_free(trainer->x);
     fathom_free(trainer->error);
-    fathom_free(trainer->auxiliary_error);
     fathom_free(trainer->x_bf16);
     fathom_free(trainer->column);
     fathom_free(trainer->error_column);

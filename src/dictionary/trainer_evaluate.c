@@ -57,7 +57,7 @@ int fathom_trainer_evaluate(struct fathom_trainer_evaluation *out, fathom_traine
             column[j] += trainer->column[j];
         status = choose(&least, trainer, trainer->options.architecture == FATHOM_TRAIN_BATCHTOPK);
         if (status) break;
-        fathom__trainer_decode(trainer, &trainer->main, false);
+        fathom__trainer_decode(trainer, false);
         errors += fathom__trainer_sum(trainer, trainer->column, sum_errors);
         for (size_t r = 0; r < here; r++)
             active += trainer->main.count[r];

@@ -37,10 +37,14 @@ struct fathom__worker {
     uint32_t *features;
     struct fathom__candidates *candidates; /* [FATHOM__TILE_ROWS] */
     float *gradients;                      /* scratch of trainer_update.c */
-    float *bias_gradient;                  /* [stride]: the part of b_dec's gradient that comes through the encoder */
-    double *column;                        /* [stride]: sums over rows */
-    double sum_squares, sum_errors;        /* of the rows it loaded, of the errors it decoded */
-    double norm;                           /* squared, of the gradients it formed */
+    float *block;                          /* dense auxiliary: two times [FATHOM__TILE_ROWS, stride] */
+    uint16_t *block_bf16;                  /* [FATHOM__TILE_ROWS, stride] */
+    uint16_t *mix;                  /* [FATHOM__TILE_ROWS, FATHOM__TILE_FEATURES]: values or slopes as a dense block */
+    uint32_t *cursor;               /* [FATHOM__TILE_ROWS] */
+    float *bias_gradient;           /* [stride]: the part of b_dec's gradient that comes through the encoder */
+    double *column;                 /* [stride]: sums over rows */
+    double sum_squares, sum_errors; /* of the rows it loaded, of the errors it decoded */
+    double norm;                    /* squared, of the gradients it formed */
     double seconds[FATHOM_TRAINER_PARTS];
     float *harvest; /* BatchTopK: values above the floor, their features and rows */
     uint32_t *harvest_feature, *harvest_row;
@@ -56,7 +60,7 @@ struct fathom_trainer {
     size_t stride; /* d_in padded */
     uint32_t n_workers;
     fathom__team *team;
-    fathom__dense *product, *dead_product; /* the second holds the dead features' encoder */
+    fathom__dense *product;
     struct fathom__worker *workers;
     size_t room; /* keys a row */
 
@@ -76,12 +80,19 @@ struct fathom_trainer {
     uint16_t *x_bf16; /* [batch padded to a tile, stride] */
     size_t n;         /* rows of the present batch */
     struct fathom__active main, auxiliary;
-    uint32_t *dead, n_dead;        /* numbers of the dead features at the step's beginning */
-    uint32_t *dead_slot;           /* [F]: index in `dead`, or UINT32_MAX */
-    float *dead_bias;              /* [F padded] */
-    float *auxiliary_error;        /* [batch, stride] */
+    uint32_t *dead, n_dead; /* numbers of the dead features at the step's beginning */
+    uint32_t *dead_slot;    /* [F]: index in `dead`, or UINT32_MAX */
+    /* What the auxiliary loss needs, made when there are dead features and for as many as there are. */
+    size_t dead_capacity;
+    fathom__dense *dead_encoder, *dead_decoder;
+    float *dead_bias;              /* [dead_capacity] */
+    bool auxiliary_dense;          /* this step's products are dense ones; else sparse rows, as for the main features */
+    uint16_t *dead_rows;           /* dense: bf16 decoder rows [dead_capacity, stride] */
+    uint16_t *auxiliary_bf16;      /* dense: the auxiliary reconstruction's errors [batch padded to a tile, stride] */
+    float *auxiliary_error;        /* sparse: [batch, stride] */
     double *column, *error_column; /* [stride]: sums over the whole batch */
     uint32_t forced_dead;          /* measuring: so many first features count as dead always */
+    bool forced_sparse; /* testing: the auxiliary loss takes the sparse way also where dense products are there */
 };
 
 /* Runs fn on the team and brings back the first worker's error. */
@@ -110,12 +121,28 @@ int fathom__trainer_topk(struct fathom__active *active, fathom_trainer *trainer,
 int fathom__trainer_batchtopk(struct fathom__active *active, float *least, fathom_trainer *trainer);
 
 /* trainer_decode.c: error = W_dec f - x, its sums over rows and (if asked) the slopes. */
-void fathom__trainer_decode(fathom_trainer *trainer, struct fathom__active *active, bool slopes);
+void fathom__trainer_decode(fathom_trainer *trainer, bool slopes);
+/* The same for any pairs: error = W_dec f + sign · target. */
+struct fathom__decoding {
+    const struct fathom__active *active;
+    const uint32_t *number; /* slot to feature; NULL: they are the same */
+    const float *target;    /* [batch, stride] */
+    float sign;
+    float *error; /* [batch, stride] */
+    bool slopes;
+};
+void fathom__trainer_decode_pairs(fathom_trainer *trainer, const struct fathom__decoding *what);
 /* Adds up one number and the column sums of all workers. */
 double fathom__trainer_sum(const fathom_trainer *trainer, double *column,
                            double (*part)(const struct fathom__worker *));
-/* The dead features' turn, after fathom__trainer_decode: *loss includes its coefficient; *factor is what their gradients are multiplied with, 0 when there is nothing to do. */
+
+/* trainer_auxiliary.c: the dead features' turn, after fathom__trainer_decode. *loss includes its coefficient; *factor is
+ * what their gradients are multiplied with, 0 when there is nothing to do. */
 int fathom__trainer_auxiliary(double *loss, double *factor, fathom_trainer *trainer);
+/* Gradients of the dead features of a chunk (slots chunk * FATHOM__TILE_FEATURES …), before that factor, in the worker's
+ * block: decoder rows, then encoder rows. Only where trainer->auxiliary_dense. */
+int fathom__trainer_dead_gradients(fathom_trainer *trainer, uint32_t worker, size_t chunk);
+void fathom__auxiliary_close(fathom_trainer *trainer);
 
 /* trainer_update.c: gradients and Adam in one pass. */
 struct fathom__update {
@@ -123,8 +150,8 @@ struct fathom__update {
     double learning_rate;
 };
 /* errors: [stride], the sum of the batch's errors. */
-void fathom__trainer_update(double *gradient_norm, fathom_trainer *trainer, const struct fathom__update *update,
-                            const double *errors);
+int fathom__trainer_update(double *gradient_norm, fathom_trainer *trainer, const struct fathom__update *update,
+                           const double *errors);
 /* Floats that a worker's `gradients` must hold. */
 size_t fathom__trainer_update_scratch(size_t stride);
 

@@ -115,7 +115,7 @@ int fathom_trainer_step(struct fathom_trainer_metrics *out, fathom_trainer *trai
     if (!status) status = choose(&least, trainer);
     if (status) return status;
     begin = fathom__seconds();
-    fathom__trainer_decode(trainer, &trainer->main, true);
+    fathom__trainer_decode(trainer, true);
     const double errors = fathom__trainer_sum(trainer, trainer->error_column, sum_errors);
     lap(&metrics, FATHOM_TRAINER_DECODE, &begin);
     fathom__active_sort(&trainer->main, trainer);
@@ -133,7 +133,8 @@ int fathom_trainer_step(struct fathom_trainer_metrics *out, fathom_trainer *trai
     for (int p = 0; p <= FATHOM_TRAINER_SELECT; p++)
         metrics.part_seconds[p] += before[p];
 
-    fathom__trainer_update(&metrics.gradient_norm, trainer, &update, trainer->error_column);
+    status = fathom__trainer_update(&metrics.gradient_norm, trainer, &update, trainer->error_column);
+    if (status) return status;
     for (uint32_t w = 0; w < trainer->n_workers; w++)
         for (int p = FATHOM_TRAINER_GRADIENTS; p <= FATHOM_TRAINER_OPTIMISER; p++)
             metrics.part_seconds[p] += trainer->workers[w].seconds[p] / trainer->n_workers;

@@ -57,11 +57,11 @@ static double find_loss(const struct model *model, const double *x, size_t n, co
     return errors / squares;
 }
 
-static void choose(bool *chosen, const struct model *model, const double *x, size_t n) {
+static void choose(bool *chosen, const struct model *model, const double *x, size_t n, int k) {
     for (size_t r = 0; r < n; r++) {
         bool *row = chosen + r * FEATURES;
         memset(row, 0, FEATURES * sizeof *row);
-        for (int i = 0; i < K; i++) {
+        for (int i = 0; i < k; i++) {
             int best = -1;
             double most = 0;
             for (int f = 0; f < FEATURES; f++) {
@@ -134,7 +134,7 @@ static void test_gradients(void **state) {
     read_model(&model, trainer);
     for (size_t i = 0; i < ROWS * D; i++)
         x[i] = rows[i] * trainer->input_scale;
-    choose(chosen, &model, x, ROWS);
+    choose(chosen, &model, x, ROWS, K);
     assert_int_equal(fathom_trainer_step(&metrics, trainer, rows, ROWS), 0);
     const double loss = find_loss(&model, x, ROWS, chosen);
     assert_true(fabs(metrics.loss / loss - 1) < 0.01);
@@ -178,6 +178,102 @@ static void test_gradients(void **state) {
         assert_true(fabs(fathom__dot(row, row, trainer->stride) - 1) < 1e-5);
     }
     fathom_trainer_close(trainer);
+}
+
+/* The auxiliary loss of trainer.h for chosen features and a residual that are both held fixed. */
+static double find_auxiliary(const struct model *model, const double *x, size_t n, const bool *chosen,
+                             const double *residual) {
+    double errors = 0, squares = 0, mean[D] = {0};
+    for (size_t r = 0; r < n; r++) {
+        double y[D] = {0};
+        for (int f = 0; f < FEATURES; f++) {
+            if (!chosen[r * FEATURES + f]) continue;
+            const double value = pre_activation(model, x + r * D, f);
+            for (int j = 0; j < D; j++)
+                y[j] += value * model->decoder[f][j];
+        }
+        for (int j = 0; j < D; j++) {
+            errors += (y[j] - residual[r * D + j]) * (y[j] - residual[r * D + j]);
+            mean[j] += residual[r * D + j] / (double)n;
+        }
+    }
+    for (size_t r = 0; r < n; r++)
+        for (int j = 0; j < D; j++)
+            squares += (residual[r * D + j] - mean[j]) * (residual[r * D + j] - mean[j]);
+    return errors / squares;
+}
+
+/* Gradients of the features that count as dead: those of the auxiliary loss, since they are kept from firing otherwise. */
+static void check_auxiliary(bool sparse) {
+    enum { DEAD = 20, AUXILIARY = 4 };
+    static float rows[ROWS * D];
+    static double x[ROWS * D], residual[ROWS * D], expected[DEAD * D], found[DEAD * D];
+    static bool main_chosen[ROWS * FEATURES], chosen[ROWS * FEATURES];
+    static struct model model, only_dead;
+    const double coefficient = 0.5, step = 1e-5;
+    const struct fathom_trainer_options options = {.d_in = D,
+                                                   .n_features = FEATURES,
+                                                   .k = K,
+                                                   .batch = ROWS,
+                                                   .n_threads = 2,
+                                                   .seed = 4,
+                                                   .k_aux = AUXILIARY,
+                                                   .auxiliary_coefficient = coefficient};
+    fathom_trainer *trainer = NULL;
+    struct fathom_trainer_metrics metrics;
+    random_rows(rows, ROWS, D, 5);
+    assert_int_equal(fathom_trainer_open(&trainer, &options), 0);
+    assert_int_equal(fathom_trainer_prepare(trainer, rows, ROWS), 0);
+    trainer->forced_sparse = sparse;
+    fathom__trainer_force_dead(trainer, DEAD);
+    read_model(&model, trainer);
+    for (size_t i = 0; i < ROWS * D; i++)
+        x[i] = rows[i] * trainer->input_scale;
+    choose(main_chosen, &model, x, ROWS, K);
+    for (size_t r = 0; r < ROWS; r++) /* what the main features leave */
+        for (int j = 0; j < D; j++) {
+            double y = model.decoder_bias[j];
+            for (int f = 0; f < FEATURES; f++)
+                if (main_chosen[r * FEATURES + f]) y += pre_activation(&model, x + r * D, f) * model.decoder[f][j];
+            residual[r * D + j] = x[r * D + j] - y;
+        }
+    only_dead = model;
+    for (int f = DEAD; f < FEATURES; f++)
+        only_dead.encoder_bias[f] = -1e9;
+    choose(chosen, &only_dead, x, ROWS, AUXILIARY);
+    assert_int_equal(fathom_trainer_step(&metrics, trainer, rows, ROWS), 0);
+    if (sparse) assert_false(trainer->auxiliary_dense);
+    assert_true(fabs(metrics.auxiliary_loss / (coefficient * find_auxiliary(&model, x, ROWS, chosen, residual)) - 1) <
+                0.02);
+    for (int matrix = 0; matrix < 2; matrix++) {
+        for (int f = 0; f < DEAD; f++) {
+            double along = 0;
+            for (int j = 0; j < D; j++) {
+                double *parameter = matrix ? &model.encoder[f][j] : &model.decoder[f][j], kept = *parameter, losses[2];
+                for (int side = 0; side < 2; side++) {
+                    *parameter = kept + (side ? step : -step);
+                    losses[side] = find_loss(&model, x, ROWS, main_chosen) +
+                                   coefficient * find_auxiliary(&model, x, ROWS, chosen, residual);
+                }
+                *parameter = kept;
+                expected[f * D + j] = (losses[1] - losses[0]) / (2 * step);
+                along += expected[f * D + j] * model.decoder[f][j];
+            }
+            for (int j = 0; j < D; j++) {
+                if (!matrix) expected[f * D + j] -= along * model.decoder[f][j];
+                found[f * D + j] =
+                    (matrix ? trainer->encoder : trainer->decoder).first[f * trainer->stride + j] / FIRST_STEP;
+            }
+        }
+        check_direction(found, expected, DEAD * D, matrix ? "auxiliary encoder" : "auxiliary decoder");
+    }
+    fathom_trainer_close(trainer);
+}
+
+static void test_auxiliary_gradients(void **state) {
+    (void)state;
+    check_auxiliary(false);
+    check_auxiliary(true);
 }
 
 /* Optimiser ------------------------------------------------------------------------------------------------ */
@@ -365,8 +461,9 @@ static void test_bad_arguments(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_gradients), cmocka_unit_test(test_lazy_moments),  cmocka_unit_test(test_clipping),
-        cmocka_unit_test(test_batchtopk), cmocka_unit_test(test_bad_arguments),
+        cmocka_unit_test(test_gradients),    cmocka_unit_test(test_auxiliary_gradients),
+        cmocka_unit_test(test_lazy_moments), cmocka_unit_test(test_clipping),
+        cmocka_unit_test(test_batchtopk),    cmocka_unit_test(test_bad_arguments),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -26,6 +26,7 @@ struct gradient {
     float *encoder, *decoder;
     float bias;
     uint32_t feature;
+    const float *dense; /* a dead feature's auxiliary gradient by dense products, not yet scaled; NULL: none */
 };
 
 struct rates {
@@ -88,14 +89,26 @@ static void find_gradient(struct gradient *gradient, const fathom_trainer *train
                           const struct fathom__update *update) {
     const size_t stride = trainer->stride;
     const uint32_t f = gradient->feature, slot = trainer->dead_slot[f];
-    memset(gradient->encoder, 0, stride * sizeof(float));
-    memset(gradient->decoder, 0, stride * sizeof(float));
+    const float factor = (float)update->auxiliary_factor;
+    const struct fathom__active *auxiliary = &trainer->auxiliary;
     gradient->bias = 0;
+    if (gradient->dense) {
+        const float *encoder = gradient->dense + FATHOM__TILE_ROWS * stride;
+        for (size_t j = 0; j < stride; j++) {
+            gradient->decoder[j] = factor * gradient->dense[j];
+            gradient->encoder[j] = factor * encoder[j];
+        }
+        for (uint32_t i = auxiliary->bucket[slot]; i < auxiliary->bucket[slot + 1]; i++)
+            gradient->bias += factor * auxiliary->sorted_slope[i];
+    } else {
+        memset(gradient->encoder, 0, stride * sizeof(float));
+        memset(gradient->decoder, 0, stride * sizeof(float));
+        if (slot != UINT32_MAX && factor > 0)
+            add_pairs(gradient, trainer, auxiliary, auxiliary->bucket[slot], auxiliary->bucket[slot + 1],
+                      trainer->auxiliary_error, factor);
+    }
     add_pairs(gradient, trainer, &trainer->main, trainer->main.bucket[f], trainer->main.bucket[f + 1], trainer->error,
               (float)update->factor);
-    if (slot != UINT32_MAX && update->auxiliary_factor > 0)
-        add_pairs(gradient, trainer, &trainer->auxiliary, trainer->auxiliary.bucket[slot],
-                  trainer->auxiliary.bucket[slot + 1], trainer->auxiliary_error, (float)update->auxiliary_factor);
     /* A row of length 1 can only turn. */
     const float *decoder = trainer->decoder.value + f * stride;
     fathom__add_scaled(gradient->decoder, -fathom__dot(gradient->decoder, decoder, stride), decoder, stride);
@@ -126,30 +139,33 @@ static void apply(struct gradient *gradient, fathom_trainer *trainer, const stru
     trainer->touched[gradient->feature] = (uint32_t)now;
 }
 
-static bool has_gradient(const fathom_trainer *trainer, const struct fathom__update *update, uint32_t f) {
-    const uint32_t slot = trainer->dead_slot[f];
-    return trainer->main.bucket[f + 1] > trainer->main.bucket[f] ||
-           (slot != UINT32_MAX && update->auxiliary_factor > 0 &&
-            trainer->auxiliary.bucket[slot + 1] > trainer->auxiliary.bucket[slot]);
+/* Dead features whose gradient comes by dense products are updated chunk by chunk, not with the others. */
+static bool by_chunk(const fathom_trainer *trainer, const struct fathom__update *update, uint32_t f) {
+    return update->auxiliary_factor > 0 && trainer->auxiliary_dense && trainer->dead_slot[f] != UINT32_MAX;
 }
 
-/* The part of the features that belongs to a worker, by the work they make: it depends on the batch and the team's size only. */
+static uint32_t count_pairs(const fathom_trainer *trainer, const struct fathom__update *update, uint32_t f) {
+    const uint32_t slot = trainer->dead_slot[f];
+    uint32_t pairs = trainer->main.bucket[f + 1] - trainer->main.bucket[f];
+    if (update->auxiliary_factor > 0 && slot != UINT32_MAX)
+        pairs += trainer->auxiliary.bucket[slot + 1] - trainer->auxiliary.bucket[slot];
+    return pairs;
+}
+
+/* The part of the features that belongs to a worker, by the work they make: it depends on the batch and the team's size
+ * only. */
 static void share_features(uint32_t *first, uint32_t *last, const fathom_trainer *trainer,
                            const struct fathom__update *update, uint32_t worker, uint32_t n_workers) {
     enum { FEATURE_COST = 4 }; /* the optimiser's share, in pairs */
     const uint32_t n = trainer->options.n_features;
-    const bool auxiliary = update->auxiliary_factor > 0;
-    const double all = trainer->main.bucket[n] + (auxiliary ? trainer->auxiliary.bucket[trainer->n_dead] : 0.0) +
-                       (double)FEATURE_COST * n;
-    double done = 0;
+    double all = 0, done = 0;
+    for (uint32_t f = 0; f < n; f++)
+        if (!by_chunk(trainer, update, f)) all += FEATURE_COST + count_pairs(trainer, update, f);
     *first = *last = 0;
     for (uint32_t f = 0; f < n; f++) {
         if (done < all * worker / n_workers) *first = f + 1;
-        if (done < all * (worker + 1) / n_workers) *last = f + 1;
-        const uint32_t slot = trainer->dead_slot[f];
-        done += FEATURE_COST + (trainer->main.bucket[f + 1] - trainer->main.bucket[f]);
-        if (auxiliary && slot != UINT32_MAX)
-            done += trainer->auxiliary.bucket[slot + 1] - trainer->auxiliary.bucket[slot];
+        if (done < all * (worker + 1) / n_workers || worker + 1 == n_workers) *last = f + 1;
+        if (!by_chunk(trainer, update, f)) done += FEATURE_COST + count_pairs(trainer, update, f);
     }
     if (worker == 0) *first = 0;
 }
@@ -175,27 +191,70 @@ static void update_group(struct gradient *group, uint32_t n, fathom_trainer *tra
     own->seconds[FATHOM_TRAINER_OPTIMISER] += fathom__seconds() - middle;
 }
 
+/* Gathers a group of features and updates it when it is full. */
+struct grouping {
+    struct gradient group[GROUP];
+    uint32_t n;
+};
+
+static void add_to_group(struct grouping *grouping, uint32_t feature, const float *dense, fathom_trainer *trainer,
+                         const struct updating *updating, struct fathom__worker *own) {
+    grouping->group[grouping->n].feature = feature;
+    grouping->group[grouping->n++].dense = dense;
+    if (grouping->n < GROUP) return;
+    update_group(grouping->group, grouping->n, trainer, updating, own);
+    grouping->n = 0;
+}
+
+static void end_group(struct grouping *grouping, fathom_trainer *trainer, const struct updating *updating,
+                      struct fathom__worker *own) {
+    if (grouping->n) update_group(grouping->group, grouping->n, trainer, updating, own);
+    grouping->n = 0;
+}
+
+static int update_dead(struct grouping *grouping, uint32_t worker, uint32_t n_workers, fathom_trainer *trainer,
+                       const struct updating *updating) {
+    struct fathom__worker *own = &trainer->workers[worker];
+    for (size_t chunk = worker; chunk * FATHOM__TILE_FEATURES < trainer->n_dead; chunk += n_workers) {
+        const double begin = fathom__seconds();
+        const size_t first = chunk * FATHOM__TILE_FEATURES, width = fathom__tile_width(trainer->n_dead, chunk);
+        int status = fathom__trainer_dead_gradients(trainer, worker, chunk);
+        if (status) return status;
+        own->seconds[FATHOM_TRAINER_GRADIENTS] += fathom__seconds() - begin;
+        for (size_t i = 0; i < width; i++) {
+            const uint32_t f = trainer->dead[first + i];
+            if (count_pairs(trainer, updating->update, f))
+                add_to_group(grouping, f, own->block + i * trainer->stride, trainer, updating, own);
+        }
+        end_group(grouping, trainer, updating, own); /* before the next chunk takes the block */
+    }
+    return 0;
+}
+
 static void update_features(uint32_t worker, uint32_t n_workers, void *payload) {
     const struct updating *updating = payload;
     fathom_trainer *trainer = updating->trainer;
     struct fathom__worker *own = &trainer->workers[worker];
     const size_t stride = trainer->stride;
-    struct gradient group[GROUP];
-    uint32_t first, last, n = 0;
+    struct grouping grouping = {.n = 0};
+    uint32_t first, last;
+    int status = 0;
     own->norm = 0;
     memset(own->bias_gradient, 0, stride * sizeof(float));
     for (uint32_t i = 0; i < GROUP; i++)
-        group[i] = (struct gradient){.encoder = own->gradients + 2 * i * stride,
-                                     .decoder = own->gradients + (2 * i + 1) * stride};
-    share_features(&first, &last, trainer, updating->update, worker, n_workers);
-    for (uint32_t f = first; f < last; f++) {
-        if (!has_gradient(trainer, updating->update, f)) continue;
-        group[n++].feature = f;
-        if (n < GROUP) continue;
-        update_group(group, n, trainer, updating, own);
-        n = 0;
+        grouping.group[i] = (struct gradient){.encoder = own->gradients + 2 * i * stride,
+                                              .decoder = own->gradients + (2 * i + 1) * stride};
+    if (updating->update->auxiliary_factor > 0 && trainer->auxiliary_dense)
+        status = update_dead(&grouping, worker, n_workers, trainer, updating);
+    if (status) {
+        fathom__worker_fail(own, status);
+        return;
     }
-    if (n) update_group(group, n, trainer, updating, own);
+    share_features(&first, &last, trainer, updating->update, worker, n_workers);
+    for (uint32_t f = first; f < last; f++)
+        if (!by_chunk(trainer, updating->update, f) && count_pairs(trainer, updating->update, f))
+            add_to_group(&grouping, f, NULL, trainer, updating, own);
+    end_group(&grouping, trainer, updating, own);
 }
 
 size_t fathom__trainer_update_scratch(size_t stride) {
@@ -221,17 +280,21 @@ static void update_decoder_bias(fathom_trainer *trainer, const struct updating *
     adam(trainer->decoder_bias, 0, gradient, trainer->stride, find_rates(trainer, updating->update->learning_rate, 1));
 }
 
-void fathom__trainer_update(double *gradient_norm, fathom_trainer *trainer, const struct fathom__update *update,
-                            const double *errors) {
+int fathom__trainer_update(double *gradient_norm, fathom_trainer *trainer, const struct fathom__update *update,
+                           const double *errors) {
     struct updating updating = {trainer, update, false, 1};
+    int status = 0;
     if (trainer->options.gradient_clip > 0) {
         updating.measure = true;
-        fathom__team_run(trainer->team, update_features, &updating);
+        status = fathom__trainer_run(trainer, update_features, &updating);
+        if (status) return status;
         const double norm = total_norm(trainer);
         updating.measure = false;
         if (norm > trainer->options.gradient_clip) updating.clip = (float)(trainer->options.gradient_clip / norm);
     }
-    fathom__team_run(trainer->team, update_features, &updating);
+    status = fathom__trainer_run(trainer, update_features, &updating);
+    if (status) return status;
     *gradient_norm = total_norm(trainer);
     update_decoder_bias(trainer, &updating, errors);
+    return 0;
 }
