@@ -14,14 +14,13 @@ setup:
 setup-test:
 	@scripts/setup-system.sh test
 
-# The engine's folder is the last line that its set-up prints.
 build: setup
-	@engine=$$(scripts/setup-engine.sh | tail -n 1) && \
+	@engine=$$(scripts/setup-engine.sh) && \
 	cmake --preset release -B $(BUILD) -DFATHOM_ENGINE_DIR="$$engine" >/dev/null && \
 	cmake --build $(BUILD) --target fathom fathom_command
 
 test: setup-test build
-	@engine=$$(scripts/setup-engine.sh | tail -n 1) && \
+	@engine=$$(scripts/setup-engine.sh) && \
 	cmake --build $(BUILD) && \
 	cmake --preset asan -DFATHOM_ENGINE_DIR="$$engine" >/dev/null && \
 	cmake --build $(SANITIZED) --target unit_tests
