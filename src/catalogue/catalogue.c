@@ -3,6 +3,7 @@
 #include "base/buffer.h"
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/utf8.h"
 
 #include <math.h>
 #include <string.h>
@@ -14,8 +15,12 @@ enum { TEXT_MODEL_NAME, TEXT_MODEL_IDENTITY, TEXT_DICTIONARY_NAME, TEXT_HOOK, TE
 
 static int add_text(size_t *place, struct fathom__buffer *texts, sqlite3_stmt *statement, int column) {
     const char *text = (const char *)sqlite3_column_text(statement, column);
+    char *line = NULL;
+    int status = fathom__utf8_line(&line, text ? text : "", text ? strlen(text) : 0);
     *place = texts->length;
-    return fathom__buffer_append(texts, text ? text : "", (text ? strlen(text) : 0) + 1);
+    if (!status) status = fathom__buffer_append(texts, line, strlen(line) + 1);
+    fathom_free(line);
+    return status;
 }
 
 static int read_dictionary(size_t places[TEXTS], fathom_catalogue *catalogue, struct fathom__buffer *texts,

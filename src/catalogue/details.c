@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/utf8.h"
 #include "catalogue/content.h"
 #include "catalogue/pack.h"
 
@@ -168,7 +169,7 @@ static float number_at(sqlite3_stmt *statement, int column) {
 static int copy_column(const char **out, sqlite3_stmt *statement, int column) {
     const char *text = (const char *)sqlite3_column_text(statement, column);
     char *copy = NULL;
-    const int status = text ? fathom__copy_string(&copy, text) : FATHOM_OK;
+    const int status = text ? fathom__utf8_line(&copy, text, strlen(text)) : FATHOM_OK;
     *out = copy;
     return status;
 }
