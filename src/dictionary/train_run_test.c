@@ -1,0 +1,233 @@
+/* Whole runs on a tiny model: the same bits with and without interruptions, several dictionaries in one pass, and that nothing is left
+ * behind where it fails. */
+#include <base/error.h>
+#include <base/file.h>
+#include <base/json.h>
+#include <base/memory.h>
+#include <base/random.h>
+#include <fathom/dictionary.h>
+#include <fathom/model.h>
+#include <fathom/trainer.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <tests/support/tiny_model.h>
+#include <unistd.h>
+// clang-format off
+#include <cmocka.h>
+// clang-format on
+
+enum { TOKENS = 12000, BATCH = 256, FEATURES = 96, K = 4 };
+
+static char folder[64];
+
+static const char *in_folder(const char *name) {
+    static char paths[64][128];
+    static int next;
+    char *path = paths[next++ % 64];
+    snprintf(path, sizeof paths[0], "%s/%s", folder, name);
+    return path;
+}
+
+/* Documents of random words, so that rows differ. */
+static int write_corpus(const char *path) {
+    struct fathom__random random;
+    FILE *file = fopen(path, "w");
+    if (!file) return -1;
+    fathom__random_seed(&random, 1);
+    for (int document = 0; document < 400; document++) {
+        fputs("{\"text\": \"", file);
+        for (int word = 0; word < 60; word++) {
+            const size_t letters = 1 + fathom__random_below(&random, 7);
+            for (size_t i = 0; i < letters; i++)
+                fputc('a' + (int)fathom__random_below(&random, 26), file);
+            fputc(' ', file);
+        }
+        fputs("\"}\n", file);
+    }
+    return fclose(file);
+}
+
+static int open_folder(void **state) {
+    (void)state;
+    strcpy(folder, "/tmp/fathom-train-XXXXXX");
+    if (!mkdtemp(folder)) return -1;
+    setenv("XDG_CACHE_HOME", in_folder("cache"), 1);
+    if (fathom_test_tiny_model(in_folder("model.gguf"), "llama", 1)) return -1;
+    return write_corpus(in_folder("corpus.jsonl"));
+}
+
+static int remove_folder(void **state) {
+    (void)state;
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf '%s'", folder);
+    return system(command);
+}
+
+static int stop_at_once(const struct fathom_progress *progress, void *payload) {
+    (void)progress;
+    ++*(int *)payload;
+    return 1;
+}
+
+struct setting {
+    struct fathom_corpus_source source;
+    struct fathom_train_dictionary dictionaries[2];
+    struct fathom_train_options options;
+};
+
+static void fill_setting(struct setting *setting, const char *first, const char *second, const char *checkpoint) {
+    *setting = (struct setting){.source = {.path = in_folder("corpus.jsonl")}};
+    const struct fathom_trainer_options trainer = {
+        .n_features = FEATURES, .k = K, .batch = BATCH, .seed = 3, .learning_rate = 1e-3, .dead_after = 2000};
+    setting->dictionaries[0] =
+        (struct fathom_train_dictionary){.path = first, .hook = "resid_post.1", .dtype = "f32", .options = trainer};
+    setting->dictionaries[1] =
+        (struct fathom_train_dictionary){.path = second, .hook = "resid_post.2", .dtype = "f32", .options = trainer};
+    setting->dictionaries[1].options.architecture = FATHOM_TRAIN_BATCHTOPK;
+    setting->options = (struct fathom_train_options){
+        .model_path = in_folder("model.gguf"),
+        .sources = &setting->source,
+        .n_sources = 1,
+        .tokens = TOKENS,
+        .seed = 5,
+        .context = 64,
+        .n_threads = 2,
+        .shuffle_rows = 2048,
+        .held_out_rows = 1000,
+        .evaluate_every = 10,
+        .checkpoint = checkpoint,
+    };
+}
+
+static void check_same_file(const char *a, const char *b) {
+    fathom_dictionary *first = NULL, *second = NULL;
+    float x[64], y[64], bias_x, bias_y;
+    assert_int_equal(fathom_dictionary_open(&first, a), 0);
+    assert_int_equal(fathom_dictionary_open(&second, b), 0);
+    for (uint32_t f = 0; f < FEATURES; f++) {
+        assert_int_equal(fathom_dictionary_direction(x, first, f), 0);
+        assert_int_equal(fathom_dictionary_direction(y, second, f), 0);
+        assert_memory_equal(x, y, sizeof x);
+        assert_int_equal(fathom_dictionary_encoder_row(x, &bias_x, first, f), 0);
+        assert_int_equal(fathom_dictionary_encoder_row(y, &bias_y, second, f), 0);
+        assert_memory_equal(x, y, sizeof x);
+        assert_true(bias_x == bias_y);
+        assert_true(fathom_dictionary_threshold(first, f) == fathom_dictionary_threshold(second, f));
+    }
+    fathom_dictionary_close(first);
+    fathom_dictionary_close(second);
+}
+
+static void test_interruptions_change_nothing(void **state) {
+    (void)state;
+    struct setting whole, parts;
+    struct fathom_train_result results[2];
+    int stops = 0, status = FATHOM_ERROR_STOPPED;
+    fill_setting(&whole, in_folder("a1.gguf"), in_folder("a2.gguf"), NULL);
+    assert_int_equal(fathom_train(results, whole.dictionaries, 2, &whole.options), 0);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(results[i].steps, TOKENS / BATCH);
+        assert_true(results[i].fve > 0.1 && results[i].fve < 1);
+        assert_true(results[i].l0 > 0.9 * K && results[i].l0 < 1.1 * K);
+        assert_true(results[i].skipped_positions > 100);
+        assert_true(results[i].threshold > 0);
+    }
+    fill_setting(&parts, in_folder("b1.gguf"), in_folder("b2.gguf"), in_folder("checkpoint"));
+    parts.options.metrics_path = in_folder("metrics.jsonl");
+    parts.options.resume = true;
+    parts.options.progress = stop_at_once;
+    parts.options.payload = &stops;
+    for (int round = 0; status == FATHOM_ERROR_STOPPED && round < 1000; round++) {
+        status = fathom_train(results, parts.dictionaries, 2, &parts.options);
+        if (status == FATHOM_ERROR_STOPPED) assert_false(fathom__file_exists(in_folder("b1.gguf")));
+    }
+    assert_int_equal(status, 0);
+    assert_true(stops > 2);
+    check_same_file(in_folder("a1.gguf"), in_folder("b1.gguf"));
+    check_same_file(in_folder("a2.gguf"), in_folder("b2.gguf"));
+    assert_false(fathom__file_exists(in_folder("checkpoint/state.json")));
+    /* The metrics tell every tenth step of each dictionary once. */
+    char *text = NULL;
+    size_t length = 0;
+    int evaluations = 0;
+    assert_int_equal(fathom__file_read(&text, &length, in_folder("metrics.jsonl"), 1 << 20), 0);
+    for (const char *at = text; (at = strstr(at, "\"held_out\"")); at++)
+        evaluations++;
+    assert_int_equal(evaluations, 2 * (TOKENS / BATCH / 10 + 1)); /* and the last step */
+    fathom_free(text);
+}
+
+static void test_record(void **state) {
+    (void)state;
+    struct setting setting;
+    fathom_dictionary *dictionary = NULL;
+    fathom_model *model = NULL;
+    json_t *record = NULL;
+    fill_setting(&setting, in_folder("c.gguf"), NULL, NULL);
+    setting.dictionaries[0].hook = "resid_post.-2"; /* from the end */
+    assert_int_equal(fathom_train(NULL, setting.dictionaries, 1, &setting.options), 0);
+    assert_int_equal(fathom_dictionary_open(&dictionary, in_folder("c.gguf")), 0);
+    const struct fathom_dictionary_info *info = fathom_dictionary_describe(dictionary);
+    assert_string_equal(info->name, "c");
+    assert_string_equal(info->hook_in, "blocks.2.hook_resid_post");
+    assert_int_equal(info->skip_positions, 1);
+    assert_true(info->has_threshold);
+    assert_int_equal(fathom__json_parse(&record, info->training, strlen(info->training), "training"), 0);
+    assert_int_equal(json_integer_value(json_object_get(record, "steps")), TOKENS / BATCH);
+    assert_int_equal(json_integer_value(json_object_get(record, "seed")), 5);
+    json_decref(record);
+    assert_int_equal(fathom_model_open(&model, in_folder("model.gguf"), NULL), 0);
+    assert_int_equal(fathom_dictionary_match(NULL, dictionary, model), 0);
+    fathom_model_close(model);
+    assert_int_equal(fathom_test_tiny_model(in_folder("other.gguf"), "llama", 2), 0);
+    assert_int_equal(fathom_model_open(&model, in_folder("other.gguf"), NULL), 0);
+    assert_int_equal(fathom_dictionary_match(NULL, dictionary, model), FATHOM_ERROR_MISMATCH);
+    fathom_model_close(model);
+    fathom_dictionary_close(dictionary);
+}
+
+static void expect(int status, int expected, const char *part) {
+    assert_int_equal(status, expected);
+    if (!strstr(fathom_error_message(), part)) fail_msg("\"%s\" does not hold \"%s\"", fathom_error_message(), part);
+}
+
+static void test_refusals(void **state) {
+    (void)state;
+    struct setting setting;
+    int stops = 0;
+    fill_setting(&setting, in_folder("d.gguf"), NULL, in_folder("other"));
+    setting.options.progress = stop_at_once;
+    setting.options.payload = &stops;
+    expect(fathom_train(NULL, setting.dictionaries, 1, &setting.options), FATHOM_ERROR_STOPPED, "other");
+    setting.options.seed = 6;
+    setting.options.resume = true;
+    expect(fathom_train(NULL, setting.dictionaries, 1, &setting.options), FATHOM_ERROR_MISMATCH, "state.json");
+    fill_setting(&setting, in_folder("d.gguf"), in_folder("d.gguf"), NULL);
+    expect(fathom_train(NULL, setting.dictionaries, 2, &setting.options), FATHOM_ERROR_ARGUMENT, "two dictionaries");
+    fill_setting(&setting, in_folder("d.gguf"), NULL, NULL);
+    setting.source.repeat = true;
+    setting.options.tokens = 0;
+    expect(fathom_train(NULL, setting.dictionaries, 1, &setting.options), FATHOM_ERROR_ARGUMENT, "repeats");
+    fill_setting(&setting, in_folder("d.gguf"), NULL, NULL);
+    setting.options.tokens = BATCH - 1;
+    expect(fathom_train(NULL, setting.dictionaries, 1, &setting.options), FATHOM_ERROR_LIMIT, "one batch");
+    fill_setting(&setting, in_folder("d.gguf"), NULL, NULL);
+    setting.dictionaries[0].hook = "resid_post.99";
+    expect(fathom_train(NULL, setting.dictionaries, 1, &setting.options), FATHOM_ERROR_ARGUMENT, "99");
+    fill_setting(&setting, in_folder("d.gguf"), NULL, NULL);
+    setting.dictionaries[0].options.k = FEATURES + 1;
+    expect(fathom_train(NULL, setting.dictionaries, 1, &setting.options), FATHOM_ERROR_ARGUMENT, "k 97");
+    assert_false(fathom__file_exists(in_folder("d.gguf")));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_interruptions_change_nothing),
+        cmocka_unit_test(test_record),
+        cmocka_unit_test(test_refusals),
+    };
+    return cmocka_run_group_tests(tests, open_folder, remove_folder);
+}
