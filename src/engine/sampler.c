@@ -1,0 +1,107 @@
+/* The engine's sampling chain. */
+#include "engine/sampler.h"
+#include "base/error.h"
+#include "base/memory.h"
+#include <llama.h>
+#include <math.h>
+
+enum { DEFAULT_PENALTY_WINDOW = 64 };
+
+struct fathom__sampler {
+    struct llama_sampler *chain;
+    llama_token_data *candidates; /* [n_vocab] */
+    size_t n_vocab;
+};
+
+/* The engine's generator takes 32 bits and reads all ones as "any seed". */
+static uint32_t engine_seed(uint64_t seed) {
+    uint32_t folded = (uint32_t)(seed ^ seed >> 32);
+    return folded == LLAMA_DEFAULT_SEED ? folded - 1 : folded;
+}
+
+static int check_sampling(const struct fathom_sampling *sampling) {
+    const struct {
+        const char *name;
+        float value;
+    } numbers[] = {{"temperature", sampling->temperature},
+                   {"top_p", sampling->top_p},
+                   {"min_p", sampling->min_p},
+                   {"repeat_penalty", sampling->repeat_penalty},
+                   {"frequency_penalty", sampling->frequency_penalty},
+                   {"presence_penalty", sampling->presence_penalty}};
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        if (!isfinite(numbers[i].value))
+            return fathom__fail(FATHOM_ERROR_ARGUMENT, "sampling: %s is not a finite number", numbers[i].name);
+    if (sampling->penalty_window < 0 || sampling->repeat_penalty < 0.0f || sampling->min_p < 0.0f ||
+        sampling->min_p > 1.0f || sampling->top_p < 0.0f)
+        return fathom__fail(FATHOM_ERROR_ARGUMENT,
+                            "sampling: penalty_window %d, repeat_penalty %g and top_p %g must not be negative, and "
+                            "min_p %g must lie between 0 and 1",
+                            (int)sampling->penalty_window, (double)sampling->repeat_penalty, (double)sampling->top_p,
+                            (double)sampling->min_p);
+    return FATHOM_OK;
+}
+
+/* A sampling chain; NULL when memory is exhausted. */
+static struct llama_sampler *make_chain(const struct fathom_sampling *sampling, uint32_t n_vocab) {
+    struct llama_sampler *chain = llama_sampler_chain_init(llama_sampler_chain_default_params());
+    if (!chain) return NULL;
+    float repeat = sampling->repeat_penalty > 0.0f ? sampling->repeat_penalty : 1.0f;
+    int32_t window = sampling->penalty_window ? sampling->penalty_window : DEFAULT_PENALTY_WINDOW;
+    if (repeat != 1.0f || sampling->frequency_penalty != 0.0f || sampling->presence_penalty != 0.0f)
+        llama_sampler_chain_add(chain,
+                                llama_sampler_init_penalties((int32_t)n_vocab, window, repeat,
+                                                             sampling->frequency_penalty, sampling->presence_penalty));
+    if (sampling->temperature <= 0.0f) {
+        llama_sampler_chain_add(chain, llama_sampler_init_greedy());
+        return chain;
+    }
+    if (sampling->top_k > 0) llama_sampler_chain_add(chain, llama_sampler_init_top_k(sampling->top_k));
+    if (sampling->top_p > 0.0f && sampling->top_p < 1.0f)
+        llama_sampler_chain_add(chain, llama_sampler_init_top_p(sampling->top_p, 1));
+    if (sampling->min_p > 0.0f) llama_sampler_chain_add(chain, llama_sampler_init_min_p(sampling->min_p, 1));
+    llama_sampler_chain_add(chain, llama_sampler_init_temp(sampling->temperature));
+    llama_sampler_chain_add(chain, llama_sampler_init_dist(engine_seed(sampling->seed)));
+    return chain;
+}
+
+int fathom__sampler_open(fathom__sampler **out, const struct fathom_sampling *sampling, size_t n_vocab) {
+    fathom__sampler *sampler = NULL;
+    int status = check_sampling(sampling);
+    if (!status) status = fathom__alloc(&sampler, 1, sizeof *sampler);
+    if (status) return status;
+    sampler->n_vocab = n_vocab;
+    status = fathom__alloc(&sampler->candidates, n_vocab, sizeof *sampler->candidates);
+    if (!status && !(sampler->chain = make_chain(sampling, (uint32_t)n_vocab)))
+        status = fathom__fail_memory(n_vocab * sizeof *sampler->candidates);
+    if (status) {
+        fathom__sampler_close(sampler);
+        return status;
+    }
+    *out = sampler;
+    return FATHOM_OK;
+}
+
+void fathom__sampler_close(fathom__sampler *sampler) {
+    if (!sampler) return;
+    if (sampler->chain) llama_sampler_free(sampler->chain);
+    fathom_free(sampler->candidates);
+    fathom_free(sampler);
+}
+
+void fathom__sampler_accept(fathom__sampler *sampler, int32_t token) {
+    llama_sampler_accept(sampler->chain, token);
+}
+
+int fathom__sampler_next(int32_t *token, fathom__sampler *sampler, const float *logits) {
+    for (size_t i = 0; i < sampler->n_vocab; i++)
+        sampler->candidates[i] = (llama_token_data){.id = (llama_token)i, .logit = logits[i], .p = 0.0f};
+    llama_token_data_array array = {
+        .data = sampler->candidates, .size = sampler->n_vocab, .selected = -1, .sorted = false};
+    llama_sampler_apply(sampler->chain, &array);
+    if (array.selected < 0 || (size_t)array.selected >= array.size)
+        return fathom__fail(FATHOM_ERROR_ENGINE, "generation: the sampler chose no token");
+    *token = array.data[array.selected].id;
+    llama_sampler_accept(sampler->chain, *token);
+    return FATHOM_OK;
+}
