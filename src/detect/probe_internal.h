@@ -26,7 +26,7 @@ struct fathom_probe {
     int32_t *pairs;
 };
 
-/* Fills in->texts' hashes into a probe. */
+/* Fills the texts' hashes into a probe. */
 int fathom__probe_remember(fathom_probe *probe, const struct fathom_texts *texts);
 
 /* Decides which of the given texts may test the probe: keep[i] is false for repeats of a training text or of an earlier test text. MISMATCH for a

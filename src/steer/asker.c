@@ -3,20 +3,15 @@
 #include "base/memory.h"
 #include "detect/read.h"
 #include "steer/answer.h"
-#include "steer/concept.h"
 #include "steer/fluency.h"
 #include <math.h>
 #include <string.h>
 
-enum { DEFAULT_NEW = 48, MOST_TOKENS = 4096, REPETITION_SIZE = 4 };
+/* Answers that are written side by side: a decode of a few rows takes little longer than one of a single row. */
+enum { DEFAULT_NEW = 48, MOST_TOKENS = 4096, REPETITION_SIZE = 4, SIDE_BY_SIDE = 8 };
 
 /* A token may lose this many nats before the likelihood's share of fluency falls to 1 / e. */
 static const double likelihood_scale = 2.0;
-
-struct prompt {
-    int32_t *tokens;
-    size_t n;
-};
 
 /* What the answer to a single question is compared with. */
 static const char *const own_questions[] = {"What is the capital of France?", "How do I boil an egg?",
@@ -27,7 +22,7 @@ struct fathom__asker {
     const fathom_model *model;
     const struct fathom_steer_asking *asking;
     const fathom_concept *concept;
-    struct prompt *prompts; /* [n_prompts]: the questions, then those that are only compared with */
+    struct fathom__prompt *prompts; /* [n_prompts]: the questions, then those that are only compared with */
     size_t n_prompts;
     uint32_t n_seeds, max_new;
     fathom_session *steered, *plain;
@@ -60,11 +55,20 @@ static int open_sessions(fathom__asker *asker) {
         return fathom__fail(FATHOM_ERROR_LIMIT, "a prompt of %zu tokens with an answer of %u is longer than %d",
                             longest, asker->max_new, MOST_TOKENS);
     }
-    /* Prompt and answer fit one decode, so that their probabilities come out of one graph. */
-    options.n_context = options.n_batch = (uint32_t)longest + asker->max_new;
+    size_t n_answers = asker->asking->n_questions * asker->n_seeds;
+    size_t together = n_answers < SIDE_BY_SIDE ? n_answers : SIDE_BY_SIDE;
+    uint32_t length = (uint32_t)longest + asker->max_new;
     options.n_threads = fathom__session_threads(asker->model);
+    options.n_batch = length;
+    options.n_sequences = (uint32_t)together;
+    options.n_context = length * (uint32_t)together;
     int status = fathom_session_open(&asker->steered, asker->model, &options);
-    return status == FATHOM_OK ? fathom_session_open(&asker->plain, asker->model, &options) : status;
+    options.n_sequences = (uint32_t)asker->n_prompts + 1;
+    options.n_context = (uint32_t)longest * (uint32_t)asker->n_prompts + length;
+    if (status == FATHOM_OK) {
+        status = fathom_session_open(&asker->plain, asker->model, &options);
+    }
+    return status == FATHOM_OK ? fathom__prompts_keep(asker->plain, asker->prompts, asker->n_prompts) : status;
 }
 
 int fathom__asker_open(fathom__asker **out, const fathom_model *model, const struct fathom_steer_asking *asking,
@@ -105,58 +109,6 @@ int fathom__asker_open(fathom__asker **out, const fathom_model *model, const str
     return FATHOM_OK;
 }
 
-static double log_softmax(const float *logits, size_t n, int32_t token) {
-    float highest = logits[0];
-    double sum = 0;
-    for (size_t i = 1; i < n; i++) {
-        highest = fmaxf(highest, logits[i]);
-    }
-    for (size_t i = 0; i < n; i++) {
-        sum += exp((double)logits[i] - highest);
-    }
-    return (double)logits[token] - highest - log(sum);
-}
-
-int fathom__answer_probability(double *log_probability, double *concept_mass, fathom_session *session,
-                               const int32_t *prompt, size_t n_prompt, const int32_t *answer, size_t n_answer,
-                               const fathom_concept *concept) {
-    size_t n_vocab = fathom_model_describe(fathom_session_model(session))->n_vocab;
-    struct fathom_row *rows = NULL;
-    double sum = 0;
-    double mass = 0;
-    int status = fathom__alloc(&rows, n_prompt + n_answer, sizeof *rows);
-    if (status != FATHOM_OK) {
-        return status;
-    }
-    /* The row before a token predicts it; the answer's last token predicts nothing that is asked for. */
-    size_t n_rows = n_prompt + n_answer - 1;
-    for (size_t i = 0; i < n_rows; i++) {
-        rows[i] =
-            (struct fathom_row){i < n_prompt ? prompt[i] : answer[i - n_prompt], (int32_t)i, 0, i + 1 >= n_prompt};
-    }
-    fathom_session_forget(session, -1, 0);
-    status = fathom_session_decode(session, rows, n_rows);
-    for (size_t i = 0; i < n_answer && status == FATHOM_OK; i++) {
-        const float *logits = fathom_session_logits(session, n_prompt - 1 + i);
-        if (logits == NULL) {
-            status = fathom__fail(FATHOM_ERROR_ENGINE, "row %zu has no logits", n_prompt - 1 + i);
-            break;
-        }
-        sum += log_softmax(logits, n_vocab, answer[i]);
-        if (concept != NULL) {
-            mass += fathom__concept_log_mass(concept, logits, n_vocab);
-        }
-    }
-    if (status == FATHOM_OK) {
-        *log_probability = sum;
-        if (concept_mass != NULL) {
-            *concept_mass = mass / (double)n_answer;
-        }
-    }
-    fathom_free(rows);
-    return status;
-}
-
 /* Sums over answers on the way to a score. */
 struct sums {
     size_t n, n_words, n_mentions, n_mentioning;
@@ -171,8 +123,8 @@ static int measure_plain(struct sums *sums, fathom__asker *asker, size_t questio
     double others = 0;
     for (size_t q = 0; q < asker->n_prompts; q++) {
         double sum = 0;
-        int status = fathom__answer_probability(&sum, NULL, asker->plain, asker->prompts[q].tokens, asker->prompts[q].n,
-                                                answer->tokens, answer->n, NULL);
+        int status = fathom__prompts_probability(&sum, asker->plain, asker->prompts, asker->n_prompts, q,
+                                                 answer->tokens, answer->n);
         if (status != FATHOM_OK) {
             return status;
         }
@@ -184,7 +136,6 @@ static int measure_plain(struct sums *sums, fathom__asker *asker, size_t questio
 }
 
 static int measure(struct sums *sums, fathom__asker *asker, size_t question, const struct fathom__answer *answer) {
-    const struct prompt *prompt = &asker->prompts[question];
     sums->n++;
     sums->n_words += fathom__count_words(answer->text);
     if (asker->concept != NULL) {
@@ -200,15 +151,8 @@ static int measure(struct sums *sums, fathom__asker *asker, size_t question, con
     sums->repetition += fathom__repetition(answer->tokens, answer->n, REPETITION_SIZE);
     sums->distinct_1 += fathom__distinct(answer->tokens, answer->n, 1);
     sums->distinct_2 += fathom__distinct(answer->tokens, answer->n, 2);
-    int status = measure_plain(sums, asker, question, answer);
-    if (status == FATHOM_OK && asker->concept != NULL) {
-        double ignored = 0;
-        double mass = 0;
-        status = fathom__answer_probability(&ignored, &mass, asker->steered, prompt->tokens, prompt->n, answer->tokens,
-                                            answer->n, asker->concept);
-        sums->concept += mass;
-    }
-    return status;
+    sums->concept += answer->concept;
+    return measure_plain(sums, asker, question, answer);
 }
 
 static void make_score(struct fathom_steer_score *out, const struct sums *sums, bool concept,
@@ -246,44 +190,47 @@ static int keep_answer(struct fathom_answers *answers, struct fathom__answer *an
     return status;
 }
 
-static int ask_once(struct sums *sums, struct fathom_answers *answers, fathom__asker *asker, fathom_steering *steering,
-                    size_t question, uint64_t seed) {
-    const struct prompt *prompt = &asker->prompts[question];
-    struct fathom_sampling sampling = asker->asking->sampling;
-    struct fathom__answer answer = {0};
-    int status = FATHOM_OK;
-    sampling.seed += seed;
-    if (steering != NULL) {
-        status = fathom_steering_prompt(steering, 0, (int32_t)prompt->n);
+/* Answers [first, first + n) of all, a question's seeds together. */
+static int ask_some(struct sums *sums, struct fathom_answers *answers, fathom__asker *asker, fathom_steering *steering,
+                    size_t first, size_t n, uint64_t seed_offset) {
+    struct fathom__request requests[SIDE_BY_SIDE];
+    struct fathom__answer given[SIDE_BY_SIDE];
+    for (size_t i = 0; i < n; i++) {
+        const struct fathom__prompt *prompt = &asker->prompts[(first + i) / asker->n_seeds];
+        uint64_t seed = asker->asking->sampling.seed + seed_offset + (first + i) % asker->n_seeds;
+        requests[i] = (struct fathom__request){prompt->tokens, prompt->n, seed};
     }
-    if (status == FATHOM_OK) {
-        status = fathom__answer_generate(&answer, asker->steered, prompt->tokens, prompt->n, asker->max_new, &sampling,
-                                         asker->asking->style.stop);
+    int status = fathom__answers_generate(given, asker->steered, steering, requests, n, asker->max_new,
+                                          &asker->asking->sampling, asker->asking->style.stop, asker->concept);
+    if (status != FATHOM_OK) {
+        return status;
     }
-    if (status == FATHOM_OK) {
-        status = measure(sums, asker, question, &answer);
+    for (size_t i = 0; i < n; i++) {
+        if (status == FATHOM_OK) {
+            status = measure(sums, asker, (first + i) / asker->n_seeds, &given[i]);
+        }
+        if (status == FATHOM_OK && answers != NULL) {
+            status = keep_answer(answers, &given[i]);
+        }
+        fathom__answer_free(&given[i]);
     }
-    if (status == FATHOM_OK && answers != NULL) {
-        status = keep_answer(answers, &answer);
-    }
-    fathom__answer_free(&answer);
     return status;
 }
 
 int fathom__asker_ask(struct fathom_steer_score *out, struct fathom_answers *answers, fathom__asker *asker,
                       const fathom_steer *plan, const struct fathom_steer_score *plain, uint64_t seed_offset,
-                      int (*between)(void *payload), void *payload) {
+                      int (*between)(size_t n_answers, void *payload), void *payload) {
     struct sums sums = {0};
     fathom_steering *steering = NULL;
     struct fathom_answers kept = FATHOM_ANSWERS_INIT;
     int status = plan != NULL ? fathom_steer_attach(&steering, asker->steered, plan) : FATHOM_OK;
-    for (size_t q = 0; q < asker->asking->n_questions && status == FATHOM_OK; q++) {
-        for (uint32_t s = 0; s < asker->n_seeds && status == FATHOM_OK; s++) {
-            status = ask_once(&sums, answers != NULL ? &kept : NULL, asker, steering, q, seed_offset + s);
-            if (status == FATHOM_OK && between != NULL) {
-                int returned = between(payload);
-                status = returned == 0 ? FATHOM_OK : fathom__callback_status(returned);
-            }
+    size_t n_answers = asker->asking->n_questions * asker->n_seeds;
+    for (size_t first = 0; first < n_answers && status == FATHOM_OK; first += SIDE_BY_SIDE) {
+        size_t n = n_answers - first < SIDE_BY_SIDE ? n_answers - first : SIDE_BY_SIDE;
+        status = ask_some(&sums, answers != NULL ? &kept : NULL, asker, steering, first, n, seed_offset);
+        if (status == FATHOM_OK && between != NULL) {
+            int returned = between(n, payload);
+            status = returned == 0 ? FATHOM_OK : fathom__callback_status(returned);
         }
     }
     fathom_steer_detach(steering);

@@ -14,12 +14,17 @@ void fathom__asker_close(fathom__asker *asker);
 /* As fathom_steer_ask; seeds begin at the asking's own + seed_offset. `between` (NULL allowed) is called after every answer and stops when it is not 0. */
 int fathom__asker_ask(struct fathom_steer_score *out, struct fathom_answers *answers, fathom__asker *asker,
                       const fathom_steer *plan, const struct fathom_steer_score *plain, uint64_t seed_offset,
-                      int (*between)(void *payload), void *payload);
+                      int (*between)(size_t n_answers, void *payload), void *payload);
 
-/* Sum of natural-log probabilities of `answer` after `prompt` in the cleared session, and (concept not NULL) the mean over the answer's
- * positions of the concept's log mass. */
-int fathom__answer_probability(double *log_probability, double *concept_mass, fathom_session *session,
-                               const int32_t *prompt, size_t n_prompt, const int32_t *answer, size_t n_answer,
-                               const fathom_concept *concept);
+/* Prompts kept in a session's KV cache, one a sequence, for asking after each how likely an answer is. */
+struct fathom__prompt {
+    int32_t *tokens;
+    size_t n;
+};
+/* Feeds prompts as sequences 0 … n - 1 of the session, all but their last tokens; the session needs one sequence more. */
+int fathom__prompts_keep(fathom_session *session, const struct fathom__prompt *prompts, size_t n);
+/* Sum of the natural-log probabilities of `answer` after prompt `which` of the n that the session keeps. */
+int fathom__prompts_probability(double *out, fathom_session *session, const struct fathom__prompt *prompts, size_t n,
+                                size_t which, const int32_t *answer, size_t n_answer);
 
 #endif

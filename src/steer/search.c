@@ -23,11 +23,11 @@ struct searching {
     char note[96];
 };
 
-static int report(void *payload) {
+static int report(size_t n_answers, void *payload) {
     struct searching *searching = payload;
     const struct fathom_steer_search *search = searching->search;
     double seconds = fathom__seconds() - searching->started;
-    searching->done++;
+    searching->done += n_answers;
     if (search->progress == NULL) {
         return 0;
     }

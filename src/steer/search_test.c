@@ -75,46 +75,98 @@ static void styles_make_prompts(void **state) {
     assert_int_equal(fathom_prompt_tokens(&tokens, &n, fixture->model, &empty, ""), FATHOM_ERROR_ARGUMENT);
 }
 
-static void probabilities_agree_with_the_sessions(void **state) {
+static void kept_prompts_give_the_sessions_probabilities(void **state) {
     struct fixture *fixture = *state;
-    const int32_t all[] = {40, 41, 42, 100, 101, 7, 8};
-    enum { N = 7, PROMPT = 4 };
-    struct fathom_session_options options = {.n_context = 64, .n_batch = 64, .n_threads = 1};
+    enum { N = 7, PROMPT = 4, PROMPTS = 3 };
+    int32_t all[PROMPTS][N] = {{40, 41, 42, 100, 101, 7, 8}, {60, 61, 62, 63, 101, 7, 8}, {9, 10, 11, 12, 101, 7, 8}};
+    struct fathom__prompt prompts[PROMPTS] = {{all[0], PROMPT}, {all[1], PROMPT}, {all[2] + PROMPT - 1, 1}};
+    struct fathom_session_options options = {
+        .n_context = 128, .n_batch = 64, .n_sequences = PROMPTS + 1, .n_threads = 1};
     fathom_session *session = NULL;
-    double each[N - 1], sum = 0, found = 0, mass = 0;
+    double each[N - 1], expected[PROMPTS] = {0}, found = 0;
     assert_int_equal(fathom_session_open(&session, fixture->model, &options), FATHOM_OK);
-    assert_int_equal(fathom_log_probabilities(each, session, all, N), FATHOM_OK);
-    for (size_t i = PROMPT - 1; i < N - 1; i++) {
-        sum += each[i];
+    for (size_t q = 0; q < PROMPTS; q++) {
+        size_t first = q < 2 ? 0 : PROMPT - 1; /* the last prompt is a single token */
+        assert_int_equal(fathom_log_probabilities(each, session, all[q] + first, N - first), FATHOM_OK);
+        for (size_t i = PROMPT - 1 - first; i < N - 1 - first; i++) {
+            expected[q] += each[i];
+        }
     }
-    assert_int_equal(
-        fathom__answer_probability(&found, &mass, session, all, PROMPT, all + PROMPT, N - PROMPT, fixture->concept),
-        FATHOM_OK);
-    assert_true(fabs(found - sum) < 1e-3);
-    assert_true(mass < 0 && mass > -30);
+    assert_int_equal(fathom__prompts_keep(session, prompts, PROMPTS), FATHOM_OK);
+    for (int round = 0; round < 2; round++) { /* the second finds the prompts as the first did */
+        for (size_t q = 0; q < PROMPTS; q++) {
+            assert_int_equal(
+                fathom__prompts_probability(&found, session, prompts, PROMPTS, q, all[0] + PROMPT, N - PROMPT),
+                FATHOM_OK);
+            assert_true(fabs(found - expected[q]) < 1e-3 * fabs(expected[q]));
+        }
+    }
+    assert_true(fabs(expected[0] - expected[1]) > 0.01 && fabs(expected[0] - expected[2]) > 0.01);
     fathom_session_close(session);
+}
+
+static void answer_one(struct fathom__answer *out, fathom_session *session, const int32_t *prompt, uint64_t seed,
+                       const char *stop) {
+    const struct fathom_sampling sampling = {.temperature = 1};
+    const struct fathom__request request = {prompt, 3, seed};
+    assert_int_equal(fathom__answers_generate(out, session, NULL, &request, 1, 12, &sampling, stop, NULL), FATHOM_OK);
 }
 
 static void answers_stop_before_the_stop_text(void **state) {
     struct fixture *fixture = *state;
     struct fathom_session_options options = {.n_context = 64, .n_batch = 64, .n_threads = 1};
-    const struct fathom_sampling sampling = {.seed = 3, .temperature = 1};
     const int32_t prompt[] = {40, 41, 42};
     struct fathom__answer whole, cut;
     fathom_session *session = NULL;
     assert_int_equal(fathom_session_open(&session, fixture->model, &options), FATHOM_OK);
-    assert_int_equal(fathom__answer_generate(&whole, session, prompt, 3, 12, &sampling, NULL), FATHOM_OK);
+    answer_one(&whole, session, prompt, 3, NULL);
     assert_true(whole.n > 4 && strlen(whole.text) > 4);
     /* A stop text out of the middle of the answer. */
     char stop[2] = {whole.text[strlen(whole.text) / 2], '\0'};
     const char *where = strstr(whole.text, stop);
-    assert_int_equal(fathom__answer_generate(&cut, session, prompt, 3, 12, &sampling, stop), FATHOM_OK);
+    answer_one(&cut, session, prompt, 3, stop);
     assert_int_equal(strlen(cut.text), where - whole.text);
     assert_memory_equal(cut.text, whole.text, strlen(cut.text));
     assert_true(cut.n < whole.n);
     assert_memory_equal(cut.tokens, whole.tokens, cut.n * sizeof(int32_t));
     fathom__answer_free(&whole);
     fathom__answer_free(&cut);
+    fathom_session_close(session);
+}
+
+static void answers_side_by_side_are_those_one_by_one(void **state) {
+    struct fixture *fixture = *state;
+    enum { N = 3 };
+    struct fathom_session_options options = {.n_context = 128, .n_batch = 64, .n_sequences = N, .n_threads = 1};
+    const struct fathom_sampling sampling = {.temperature = 1, .repeat_penalty = 1.2f};
+    const int32_t prompts[N][3] = {{40, 41, 42}, {100, 101, 7}, {60, 61, 62}};
+    struct fathom__request requests[N];
+    struct fathom__answer together[N];
+    fathom_session *session = NULL;
+    char *alone = NULL;
+    assert_int_equal(fathom_session_open(&session, fixture->model, &options), FATHOM_OK);
+    for (size_t i = 0; i < N; i++) {
+        requests[i] = (struct fathom__request){prompts[i], 3, 20 + i};
+    }
+    assert_int_equal(
+        fathom__answers_generate(together, session, NULL, requests, N, 10, &sampling, NULL, fixture->concept),
+        FATHOM_OK);
+    for (size_t i = 0; i < N; i++) {
+        struct fathom_sampling own = sampling;
+        own.seed = 20 + i;
+        assert_int_equal(fathom_generate(&alone, session, prompts[i], 3, 10, &own, NULL, NULL), FATHOM_OK);
+        assert_string_equal(together[i].text, alone);
+        fathom_free(alone);
+        assert_true(together[i].concept < 0 && together[i].concept > -30);
+        fathom__answer_free(&together[i]);
+    }
+    assert_int_equal(
+        fathom__answers_generate(together, session, NULL, requests, N, 0, &sampling, NULL, fixture->concept),
+        FATHOM_OK);
+    assert_true(together[2].n == 0 && together[2].text[0] == '\0');
+    for (size_t i = 0; i < N; i++) {
+        fathom__answer_free(&together[i]);
+    }
     fathom_session_close(session);
 }
 
@@ -183,7 +235,7 @@ struct watching {
 
 static int watch_progress(const struct fathom_progress *progress, void *payload) {
     struct watching *watching = payload;
-    assert_int_equal(progress->done, watching->last + 1);
+    assert_true(progress->done > watching->last && progress->done <= progress->total);
     watching->last = progress->done;
     watching->total = progress->total;
     watching->calls++;
@@ -246,7 +298,7 @@ static void the_search_tries_the_grid_and_refines(void **state) {
     watching = (struct watching){.stop_at = 5};
     search.progress = watch_progress;
     assert_int_equal(fathom_steer_search(&found, fixture->model, &search), FATHOM_ERROR_STOPPED);
-    assert_int_equal(watching.calls, 5);
+    assert_true(watching.calls == 5 && watching.last < watching.total);
 }
 
 static void a_direction_can_be_searched_over_parts_of_its_layers(void **state) {
@@ -312,8 +364,9 @@ static void searches_without_a_subject_are_refused(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(styles_make_prompts),
-        cmocka_unit_test(probabilities_agree_with_the_sessions),
+        cmocka_unit_test(kept_prompts_give_the_sessions_probabilities),
         cmocka_unit_test(answers_stop_before_the_stop_text),
+        cmocka_unit_test(answers_side_by_side_are_those_one_by_one),
         cmocka_unit_test(scores_follow_their_definitions),
         cmocka_unit_test(the_search_tries_the_grid_and_refines),
         cmocka_unit_test(a_direction_can_be_searched_over_parts_of_its_layers),
