@@ -7,7 +7,7 @@
 #include <fathom/session.h>
 #include <pthread.h>
 
-/* Rows of one batch; measured best (bench/harvest.md). A context longer than this is a batch by itself. */
+/* Rows of one batch; measured: 256 and 1024 are no faster (docs/benchmarks.md). A context longer than this is a batch by itself. */
 #define FATHOM__HARVEST_ROWS 512u
 /* Short documents share a batch, up to this many sequences. */
 #define FATHOM__HARVEST_SEQUENCES 16u
