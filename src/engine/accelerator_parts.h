@@ -1,5 +1,6 @@
 /* The accelerator's inside. A worker is one engine context's backend: it belongs to one thread at a time and holds
- * the memory and the prepared products of the operations, which are in accelerator_rows.c and accelerator_attention.c. */
+ * the memory and the prepared products of the operations, which are in accelerator_weights.c,
+ * accelerator_rows.c and accelerator_attention.c. */
 #ifndef FATHOM_ENGINE_ACCELERATOR_PARTS_H
 #define FATHOM_ENGINE_ACCELERATOR_PARTS_H
 
@@ -82,6 +83,17 @@ int fathom__rows_compute(struct fathom__worker *worker, struct ggml_tensor *node
 /* y = gain · x / rms(x): a norm and the product with its gain in one pass over the rows. */
 int fathom__rows_norm_gain(const struct ggml_tensor *norm, struct ggml_tensor *product);
 bool fathom__rows_can_norm_gain(const struct ggml_tensor *norm, const struct ggml_tensor *product);
+bool fathom__weights_supports(const struct ggml_tensor *node);
+int fathom__weights_compute(struct fathom__worker *worker, struct ggml_tensor *node);
+/* A gated MLP in one piece: the gate's activation and the product with the other half happen while their rows are
+ * still in the processor's registers, and only bf16 goes from one product to the next. */
+struct fathom__gated {
+    struct ggml_tensor *up, *gate, *joined, *down;
+};
+struct ggml_cgraph;
+bool fathom__gated_find(struct fathom__gated *out, const struct ggml_cgraph *graph,
+                        int at); /* in four nodes from `at` */
+int fathom__gated_compute(struct fathom__worker *worker, const struct fathom__gated *mlp);
 bool fathom__attention_supports(const struct ggml_tensor *node);
 int fathom__attention_compute(struct fathom__worker *worker, struct ggml_tensor *node);
 

@@ -1,5 +1,6 @@
 #include "engine/log.h"
 #include "base/error.h"
+#include "engine/accelerator.h"
 #include <llama.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -27,6 +28,7 @@ static void start(void) {
     /* An engine built with its backends as modules has none at first. One that has them must not go looking for more: modules
      * are searched for in the present folder too. */
     if (ggml_backend_reg_count() == 0) ggml_backend_load_all();
+    fathom__accelerator_register(); /* now, while no other thread goes through the engine's list of devices */
 }
 
 void fathom__engine_start(void) {
