@@ -1,6 +1,6 @@
 /* Catalogues with values in their rows that nobody wrote. The input is a line of values, each a length and that many
- * bytes: five blobs and the numbers of a feature; what is left over is written over bytes of the SQLite file, as pairs of
- * a place (3 bytes) and a byte. */
+ * bytes: five blobs and the numbers of a feature; what is left over is written over bytes of the SQLite file, as pairs
+ * of a place (3 bytes) and a byte. */
 #include <base/error.h>
 #include <catalogue/schema.h>
 #include <fathom/catalogue.h>

@@ -1,5 +1,5 @@
-/* What is checked of a model before the engine sees it: keys, vocabulary, tensors. The input is the head of a GGUF file;
- * zeros stand in for the tensors' data, so that saved inputs stay small. */
+/* What is checked of a model before the engine sees it: keys, vocabulary, tensors. The input is the head of a GGUF
+ * file; zeros stand in for the tensors' data, so that saved inputs stay small. */
 #include <base/error.h>
 #include <base/memory.h>
 #include <engine/model_parts.h>

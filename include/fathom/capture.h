@@ -1,6 +1,7 @@
 /* Capture: the rows of hook points, for a text or a corpus, in one safetensors file.
  *
- * The model is run as it is, each sequence as one decode. For large corpora harvest.h streams rows instead of holding them.
+ * The model is run as it is, each sequence as one decode. For large corpora harvest.h streams rows instead of holding
+ * them.
  */
 #ifndef FATHOM_CAPTURE_H
 #define FATHOM_CAPTURE_H
@@ -28,8 +29,8 @@ struct fathom_capture_options {
 #define FATHOM_CAPTURE_OPTIONS_INIT                                                                                    \
     { 0 }
 
-/* Runs documents and keeps what was tapped. A document longer than the context is cut; every sequence starts with the model's bos where
- * its tokenizer adds one. */
+/* Runs documents and keeps what was tapped. A document longer than the context is cut; every sequence starts with the
+ * model's bos where its tokenizer adds one. */
 typedef struct fathom_capture fathom_capture;
 FATHOM_API int fathom_capture_open(fathom_capture **out, const fathom_model *model,
                                    const struct fathom_capture_options *options);
@@ -42,12 +43,12 @@ FATHOM_API int fathom_capture_corpus(fathom_capture *capture, fathom_corpus *cor
 /* Rows so far, and their tokens, positions in their sequences, and documents (from 0). Borrowed until the next text. */
 FATHOM_API size_t fathom_capture_rows(const int32_t **tokens, const int32_t **positions, const int32_t **documents,
                                       const fathom_capture *capture);
-/* Rows of the hook with this index in the options: f32 [rows, *width]. Scores and patterns of sequences of different lengths are filled up with
- * -inf and 0. Borrowed until the next text. */
+/* Rows of the hook with this index in the options: f32 [rows, *width]. Scores and patterns of sequences of different
+ * lengths are filled up with -inf and 0. Borrowed until the next text. */
 FATHOM_API const float *fathom_capture_values(size_t *width, const fathom_capture *capture, size_t hook);
 
-/* Writes a safetensors file: f32 [tokens, width] for every hook under its full name; i32 [tokens] "tokens", "position" and "document"; the
- * model's name, identity and engine as metadata. Errors: IO; FORMAT when there are no rows. */
+/* Writes a safetensors file: f32 [tokens, width] for every hook under its full name; i32 [tokens] "tokens", "position"
+ * and "document"; the model's name, identity and engine as metadata. Errors: IO; FORMAT when there are no rows. */
 FATHOM_API int fathom_capture_write(const fathom_capture *capture, const char *path);
 
 #ifdef __cplusplus

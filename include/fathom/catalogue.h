@@ -1,9 +1,9 @@
 /* Catalogues: what the features of a dictionary mean, in one SQLite file a model.
  *
- * A catalogue holds, for every feature of every dictionary indexed on a model: how often and how strongly it fires, where it fires
- * most (top examples) and across its range (quantile examples) with the activation of every token around, a histogram,
- * the output tokens it raises and lowers, its nearest features, and labels with their origin and score. `fathom_index` builds one by
- * a single pass over a corpus; everything else reads it.
+ * A catalogue holds, for every feature of every dictionary indexed on a model: how often and how strongly it fires,
+ * where it fires most (top examples) and across its range (quantile examples) with the activation of every token
+ * around, a histogram, the output tokens it raises and lowers, its nearest features, and labels with their origin and
+ * score. `fathom_index` builds one by a single pass over a corpus; everything else reads it.
  *
  *   fathom_locate      which dictionary and catalogue belong to a model when nobody says
  *   fathom_catalogue_open … fathom_catalogue_feature      label, maximum, density of a feature: what other rooms need
@@ -12,8 +12,8 @@
  *   fathom_catalogue_label                                labels by people
  *   fathom_feature_matrix                                 a corpus's features as a sparse matrix, for work elsewhere
  *
- * An opened catalogue is bound to one dictionary. What fathom_catalogue_feature gives is held in memory and may be read from several threads at
- * once; every other function belongs to one thread at a time.
+ * An opened catalogue is bound to one dictionary. What fathom_catalogue_feature gives is held in memory and may be read
+ * from several threads at once; every other function belongs to one thread at a time.
  */
 #ifndef FATHOM_CATALOGUE_H
 #define FATHOM_CATALOGUE_H
@@ -35,30 +35,34 @@ typedef struct fathom_catalogue fathom_catalogue;
 
 /* Finding ------------------------------------------------------------------------------------------------ */
 
-/* Where things lie: in the user's own folder $XDG_DATA_HOME/fathom/MODEL-IDENTITY/ as "dictionary.gguf" and "catalogue.sqlite", then in
- * every folder of the shipped "share" (named by the environment's FATHOM_SHARE, else the source tree's and the installed one) under the same two names. A
- * dictionary found so is taken only when it was trained on this model or on the one that this model was derived from. */
+/* Where things lie: in the user's own folder $XDG_DATA_HOME/fathom/MODEL-IDENTITY/ as "dictionary.gguf" and
+ * "catalogue.sqlite", then in every folder of the shipped "share" (named by the environment's FATHOM_SHARE, else the
+ * source tree's and the installed one) under the same two names. A dictionary found so is taken only when it was
+ * trained on this model or on the one that this model was derived from. */
 
-/* The dictionary of a model: `given` when that is not NULL (a path that is opened as it stands), else the first one found in the order above.
+/* The dictionary of a model: `given` when that is not NULL (a path that is opened as it stands), else the first one
+ * found in the order above.
  * *out is new (fathom_free). Errors: NOT_FOUND (says where was looked and how to train or name one). */
 FATHOM_API int fathom_locate_dictionary(char **out, const fathom_model *model, const char *given);
 
-/* The catalogue that has this dictionary's features: `given` when that is not NULL, else the user's own, else "catalogue.sqlite" beside the
- * dictionary's file, else a shipped one. Errors: NOT_FOUND (says how to build one). */
+/* The catalogue that has this dictionary's features: `given` when that is not NULL, else the user's own, else
+ * "catalogue.sqlite" beside the dictionary's file, else a shipped one. Errors: NOT_FOUND (says how to build one). */
 FATHOM_API int fathom_locate_catalogue(char **out, const fathom_dictionary *dictionary, const char *given);
 
-/* The same for a catalogue that is going to be changed: where only a shipped one has the dictionary it is copied to the user's own
- * place first (unless one on other dictionaries lies there already; then the shipped one it is). */
+/* The same for a catalogue that is going to be changed: where only a shipped one has the dictionary it is copied to the
+ * user's own place first (unless one on other dictionaries lies there already; then the shipped one it is). */
 FATHOM_API int fathom_locate_writable_catalogue(char **out, const fathom_dictionary *dictionary, const char *given);
 
-/* Where `fathom index` writes when nobody says: the user's own catalogue of the dictionary's model. The folder is made. *out is new. */
+/* Where `fathom index` writes when nobody says: the user's own catalogue of the dictionary's model. The folder is made.
+ * *out is new. */
 FATHOM_API int fathom_catalogue_default_path(char **out, const fathom_dictionary *dictionary);
 
 /* Opening and the few figures that every stage needs ------------------------------------------------------ */
 
-/* Opens a catalogue for reading and loads the short record of every feature of `dictionary`, which is told by the bytes of its file
- * and need not stay open. Errors: IO, FORMAT (not SQLite, not a catalogue, damaged: names the file), UNSUPPORTED (written by a newer
- * version), NOT_FOUND (the file has nothing on this dictionary; lists those it has), MISMATCH (it belongs to another model), LIMIT (locked by another process). */
+/* Opens a catalogue for reading and loads the short record of every feature of `dictionary`, which is told by the bytes
+ * of its file and need not stay open. Errors: IO, FORMAT (not SQLite, not a catalogue, damaged: names the file),
+ * UNSUPPORTED (written by a newer version), NOT_FOUND (the file has nothing on this dictionary; lists those it has),
+ * MISMATCH (it belongs to another model), LIMIT (locked by another process). */
 FATHOM_API int fathom_catalogue_open(fathom_catalogue **out, const char *path, const fathom_dictionary *dictionary);
 FATHOM_API void fathom_catalogue_close(fathom_catalogue *catalogue); /* NULL is allowed */
 
@@ -81,14 +85,15 @@ struct fathom_feature {
     uint32_t number;
     const char *label;        /* NULL: no label holds */
     const char *label_origin; /* "offline", "user", …; NULL without a label */
-    float
-        label_score; /* balanced accuracy of the label on held-out text with near misses, 0.5 is chance; NaN when it was not measured */
+    /* balanced accuracy of the label on held-out text with near misses, 0.5 is chance; NaN when it was not measured */
+    float label_score;
     float max_activation; /* over the corpus, in the dictionary's own (scaled) units; 0 for one that never fired */
     float mean_active;    /* mean over the tokens where it is active */
     double density;       /* share of covered tokens where it is active */
     uint64_t count;       /* those tokens */
 };
-/* Borrowed, valid as long as the catalogue (labels set since it was opened do not show). NULL for a number that the dictionary has not. */
+/* Borrowed, valid as long as the catalogue (labels set since it was opened do not show). NULL for a number that the
+ * dictionary has not. */
 FATHOM_API const struct fathom_feature *fathom_catalogue_feature(const fathom_catalogue *catalogue, uint32_t feature);
 
 /* All there is on one feature ------------------------------------------------------------------------------ */
@@ -99,7 +104,9 @@ FATHOM_API const struct fathom_feature *fathom_catalogue_feature(const fathom_ca
 #define FATHOM_BANDS 4 /* quantile bands of activation above zero: equal quarters of (0, max] */
 
 struct fathom_example {
-    int band; /* 0: one of the strongest (one a document); 1 … FATHOM_BANDS: drawn from that quarter with chances proportional to activation, lowest quarter first */
+    /* 0: one of the strongest (one a document); 1 … FATHOM_BANDS: drawn from that quarter with chances proportional to
+     * activation, lowest quarter first */
+    int band;
     float value;              /* activation at the peak */
     uint64_t document;        /* number in the corpus */
     int32_t position;         /* of the peak in its sequence */
@@ -111,8 +118,9 @@ struct fathom_example {
 
 struct fathom_effect {
     int32_t token;
-    float
-        value; /* W_U (gain ⊙ d / |d|), centred over the vocabulary: how a unit step along the decoder direction moves the token's logit before the final norm's division */
+    /* W_U (gain ⊙ d / |d|), centred over the vocabulary: how a unit step along the decoder direction moves the token's
+     * logit before the final norm's division */
+    float value;
 };
 
 struct fathom_neighbour {
@@ -157,12 +165,14 @@ struct fathom_hit {
 
 /* Each writes at most `capacity` hits, best first, and their number to *n. */
 
-/* By words of labels and of the strongest tokens (full-text search; every word must occur, its ending is free). Errors: ARGUMENT (no word in `words`). */
+/* By words of labels and of the strongest tokens (full-text search; every word must occur, its ending is free). Errors:
+ * ARGUMENT (no word in `words`). */
 FATHOM_API int fathom_catalogue_search_words(struct fathom_hit *hits, size_t *n, size_t capacity,
                                              fathom_catalogue *catalogue, const char *words);
 
-/* By an example: which features is this text about? `features` are its encoded rows (fathom_dictionary_encode). A feature's score is the sum over rows of
- * its activation as a share of its maximum, times ln(1 / density): strong and rare before weak and everywhere. */
+/* By an example: which features is this text about? `features` are its encoded rows (fathom_dictionary_encode). A
+ * feature's score is the sum over rows of its activation as a share of its maximum, times ln(1 / density): strong
+ * and rare before weak and everywhere. */
 FATHOM_API int fathom_catalogue_search_text(struct fathom_hit *hits, size_t *n, size_t capacity,
                                             const fathom_catalogue *catalogue, const struct fathom_sparse *features);
 
@@ -172,8 +182,9 @@ FATHOM_API int fathom_catalogue_search_token(struct fathom_hit *hits, size_t *n,
 
 /* Labels by people ------------------------------------------------------------------------------------------- */
 
-/* Sets (or with text NULL removes) the label of a feature that has this origin, such as "user". Opens the file for writing; other
- * open catalogues keep what they read. Errors: as open; ARGUMENT (empty, over 200 bytes, a line break, invalid UTF-8); NOT_FOUND (number); IO (read-only file). */
+/* Sets (or with text NULL removes) the label of a feature that has this origin, such as "user". Opens the file for
+ * writing; other open catalogues keep what they read. Errors: as open; ARGUMENT (empty, over 200 bytes, a line
+ * break, invalid UTF-8); NOT_FOUND (number); IO (read-only file). */
 FATHOM_API int fathom_catalogue_label(const char *path, const fathom_dictionary *dictionary, uint32_t feature,
                                       const char *text, const char *origin);
 
@@ -186,17 +197,19 @@ struct fathom_index_options {
     uint32_t n_top;      /* strongest examples kept a feature; 0: 20 */
     uint32_t n_band;     /* examples kept a band; 0: 5 */
     uint64_t seed;       /* of the examples drawn at random */
-    const char *
-        wordnet; /* folder of WordNet's index.noun and data.noun; NULL: /usr/share/wordnet. Without it there are no class labels, which is no error */
+    /* folder of WordNet's index.noun and data.noun; NULL: /usr/share/wordnet. Without it there are no class labels,
+     * which is no error */
+    const char *wordnet;
     const char *corpus_name; /* how the corpus is described; NULL: the sources' file names */
-    const struct fathom_corpus_source *
-        unquoted; /* read after the corpus: counts for figures and labels (which may name words of it), but no example is taken from it */
+    /* read after the corpus: counts for figures and labels (which may name words of it), but no example is taken from
+     * it */
+    const struct fathom_corpus_source *unquoted;
     size_t n_unquoted;
     bool no_text; /* stores neither token ids nor text, nor labels that quote the corpus: numbers only */
     bool no_labels;
     bool restart; /* start again even where a checkpoint of the same run lies */
-    bool
-        keep_checkpoint; /* leave the finished pass beside the catalogue: the next index over the same corpus starts at the labels */
+    /* leave the finished pass beside the catalogue: the next index over the same corpus starts at the labels */
+    bool keep_checkpoint;
     fathom_progress_fn progress;
     void *payload;
 };
@@ -212,11 +225,13 @@ struct fathom_index_result {
     double seconds, tokens_per_second; /* of the pass over the corpus */
 };
 
-/* Indexes a dictionary on a corpus into the catalogue at `path` (made when missing; what it has on this dictionary is replaced, on others kept; a person's
- * labels are kept). Every fifth document is held out: labels are found on the others and scored on it. The file changes in one transaction at
- * the end; the pass saves itself to PATH.index-checkpoint every few minutes and when stopped, and goes on from there. Memory: up to 9 KiB a
- * feature, 15 bytes a token and at most 256 MiB of held-out activations.
- * Errors: those of harvest, dictionary and open; IO (disk full: the catalogue stays as it was); STOPPED. result may be NULL. */
+/* Indexes a dictionary on a corpus into the catalogue at `path` (made when missing; what it has on this dictionary is
+ * replaced, on others kept; a person's labels are kept). Every fifth document is held out: labels are found on the
+ * others and scored on it. The file changes in one transaction at the end; the pass saves itself to
+ * PATH.index-checkpoint every few minutes and when stopped, and goes on from there. Memory: up to 9 KiB a feature, 15
+ * bytes a token and at most 256 MiB of held-out activations.
+ * Errors: those of harvest, dictionary and open; IO (disk full: the catalogue stays as it was); STOPPED. result may
+ * be NULL. */
 FATHOM_API int fathom_index(struct fathom_index_result *result, const char *path, const fathom_dictionary *dictionary,
                             const fathom_model *model, const struct fathom_corpus_source *sources, size_t n_sources,
                             const struct fathom_index_options *options);
@@ -234,9 +249,11 @@ struct fathom_matrix_options {
 #define FATHOM_MATRIX_OPTIONS_INIT                                                                                     \
     { 0 }
 
-/* Writes a corpus's features as a safetensors file: the matrix [tokens, features] in coordinates, i32 "rows" and "columns" and f32 "values" (all [entries], by row,
- * then column), and i32 [tokens] "tokens", "positions" (in their sequences) and "documents"; as metadata "shape" ("TOKENS,FEATURES"), model, dictionary and hook. Rows
- * that the dictionary does not cover have no entries. *n_tokens and *n_entries may be NULL. Entries wait on disk beside `path`, not in memory.
+/* Writes a corpus's features as a safetensors file: the matrix [tokens, features] in coordinates, i32 "rows" and
+ * "columns" and f32 "values" (all [entries], by row, then column), and i32 [tokens] "tokens", "positions" (in their
+ * sequences) and "documents"; as metadata "shape" ("TOKENS,FEATURES"), model, dictionary and hook. Rows that the
+ * dictionary does not cover have no entries. *n_tokens and *n_entries may be NULL. Entries wait on disk beside `path`,
+ * not in memory.
  * Errors: those of harvest and dictionary; IO; LIMIT. Nothing half-written is left. */
 FATHOM_API int fathom_feature_matrix(uint64_t *n_tokens, uint64_t *n_entries, const char *path,
                                      const fathom_dictionary *dictionary, const fathom_model *model,

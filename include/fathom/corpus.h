@@ -43,8 +43,8 @@ struct fathom_document {
     uint32_t source; /* index into the sources */
 };
 
-/* Parses "PATH", "PATH:FIELD", "PATH=WEIGHT", "PATH:FIELD=WEIGHT[*]" (a * repeats the source) as the command line writes
- * it; a name that exists as a file is taken whole. *out's strings are new in *storage (fathom_free).
+/* Parses "PATH", "PATH:FIELD", "PATH=WEIGHT", "PATH:FIELD=WEIGHT[*]" (a * repeats the source) as the command line
+ * writes it; a name that exists as a file is taken whole. *out's strings are new in *storage (fathom_free).
  * Errors: ARGUMENT (no path, a weight that is not over 0). */
 FATHOM_API int fathom_corpus_source_parse(struct fathom_corpus_source *out, char **storage, const char *text);
 

@@ -1,13 +1,14 @@
-/* Detection: watching features and probes in a text, learning probes from labelled texts, and saying how well either works.
+/* Detection: watching features and probes in a text, learning probes from labelled texts, and saying how well either
+ * works.
  *
  *   texts     labelled texts out of files, with duplicates removed and leakage refused
  *   figures   AUROC with its interval, counts, a threshold for a target
  *   probes    logistic regression on pooled activations, with the controls it has to beat
  *   monitors  per-token levels of features and probes, and an alert per document
  *
- * Rows that say nothing are left out everywhere: the first position of a sequence (an attention sink, whose norm can be a hundred times the
- * others') and rows whose norm is far above the usual one. For a dictionary these are the rows it does not cover; for a probe
- * they are those at position 0 or longer than `max_norm`.
+ * Rows that say nothing are left out everywhere: the first position of a sequence (an attention sink, whose norm can be
+ * a hundred times the others') and rows whose norm is far above the usual one. For a dictionary these are the rows it
+ * does not cover; for a probe they are those at position 0 or longer than `max_norm`.
  */
 #ifndef FATHOM_DETECT_H
 #define FATHOM_DETECT_H
@@ -41,13 +42,14 @@ FATHOM_API void fathom_texts_free(struct fathom_texts *texts);
 FATHOM_API int fathom_texts_append(struct fathom_texts *texts, const char *text, size_t length,
                                    enum fathom_text_label label);
 
-/* Appends a file's texts. A name that ends in ".jsonl" is JSONL with "text" and optionally "label" (true, false, 1 or 0); anything else is
- * plain text with one text a line. Blank lines are skipped. `label` is given to texts whose record has none.
+/* Appends a file's texts. A name that ends in ".jsonl" is JSONL with "text" and optionally "label" (true, false, 1 or
+ * 0); anything else is plain text with one text a line. Blank lines are skipped. `label` is given to texts whose record
+ * has none.
  * Errors: IO; FORMAT names file and line (invalid UTF-8, bad JSON, a missing or mistyped key, no text at all). */
 FATHOM_API int fathom_texts_load(struct fathom_texts *texts, const char *path, enum fathom_text_label label);
 
-/* Removes texts that repeat an earlier one but for case, spacing and punctuation, and counts them in *removed (NULL allowed). FORMAT when the
- * two carry different labels. */
+/* Removes texts that repeat an earlier one but for case, spacing and punctuation, and counts them in *removed (NULL
+ * allowed). FORMAT when the two carry different labels. */
 FATHOM_API int fathom_texts_unique(size_t *removed, struct fathom_texts *texts);
 
 /* How many texts carry a label. */
@@ -59,14 +61,16 @@ FATHOM_API size_t fathom_texts_count(const struct fathom_texts *texts, enum fath
  * labels[i] is 1 or 0. Errors: ARGUMENT (a class is empty), NUMERIC (a score is not a number), MEMORY. */
 FATHOM_API int fathom_auroc(double *out, const double *scores, const int8_t *labels, size_t n);
 
-/* Percentile bootstrap interval of the AUROC, both classes resampled by themselves. confidence such as 0.95; resamples >= 100. */
+/* Percentile bootstrap interval of the AUROC, both classes resampled by themselves. confidence such as 0.95; resamples
+ * >= 100. */
 FATHOM_API int fathom_auroc_interval(double *low, double *high, const double *scores, const int8_t *labels, size_t n,
                                      double confidence, uint32_t resamples, uint64_t seed);
 
 struct fathom_counts {
     uint64_t true_positive, false_positive, true_negative, false_negative;
 };
-/* Counts with an alert where score >= level; a score that is not a number never alerts. Texts without a label are not counted. */
+/* Counts with an alert where score >= level; a score that is not a number never alerts. Texts without a label are not
+ * counted. */
 FATHOM_API void fathom_count_alerts(struct fathom_counts *out, const double *scores, const int8_t *labels, size_t n,
                                     double level);
 /* Mean of recall and specificity; not a number where a class is empty. */
@@ -80,8 +84,10 @@ struct fathom_threshold {
 };
 /* A false-positive rate t is claimed from 10 / t negatives on: 0.1 % needs 10,000. */
 #define FATHOM_FALSE_POSITIVES_NEEDED 10
-/* Chooses a level on development data. target 0: the one of best balanced accuracy (in the middle of the widest gap that has it). 0 < target < 1:
- * the lowest level whose false-positive rate is at most target; refused with LIMIT where there are fewer than 10 / target negatives.
+/* Chooses a level on development data. target 0: the one of best balanced accuracy (in the middle of the widest gap
+ * that has it). 0 < target < 1:
+ * the lowest level whose false-positive rate is at most target; refused with LIMIT where there are fewer than 10 /
+ * target negatives.
  * Errors: ARGUMENT, LIMIT, NUMERIC, MEMORY. */
 FATHOM_API int fathom_threshold_choose(struct fathom_threshold *out, const double *scores, const int8_t *labels,
                                        size_t n, double target);
@@ -122,20 +128,24 @@ struct fathom_probe_options {
 #define FATHOM_PROBE_OPTIONS_INIT                                                                                      \
     { 0 }
 
-/* Trains L2-regularised logistic regression (liblinear) on pooled activations standardised by the training texts' mean and deviation, together
- * with what it must be compared with: 20 probes trained on shuffled labels and the same regression on the texts' bags of tokens.
- * Errors: ARGUMENT (fewer than 10 texts of a class, a text of one token), FORMAT (a text with both labels), NUMERIC, those of hooks and sessions. */
+/* Trains L2-regularised logistic regression (liblinear) on pooled activations standardised by the training texts' mean
+ * and deviation, together with what it must be compared with: 20 probes trained on shuffled labels and the same
+ * regression on the texts' bags of tokens.
+ * Errors: ARGUMENT (fewer than 10 texts of a class, a text of one token), FORMAT (a text with both labels), NUMERIC,
+ * those of hooks and sessions. */
 FATHOM_API int fathom_probe_train(fathom_probe **out, const fathom_model *model, const struct fathom_texts *texts,
                                   const struct fathom_probe_options *options);
 FATHOM_API void fathom_probe_close(fathom_probe *probe);
 FATHOM_API const struct fathom_probe_info *fathom_probe_describe(const fathom_probe *probe);
 
-/* One GGUF file, written whole or not at all. It holds no text, only 32-bit hashes of the training texts' word pairs (for the leakage check). */
+/* One GGUF file, written whole or not at all. It holds no text, only 32-bit hashes of the training texts' word pairs
+ * (for the leakage check). */
 FATHOM_API int fathom_probe_write(const fathom_probe *probe, const char *path);
 /* Errors: IO, FORMAT (file, key, what was expected), NUMERIC (a weight that is not finite). */
 FATHOM_API int fathom_probe_open(fathom_probe **out, const char *path);
 
-/* Whether the probe belongs to this model or one derived from it: OK, or MISMATCH with both names and identities. *hook (NULL allowed). */
+/* Whether the probe belongs to this model or one derived from it: OK, or MISMATCH with both names and identities. *hook
+ * (NULL allowed). */
 FATHOM_API int fathom_probe_match(struct fathom_hook *hook, const fathom_probe *probe, const fathom_model *model);
 
 /* Score of one activation row: the log-odds w · (x - mean) / sd + b. */
@@ -168,8 +178,9 @@ struct fathom_probe_evaluation {
 };
 #define FATHOM_PROBE_EVALUATION_INIT                                                                                   \
     { 0 }
-/* Evaluates on texts that the probe never saw. Exact repeats of training texts are counted and left out; a near-duplicate (half or more of the word pairs
- * shared) is refused with MISMATCH and the text's number. *scores (new, fathom_free; NULL allowed) gets a score a given text, not a number where it was left out. */
+/* Evaluates on texts that the probe never saw. Exact repeats of training texts are counted and left out; a
+ * near-duplicate (half or more of the word pairs shared) is refused with MISMATCH and the text's number. *scores
+ * (new, fathom_free; NULL allowed) gets a score a given text, not a number where it was left out. */
 FATHOM_API int fathom_probe_evaluate(struct fathom_probe_report *out, double **scores, const fathom_probe *probe,
                                      const fathom_model *model, const struct fathom_texts *texts,
                                      const struct fathom_probe_evaluation *options);
@@ -185,14 +196,16 @@ struct fathom_watch {
     uint32_t feature;
     const fathom_probe *probe; /* … or a probe; the other NULL. Borrowed while the monitor lives */
     double above;              /* alert where the document's level >= above */
-    uint32_t
-        window; /* 0 or 1: the largest token level; n: the largest mean of n tokens in a row (of all where there are fewer); FATHOM_WINDOW_DOCUMENT: the mean of all */
+    /* 0 or 1: the largest token level; n: the largest mean of n tokens in a row (of all where there are fewer);
+     * FATHOM_WINDOW_DOCUMENT: the mean of all */
+    uint32_t window;
     const char *name; /* shown in results; NULL: made of the number or the hook. Copied */
 };
 
 FATHOM_API int fathom_monitor_open(fathom_monitor **out, const fathom_model *model);
 FATHOM_API void fathom_monitor_close(fathom_monitor *monitor);
-/* Errors: ARGUMENT (neither or both of dictionary and probe, `above` not finite), NOT_FOUND (no such feature), MISMATCH (made on another model). */
+/* Errors: ARGUMENT (neither or both of dictionary and probe, `above` not finite), NOT_FOUND (no such feature), MISMATCH
+ * (made on another model). */
 FATHOM_API int fathom_monitor_add(fathom_monitor *monitor, const struct fathom_watch *watch);
 FATHOM_API size_t fathom_monitor_count(const fathom_monitor *monitor);
 /* Borrowed. NULL when index is out of range. */
@@ -213,7 +226,8 @@ struct fathom_reading {
 /* Non-zero stops: a fathom_status is returned as it is, anything else as STOPPED. */
 typedef int (*fathom_reading_fn)(const struct fathom_reading *reading, void *payload);
 
-/* Reads texts, several in one batch, in order. Texts longer than the trained context (at most 2048 tokens) are read in windows that begin afresh. */
+/* Reads texts, several in one batch, in order. Texts longer than the trained context (at most 2048 tokens) are read in
+ * windows that begin afresh. */
 FATHOM_API int fathom_monitor_run(fathom_monitor *monitor, const struct fathom_texts *texts, fathom_reading_fn fn,
                                   void *payload);
 
@@ -223,9 +237,10 @@ struct fathom_watch_candidate {
     double auroc;                      /* by a text's largest activation */
     struct fathom_threshold threshold; /* of best balanced accuracy */
 };
-/* All features that are active in labelled development texts, by balanced accuracy and then AUROC: *out is new (fathom_free) and has *n <= most entries. The best of
- * many thousand features is in part chosen by chance: judge it on other texts. *by_chance (NULL allowed) gets the balanced accuracy of the best feature when the same search is
- * done on shuffled labels, a mean over five shuffles by seed. */
+/* All features that are active in labelled development texts, by balanced accuracy and then AUROC: *out is new
+ * (fathom_free) and has *n <= most entries. The best of many thousand features is in part chosen by chance: judge it on
+ * other texts. *by_chance (NULL allowed) gets the balanced accuracy of the best feature when the same search is done
+ * on shuffled labels, a mean over five shuffles by seed. */
 FATHOM_API int fathom_watch_candidates(struct fathom_watch_candidate **out, size_t *n, double *by_chance,
                                        const fathom_model *model, const fathom_dictionary *dictionary,
                                        const struct fathom_texts *texts, size_t most, uint64_t seed);
@@ -238,8 +253,9 @@ struct fathom_live_level {
     bool alert;   /* the window is full and level >= above */
 };
 typedef int (*fathom_live_fn)(const struct fathom_live_level *level, void *payload);
-/* Watches everything that the session runs from now on, sequence by sequence: fn is called for every row that is read. A sequence that starts again at
- * position 0 starts its windows again. One session a monitor at a time; detach before closing either. */
+/* Watches everything that the session runs from now on, sequence by sequence: fn is called for every row that is read.
+ * A sequence that starts again at position 0 starts its windows again. One session a monitor at a time; detach
+ * before closing either. */
 FATHOM_API int fathom_monitor_attach(fathom_monitor *monitor, fathom_session *session, fathom_live_fn fn,
                                      void *payload);
 FATHOM_API void fathom_monitor_detach(fathom_monitor *monitor);

@@ -48,15 +48,18 @@ FATHOM_API int fathom_dictionary_open(fathom_dictionary **out, const char *path)
 FATHOM_API void fathom_dictionary_close(fathom_dictionary *dictionary);
 FATHOM_API const struct fathom_dictionary_info *fathom_dictionary_describe(const fathom_dictionary *dictionary);
 
-/* Whether the dictionary belongs to this model (or to one derived from it): OK, or MISMATCH with both names and identities. An import without an
- * identity matches when d_in fits the hook. *hook gets hook_in resolved on the model; NULL allowed. */
+/* Whether the dictionary belongs to this model (or to one derived from it): OK, or MISMATCH with both names and
+ * identities. An import without an identity matches when d_in fits the hook. *hook gets hook_in resolved on the
+ * model; NULL allowed. */
 FATHOM_API int fathom_dictionary_match(struct fathom_hook *hook, const fathom_dictionary *dictionary,
                                        const fathom_model *model);
 
-/* Whether a row is one that the dictionary was trained on: position and norm as above. Other rows have no features and are never edited. */
+/* Whether a row is one that the dictionary was trained on: position and norm as above. Other rows have no features and
+ * are never edited. */
 FATHOM_API bool fathom_dictionary_covers(const fathom_dictionary *dictionary, const float *row, int32_t position);
 
-/* Sparse features of rows, in compressed rows: features of row r are [offsets[r], offsets[r + 1]), in ascending feature number. */
+/* Sparse features of rows, in compressed rows: features of row r are [offsets[r], offsets[r + 1]), in ascending feature
+ * number. */
 struct fathom_sparse {
     size_t n_rows;
     size_t *offsets; /* [n_rows + 1] */
@@ -74,14 +77,16 @@ enum fathom_encode_mode {
     FATHOM_ENCODE_TRAIN /* as trained: TopK's k per row. BatchTopK has no batch here and uses its threshold */
 };
 
-/* Encodes n_rows rows of width d_in by the whole encoder. positions may be NULL (all rows are then past skip_positions). Rows not covered
- * have no features. `out` is reused: initialise it with FATHOM_SPARSE_INIT, free it with fathom_sparse_free. Errors: MEMORY, NUMERIC (names the row). */
+/* Encodes n_rows rows of width d_in by the whole encoder. positions may be NULL (all rows are then past
+ * skip_positions). Rows not covered have no features. `out` is reused: initialise it with FATHOM_SPARSE_INIT, free
+ * it with fathom_sparse_free. Errors: MEMORY, NUMERIC (names the row). */
 FATHOM_API int fathom_dictionary_encode(struct fathom_sparse *out, const fathom_dictionary *dictionary,
                                         const float *rows, const int32_t *positions, size_t n_rows,
                                         enum fathom_encode_mode mode);
 
-/* Encodes a few features only: out is f32 [n_rows, n_features], 0 where a feature is not active or a row not covered. Costs d_in products a
- * feature and row. Needs a threshold: a per-token TopK dictionary without one gives UNSUPPORTED (use the whole encoder). */
+/* Encodes a few features only: out is f32 [n_rows, n_features], 0 where a feature is not active or a row not covered.
+ * Costs d_in products a feature and row. Needs a threshold: a per-token TopK dictionary without one gives
+ * UNSUPPORTED (use the whole encoder). */
 FATHOM_API int fathom_dictionary_read(float *out, const fathom_dictionary *dictionary, const uint32_t *features,
                                       size_t n_features, const float *rows, const int32_t *positions, size_t n_rows);
 
@@ -89,8 +94,8 @@ FATHOM_API int fathom_dictionary_read(float *out, const fathom_dictionary *dicti
 FATHOM_API int fathom_dictionary_decode(float *out, const fathom_dictionary *dictionary,
                                         const struct fathom_sparse *sparse);
 
-/* The decoder direction of a feature as f32 [d_out] in the dictionary's scaled space: adding a·direction / input_scale to a row raises the feature's
- * contribution by a. Not normalised. Errors: NOT_FOUND (feature number). */
+/* The decoder direction of a feature as f32 [d_out] in the dictionary's scaled space: adding a·direction / input_scale
+ * to a row raises the feature's contribution by a. Not normalised. Errors: NOT_FOUND (feature number). */
 FATHOM_API int fathom_dictionary_direction(float *out, const fathom_dictionary *dictionary, uint32_t feature);
 /* Its encoder row f32 [d_in] and bias. */
 FATHOM_API int fathom_dictionary_encoder_row(float *out, float *bias, const fathom_dictionary *dictionary,
@@ -110,12 +115,14 @@ struct fathom_dictionary_parts {
     const float *threshold; /* [n_features] or NULL */
 };
 
-/* Writes a native dictionary (temporary file, then renamed). dtype: "f32", "bf16", "f16", "q8_0" for the two matrices; biases and thresholds stay f32. */
+/* Writes a native dictionary (temporary file, then renamed). dtype: "f32", "bf16", "f16", "q8_0" for the two matrices;
+ * biases and thresholds stay f32. */
 FATHOM_API int fathom_dictionary_write(const char *path, const struct fathom_dictionary_parts *parts,
                                        const char *dtype);
 
-/* Folders of SAELens (cfg.json + sae_weights.safetensors, versions 5 and 6; standard, jumprelu, topk) to a native file and back. The import
- * names what it changes: decoder norms folded, scaling factors folded in. Errors: FORMAT, UNSUPPORTED (architecture or normalisation by name), IO. */
+/* Folders of SAELens (cfg.json + sae_weights.safetensors, versions 5 and 6; standard, jumprelu, topk) to a native file
+ * and back. The import names what it changes: decoder norms folded, scaling factors folded in. Errors: FORMAT,
+ * UNSUPPORTED (architecture or normalisation by name), IO. */
 FATHOM_API int fathom_dictionary_import_saelens(const char *native_path, const char *folder, const char *dtype);
 FATHOM_API int fathom_dictionary_export_saelens(const char *folder, const fathom_dictionary *dictionary);
 

@@ -1,7 +1,8 @@
-/* Doctor: proof, on this model and this machine, that taps read what the model computes with and that edits take effect.
+/* Doctor: proof, on this model and this machine, that taps read what the model computes with and that edits take
+ * effect.
  *
- * Silent no-ops are the commonest defect of work inside models. Every check runs the model, and states what it measured beside
- * what was expected; none rests on a file's word.
+ * Silent no-ops are the commonest defect of work inside models. Every check runs the model, and states what it measured
+ * beside what was expected; none rests on a file's word.
  */
 #ifndef FATHOM_DOCTOR_H
 #define FATHOM_DOCTOR_H
@@ -43,7 +44,8 @@ struct fathom_doctor_report {
     size_t n_hooks;
 };
 
-/* Runs all checks; a failed check is no error. *out is freed by fathom_doctor_free. Errors: those of sessions; STOPPED. */
+/* Runs all checks; a failed check is no error. *out is freed by fathom_doctor_free. Errors: those of sessions;
+ * STOPPED. */
 FATHOM_API int fathom_doctor_run(struct fathom_doctor_report **out, const fathom_model *model,
                                  const struct fathom_doctor_options *options);
 FATHOM_API void fathom_doctor_free(struct fathom_doctor_report *report);

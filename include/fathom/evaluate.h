@@ -1,8 +1,8 @@
 /* What a dictionary is worth, beside controls that make the figures mean something.
  *
- * Rows of a corpus are collected at the dictionary's hook point. One half of them fits the controls, the other half is measured. Then part of the
- * corpus is run again with the rows replaced by their reconstruction, and what that costs in next-token loss is reported in nats, beside the cost of
- * replacing them by the controls' reconstructions.
+ * Rows of a corpus are collected at the dictionary's hook point. One half of them fits the controls, the other half is
+ * measured. Then part of the corpus is run again with the rows replaced by their reconstruction, and what that costs in
+ * next-token loss is reported in nats, beside the cost of replacing them by the controls' reconstructions.
  */
 #ifndef FATHOM_EVALUATE_H
 #define FATHOM_EVALUATE_H
@@ -17,8 +17,10 @@ extern "C" {
 
 enum fathom_reconstruction {
     FATHOM_RECONSTRUCT_DICTIONARY, /* features read as at run time: by threshold where there is one */
-    FATHOM_RECONSTRUCT_TRAINED, /* features chosen as in training (TopK: k a row); equal to the former for the other architectures */
-    FATHOM_RECONSTRUCT_UNTRAINED, /* random unit decoder rows, the encoder its transpose, k a row, best common factor: same shape, nothing learned */
+    /* features chosen as in training (TopK: k a row); equal to the former for the other architectures */
+    FATHOM_RECONSTRUCT_TRAINED,
+    /* random unit decoder rows, the encoder its transpose, k a row, best common factor: same shape, nothing learned */
+    FATHOM_RECONSTRUCT_UNTRAINED,
     FATHOM_RECONSTRUCT_PCA,        /* the k principal components */
     FATHOM_RECONSTRUCT_TOKEN_MEAN, /* the mean row of the token's id; the mean of all rows for ids not seen */
     FATHOM_RECONSTRUCT_MEAN,       /* the mean row: ablation */

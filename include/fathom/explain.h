@@ -1,7 +1,9 @@
-/* Explaining an answer: what each layer would have said, what carried it, and what becomes of it when the cause is taken away.
+/* Explaining an answer: what each layer would have said, what carried it, and what becomes of it when the cause is
+ * taken away.
  *
- * Every claim is an intervention: something is removed while the model runs and the answer's probability is measured again,
- * beside the same removal of something else of the same kind (the control). Nothing here is a gradient or a correlation.
+ * Every claim is an intervention: something is removed while the model runs and the answer's probability is measured
+ * again, beside the same removal of something else of the same kind (the control). Nothing here is a gradient or a
+ * correlation.
  *
  *   fathom_lens_…     logit lens (nostalgebraist 2020): softmax(W_U · norm(h)) at every layer
  *   fathom_explain    lens, direct contributions, features and tokens with their measured effects
@@ -28,7 +30,8 @@ extern "C" {
 
 /* Lens ------------------------------------------------------------------------------------------------------ */
 
-/* The model's final norm and unembedding, held in memory: n_vocab × d_model floats. Immutable; any number of threads. */
+/* The model's final norm and unembedding, held in memory: n_vocab × d_model floats. Immutable; any number of
+ * threads. */
 typedef struct fathom_lens fathom_lens;
 FATHOM_API int fathom_lens_open(fathom_lens **out, const fathom_model *model);
 FATHOM_API void fathom_lens_close(fathom_lens *lens);
@@ -48,13 +51,14 @@ struct fathom_lens_reading {
     double entropy;                                /* nats */
 };
 
-/* Reads rows [n_rows, d_model] of the residual stream as next-token distributions: the final norm, W_U, the logits' soft cap, softmax. targets: [n_rows]
- * tokens or -1, NULL: none. n_threads 0: all cores. Errors: ARGUMENT (target out of range), NUMERIC, MEMORY. */
+/* Reads rows [n_rows, d_model] of the residual stream as next-token distributions: the final norm, W_U, the logits'
+ * soft cap, softmax. targets: [n_rows] tokens or -1, NULL: none. n_threads 0: all cores. Errors: ARGUMENT (target
+ * out of range), NUMERIC, MEMORY. */
 FATHOM_API int fathom_lens_read(struct fathom_lens_reading *out, const fathom_lens *lens, const float *rows,
                                 size_t n_rows, const int32_t *targets, uint32_t n_threads);
 
-/* How directly a component written into the residual stream speaks for a token: (gain ⊙ component) · (W_U[token] − mean over the vocabulary) /
- * `denominator`, the final norm's own for that row (direct logit attribution; frozen norm). */
+/* How directly a component written into the residual stream speaks for a token: (gain ⊙ component) · (W_U[token] − mean
+ * over the vocabulary) / `denominator`, the final norm's own for that row (direct logit attribution; frozen norm). */
 FATHOM_API double fathom_lens_contribution(const fathom_lens *lens, const float *component, double denominator,
                                            int32_t token);
 /* That denominator: root mean square (or standard deviation) of the last layer's residual row. */
@@ -62,7 +66,8 @@ FATHOM_API double fathom_lens_denominator(const fathom_lens *lens, const float *
 
 /* Explanations ---------------------------------------------------------------------------------------------- */
 
-/* An intervention and its control: differences of log p(answer | prompt), natural logarithm; negative: the answer lost by it. */
+/* An intervention and its control: differences of log p(answer | prompt), natural logarithm; negative: the answer lost
+ * by it. */
 struct fathom_effect_measure {
     double effect;            /* log p(answer) with the cause taken away − without */
     double probability;       /* p(answer) with the cause taken away */
@@ -81,8 +86,9 @@ struct fathom_explained_layer {
 
 struct fathom_explained_token {
     int32_t token, position;
-    struct fathom_effect_measure
-        erased; /* its embedding replaced by four other tokens' of the prompt in turn, the mean effect; controls: other positions past the first */
+    /* its embedding replaced by four other tokens' of the prompt in turn, the mean effect; controls: other positions
+     * past the first */
+    struct fathom_effect_measure erased;
     struct fathom_effect_measure
         unseen;      /* no later position may attend to it, at any layer; controls: other positions */
     bool has_unseen; /* false for the last position and for position 0, which models use as a rest place */
@@ -93,8 +99,8 @@ struct fathom_explained_feature {
     int32_t position;     /* the token where it is strongest */
     float activation;     /* there */
     float activation_sum; /* over the prompt */
-    struct fathom_effect_measure
-        ablated; /* set to zero on all prompt rows; controls: equally active features of the same prompt */
+    /* set to zero on all prompt rows; controls: equally active features of the same prompt */
+    struct fathom_effect_measure ablated;
 };
 
 struct fathom_explain_options {
@@ -123,13 +129,14 @@ typedef struct fathom_explanation {
     struct fathom_explained_feature *features;
     size_t n_features;          /* strongest effect first; empty without a dictionary */
     size_t n_features_measured; /* features active on the prompt: each was taken away once */
-    double
-        error_effect; /* the same when the dictionary's error term is taken away on all covered rows: what features cannot explain */
+    /* the same when the dictionary's error term is taken away on all covered rows: what features cannot explain */
+    double error_effect;
     double reconstruction_fve; /* fraction of variance explained on this prompt's covered rows */
     uint64_t seed;
 } fathom_explanation;
 
-/* Why `prompt` continues with `answer`. dictionary may be NULL. Errors: MISMATCH, ARGUMENT (empty prompt or answer), LIMIT, those of sessions, STOPPED. */
+/* Why `prompt` continues with `answer`. dictionary may be NULL. Errors: MISMATCH, ARGUMENT (empty prompt or answer),
+ * LIMIT, those of sessions, STOPPED. */
 FATHOM_API int fathom_explain(fathom_explanation **out, const fathom_model *model, const fathom_dictionary *dictionary,
                               const int32_t *prompt, size_t n_prompt, const int32_t *answer, size_t n_answer,
                               const struct fathom_explain_options *options);
@@ -137,22 +144,25 @@ FATHOM_API void fathom_explanation_free(fathom_explanation *explanation);
 
 /* Patching -------------------------------------------------------------------------------------------------- */
 
-/* Where the difference between two prompts of equally many tokens is carried: the residual stream of the clean prompt is put into the run of the corrupt
- * one, at one layer and position at a time; recovered = (log p(answer | patched) − log p(answer | corrupt)) / (log p(answer | clean) − log p(answer | corrupt)). */
+/* Where the difference between two prompts of equally many tokens is carried: the residual stream of the clean prompt
+ * is put into the run of the corrupt one, at one layer and position at a time; recovered = (log p(answer | patched)
+ * − log p(answer | corrupt)) / (log p(answer | clean) − log p(answer | corrupt)). */
 struct fathom_patching {
     size_t n_layers, n_positions;
     double *recovered;     /* [n_layers, n_positions] */
     double clean, corrupt; /* log p(answer) */
 };
-/* Errors: ARGUMENT (lengths differ, nothing differs, the answer is not likelier after the clean prompt), those of sessions, STOPPED. Free `recovered` with fathom_free. */
+/* Errors: ARGUMENT (lengths differ, nothing differs, the answer is not likelier after the clean prompt), those of
+ * sessions, STOPPED. Free `recovered` with fathom_free. */
 FATHOM_API int fathom_patch(struct fathom_patching *out, const fathom_model *model, const int32_t *clean,
                             const int32_t *corrupt, size_t n, const int32_t *answer, size_t n_answer,
                             fathom_progress_fn progress, void *payload);
 
 /* Reports --------------------------------------------------------------------------------------------------- */
 
-/* Writes an explanation as one HTML page with nothing outside it: no scripts, fonts or pictures from elsewhere. dictionary and catalogue (labels) may be NULL, patching too. command: how
- * it was made, shown at the end; NULL allowed. Written to a temporary name, then renamed. */
+/* Writes an explanation as one HTML page with nothing outside it: no scripts, fonts or pictures from elsewhere.
+ * dictionary and catalogue (labels) may be NULL, patching too. command: how it was made, shown at the end; NULL
+ * allowed. Written to a temporary name, then renamed. */
 FATHOM_API int fathom_report_write(const char *path, const fathom_explanation *explanation, const fathom_model *model,
                                    const fathom_dictionary *dictionary, const fathom_catalogue *catalogue,
                                    const struct fathom_patching *patching, const char *command);

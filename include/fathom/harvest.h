@@ -1,9 +1,9 @@
 /* Harvest: a corpus through a model, as a stream of activation blocks.
  *
  * Documents are tokenised, cut into sequences of `context` tokens (the model's bos first where its tokenizer adds one),
- * and run. For speed the harvest may use derived copies of the model (bf16, layers after the last hook left out) and run
- * one single-threaded context per core side by side; blocks are nevertheless delivered one at a time, in corpus order, on the calling
- * thread, so that the same seed gives the same stream whatever the number of threads.
+ * and run. For speed the harvest may use derived copies of the model (bf16, layers after the last hook left out) and
+ * run one single-threaded context per core side by side; blocks are nevertheless delivered one at a time, in corpus
+ * order, on the calling thread, so that the same seed gives the same stream whatever the number of threads.
  */
 #ifndef FATHOM_HARVEST_H
 #define FATHOM_HARVEST_H
@@ -22,9 +22,10 @@ struct fathom_harvest_options {
     uint32_t context;    /* tokens of a sequence; 0: 256 */
     uint32_t n_threads;  /* 0: all cores */
     uint64_t max_tokens; /* the stream ends after so many rows, skipped ones included; 0: the whole corpus */
-    uint64_t
-        skip_tokens; /* rows at the start that are run past without being delivered (resume); whole sequences are skipped without running the model */
-    bool original;   /* run the model as it is, not a derived bf16 copy */
+    /* rows at the start that are run past without being delivered (resume); whole sequences are skipped without running
+     * the model */
+    uint64_t skip_tokens;
+    bool original; /* run the model as it is, not a derived bf16 copy */
     fathom_progress_fn progress;
     void *payload;
 };
@@ -46,7 +47,8 @@ struct fathom_harvest_block {
 typedef int (*fathom_harvest_fn)(const struct fathom_harvest_block *block, void *payload);
 
 /* Runs the corpus through the model and hands over every block. *rows (NULL allowed) gets the rows delivered.
- * Errors: those of model, session and corpus; NUMERIC when an activation is not finite (names hook, token, document and position). */
+ * Errors: those of model, session and corpus; NUMERIC when an activation is not finite (names hook, token, document
+ * and position). */
 FATHOM_API int fathom_harvest(uint64_t *rows, const char *model_path, fathom_corpus *corpus,
                               const struct fathom_harvest_options *options, fathom_harvest_fn fn, void *payload);
 

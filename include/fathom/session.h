@@ -55,14 +55,14 @@ struct fathom_block {
 /* Reads rows. Non-zero asks the decode to stop: it returns that value if it is a fathom_status, else STOPPED. */
 typedef int (*fathom_tap_fn)(const struct fathom_block *block, void *payload);
 
-/* Changes rows: writes through `rows` ([n_rows, width], the same memory as block->rows) and sets *changed when it did, so that
- * untouched rows are never written back. Same return as a tap. */
+/* Changes rows: writes through `rows` ([n_rows, width], the same memory as block->rows) and sets *changed when it did,
+ * so that untouched rows are never written back. Same return as a tap. */
 typedef int (*fathom_edit_fn)(const struct fathom_block *block, float *rows, bool *changed, void *payload);
 
-/* Adds a tap or an edit to every following decode of the session; *id names it for removal (NULL allowed). At one point edits run in
- * the order they were added, then taps see the result. attn_scores and pattern need a session opened with
- * `exact`, and can be tapped and edited only on sequences that started at position 0 in a cleared session (the engine's key columns are cells, not
- * positions). Errors: UNSUPPORTED, ARGUMENT, MEMORY. */
+/* Adds a tap or an edit to every following decode of the session; *id names it for removal (NULL allowed). At one point
+ * edits run in the order they were added, then taps see the result. attn_scores and pattern need a session opened with
+ * `exact`, and can be tapped and edited only on sequences that started at position 0 in a cleared session (the engine's
+ * key columns are cells, not positions). Errors: UNSUPPORTED, ARGUMENT, MEMORY. */
 FATHOM_API int fathom_session_tap(int *id, fathom_session *session, struct fathom_hook hook, fathom_tap_fn fn,
                                   void *payload);
 FATHOM_API int fathom_session_edit(int *id, fathom_session *session, struct fathom_hook hook, fathom_edit_fn fn,
@@ -79,19 +79,22 @@ struct fathom_row {
     bool want_logits;
 };
 
-/* Runs up to n_batch rows as one graph. If there are taps, no row wants logits and nothing is tapped or edited after some layer, the run stops
- * after that layer: the KV cache of those sequences is then incomplete, and until they are forgotten they go on only in decodes that stop no later
- * (others are refused as ARGUMENT). A tap after the last layer, logits excepted, makes the engine carry all rows through it.
- * Errors: LIMIT (more rows than n_batch, or the context is full: says by how much), ARGUMENT, NUMERIC (logits are not finite),
- * ENGINE, STOPPED, MEMORY. After an error the sequences in the batch have been forgotten, after NUMERIC all sequences. */
+/* Runs up to n_batch rows as one graph. If there are taps, no row wants logits and nothing is tapped or edited after
+ * some layer, the run stops after that layer: the KV cache of those sequences is then incomplete, and until they are
+ * forgotten they go on only in decodes that stop no later (others are refused as ARGUMENT). A tap after the last layer,
+ * logits excepted, makes the engine carry all rows through it.
+ * Errors: LIMIT (more rows than n_batch, or the context is full: says by how much), ARGUMENT, NUMERIC (logits are not
+ * finite), ENGINE, STOPPED, MEMORY. After an error the sequences in the batch have been forgotten, after NUMERIC all
+ * sequences. */
 FATHOM_API int fathom_session_decode(fathom_session *session, const struct fathom_row *rows, size_t n_rows);
 
-/* Convenience: decodes n tokens as sequence `sequence` from position `start`, in as many decodes as n_batch asks for; logits for all rows (all_logits), or the last one. */
+/* Convenience: decodes n tokens as sequence `sequence` from position `start`, in as many decodes as n_batch asks for;
+ * logits for all rows (all_logits), or the last one. */
 FATHOM_API int fathom_session_feed(fathom_session *session, const int32_t *tokens, size_t n, int32_t sequence,
                                    int32_t start, bool all_logits);
 
-/* Logits [n_vocab] of row `row` of the last decode, which must have wanted them; borrowed until the next decode. For fathom_session_feed
- * with one decode or `row` counted within the last decode. NULL when there are none. */
+/* Logits [n_vocab] of row `row` of the last decode, which must have wanted them; borrowed until the next decode. For
+ * fathom_session_feed with one decode or `row` counted within the last decode. NULL when there are none. */
 FATHOM_API const float *fathom_session_logits(const fathom_session *session, size_t row);
 
 /* Drops the KV cache of positions >= from of a sequence (-1: of all sequences). */
@@ -125,13 +128,15 @@ struct fathom_generated {
 /* Non-zero stops generation cleanly (fathom_generate then returns OK). */
 typedef int (*fathom_generate_fn)(const struct fathom_generated *token, void *payload);
 
-/* Feeds `n` prompt tokens as sequence 0 of a freshly cleared session and generates up to max_new tokens, with the session's taps and
- * edits in force throughout. *text (new, fathom_free; NULL allowed) gets the generated UTF-8. `fn` may be NULL.
+/* Feeds `n` prompt tokens as sequence 0 of a freshly cleared session and generates up to max_new tokens, with the
+ * session's taps and edits in force throughout. *text (new, fathom_free; NULL allowed) gets the generated UTF-8. `fn`
+ * may be NULL.
  * The same seed, model, machine type and options give the same text. Errors: as decode. */
 FATHOM_API int fathom_generate(char **text, fathom_session *session, const int32_t *prompt, size_t n, uint32_t max_new,
                                const struct fathom_sampling *sampling, fathom_generate_fn fn, void *payload);
 
-/* Natural-log probabilities of the tokens that follow: out[i] = log p(tokens[i + 1] | tokens[0 … i]) for i < n - 1, on a cleared session. */
+/* Natural-log probabilities of the tokens that follow: out[i] = log p(tokens[i + 1] | tokens[0 … i]) for i < n - 1, on
+ * a cleared session. */
 FATHOM_API int fathom_log_probabilities(double *out, fathom_session *session, const int32_t *tokens, size_t n);
 
 #ifdef __cplusplus

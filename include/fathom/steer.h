@@ -1,15 +1,18 @@
 /* Steering: making a model do more or less of something, finding what to turn and how far, and measuring what it costs.
  *
- * With a dictionary of input scale s, decoder direction d_i and activation f_i(x) of feature i, a row x of the residual stream becomes
+ * With a dictionary of input scale s, decoder direction d_i and activation f_i(x) of feature i, a row x of the residual
+ * stream becomes
  *
- *   clamp    x + (c - f_i(x)) · d_i / s        f_i becomes c, the part of x that the dictionary does not explain is kept (Templeton et al. 2024)
+ *   clamp    x + (c - f_i(x)) · d_i / s        f_i becomes c, the part of x that the dictionary does not explain is
+ *            kept (Templeton et al. 2024)
  *   add      x + a · d_i / s                   a more than there was
  *   ablate   x - f_i(x) · d_i / s              clamp to 0
  *   direction x + g · m · v                    a unit vector v, in multiples g of the median row norm m at that layer
  *
- * All activations of one hook point are read before any of its edits is made. Over n layers a clamp, an add or a direction takes the n-th part at each
- * (a clamp reads f_i with the same encoder at each of them), an ablation the whole at each. Rows that a dictionary does not cover are
- * neither encoded nor edited; a direction leaves out position 0 and rows longer than ten times the median. An edit of size zero writes nothing.
+ * All activations of one hook point are read before any of its edits is made. Over n layers a clamp, an add or a
+ * direction takes the n-th part at each (a clamp reads f_i with the same encoder at each of them), an ablation the
+ * whole at each. Rows that a dictionary does not cover are neither encoded nor edited; a direction leaves out position
+ * 0 and rows longer than ten times the median. An edit of size zero writes nothing.
  */
 #ifndef FATHOM_STEER_H
 #define FATHOM_STEER_H
@@ -45,14 +48,16 @@ struct fathom_direction {
     { 0 }
 FATHOM_API void fathom_direction_free(struct fathom_direction *direction);
 
-/* Difference of means at every layer of the range: mean over the positive texts of a text's mean row, minus the same over the negative ones (texts carry their
- * labels). Outlier rows are left out. Errors: ARGUMENT (a class is empty, layers), NUMERIC (the means are equal), those of sessions. */
+/* Difference of means at every layer of the range: mean over the positive texts of a text's mean row, minus the same
+ * over the negative ones (texts carry their labels). Outlier rows are left out. Errors: ARGUMENT (a class is empty,
+ * layers), NUMERIC (the means are equal), those of sessions. */
 FATHOM_API int fathom_direction_contrast(struct fathom_direction *out, const fathom_model *model,
                                          const struct fathom_texts *texts, enum fathom_hook_kind kind,
                                          int32_t first_layer, int32_t last_layer);
 
-/* Reads a direction from a safetensors file: its only tensor (or the one named "direction"), [width] for all layers of the range or [layers, width]. Norms are measured
- * on `texts` (NULL: a few sentences of Fathom's own). Errors: IO, FORMAT, NUMERIC (not finite, all zero), MISMATCH (width). */
+/* Reads a direction from a safetensors file: its only tensor (or the one named "direction"), [width] for all layers of
+ * the range or [layers, width]. Norms are measured on `texts` (NULL: a few sentences of Fathom's own). Errors: IO,
+ * FORMAT, NUMERIC (not finite, all zero), MISMATCH (width). */
 FATHOM_API int fathom_direction_open(struct fathom_direction *out, const fathom_model *model, const char *path,
                                      enum fathom_hook_kind kind, int32_t first_layer, int32_t last_layer,
                                      const struct fathom_texts *texts);
@@ -84,8 +89,8 @@ struct fathom_steer_feature {
 
 FATHOM_API int fathom_steer_open(fathom_steer **out, const fathom_model *model);
 FATHOM_API void fathom_steer_close(fathom_steer *plan);
-/* Errors: NOT_FOUND (feature), MISMATCH (a dictionary of another model), ARGUMENT (layers, a value that is not finite), UNSUPPORTED (clamp or ablate
- * with a dictionary that reads at one point and writes at another). */
+/* Errors: NOT_FOUND (feature), MISMATCH (a dictionary of another model), ARGUMENT (layers, a value that is not finite),
+ * UNSUPPORTED (clamp or ablate with a dictionary that reads at one point and writes at another). */
 FATHOM_API int fathom_steer_add_feature(fathom_steer *plan, const struct fathom_steer_feature *edit);
 /* The vectors are copied. `strength` is g, the whole of it; each of the n layers gets g / n. */
 FATHOM_API int fathom_steer_add_direction(fathom_steer *plan, const struct fathom_direction *direction, float strength,
@@ -96,7 +101,8 @@ FATHOM_API size_t fathom_steer_count(const fathom_steer *plan);
 typedef struct fathom_steering fathom_steering; /* a plan in force on a session */
 /* Every decode of the session is edited from now on. `plan` is borrowed. */
 FATHOM_API int fathom_steer_attach(fathom_steering **out, fathom_session *session, const fathom_steer *plan);
-/* Tells where a sequence's prompt ends: rows at positions < n_prompt are the prompt. Without it all rows are the prompt. */
+/* Tells where a sequence's prompt ends: rows at positions < n_prompt are the prompt. Without it all rows are the
+ * prompt. */
 FATHOM_API int fathom_steering_prompt(fathom_steering *steering, int32_t sequence, int32_t n_prompt);
 /* Rows edited and rows left alone (not covered, wrong part of the text, no change) so far. NULL allowed. */
 FATHOM_API void fathom_steering_rows(uint64_t *edited, uint64_t *left, const fathom_steering *steering);
@@ -110,7 +116,8 @@ struct fathom_feature_measure {
     float density; /* share of the covered rows where it is active */
     float decoder_norm;
 };
-/* Measures all features of a dictionary over texts: out is [n_features], new (fathom_free). texts NULL: a few sentences of Fathom's own. */
+/* Measures all features of a dictionary over texts: out is [n_features], new (fathom_free). texts NULL: a few sentences
+ * of Fathom's own. */
 FATHOM_API int fathom_feature_measure_all(struct fathom_feature_measure **out, const fathom_dictionary *dictionary,
                                           const fathom_model *model, const struct fathom_texts *texts);
 
@@ -118,14 +125,16 @@ FATHOM_API int fathom_feature_measure_all(struct fathom_feature_measure **out, c
 FATHOM_API int fathom_feature_measure_catalogue(struct fathom_feature_measure **out,
                                                 const fathom_dictionary *dictionary, const fathom_catalogue *catalogue);
 
-/* The control for a feature: another one that is alive and as nearly as possible as active (density, maximum) with a decoder of the same norm. One of the
- * 16 nearest in these three, drawn by seed. `avoid` are features not to take (NULL allowed). Errors: NOT_FOUND when no other feature is alive. */
+/* The control for a feature: another one that is alive and as nearly as possible as active (density, maximum) with a
+ * decoder of the same norm. One of the 16 nearest in these three, drawn by seed. `avoid` are features not to take
+ * (NULL allowed). Errors: NOT_FOUND when no other feature is alive. */
 FATHOM_API int fathom_feature_control(uint32_t *out, const struct fathom_feature_measure *measures, size_t n_features,
                                       uint32_t feature, const uint32_t *avoid, size_t n_avoid, uint64_t seed);
 
 /* Concepts ------------------------------------------------------------------------------------------------ */
 
-/* What counts as speaking of the concept: words and phrases, matched as whole words whatever their case, or "/…/": a POSIX extended regular expression. */
+/* What counts as speaking of the concept: words and phrases, matched as whole words whatever their case, or "/…/": a
+ * POSIX extended regular expression. */
 typedef struct fathom_concept fathom_concept;
 FATHOM_API int fathom_concept_open(fathom_concept **out, const fathom_model *model, const char *const *words,
                                    size_t n_words);
@@ -138,12 +147,14 @@ struct fathom_steer_candidate {
     float positive_mean, negative_mean; /* mean over texts of the mean activation over their covered rows */
     double auroc;                       /* positives against negatives, by a text's largest activation */
     float maximum;                      /* largest activation in these texts */
-    double
-        output_score; /* rise of the concept's first tokens' probability after neutral prompts when 10 × maximum is added (Arad et al. 2025); not a number before it was measured */
+    /* rise of the concept's first tokens' probability after neutral prompts when 10 × maximum is added (Arad et al.
+     * 2025); not a number before it was measured */
+    double output_score;
     double best_rank; /* mean rank of the best concept token then; 0: the likeliest */
 };
-/* Features for a concept: the `n_measured` of largest positive_mean - negative_mean are measured by output score and come first, by that score; *out is
- * new (fathom_free) and has *n <= most entries. Texts carry their labels; negatives should be near misses (other landmarks for a landmark). */
+/* Features for a concept: the `n_measured` of largest positive_mean - negative_mean are measured by output score and
+ * come first, by that score; *out is new (fathom_free) and has *n <= most entries. Texts carry their labels;
+ * negatives should be near misses (other landmarks for a landmark). */
 FATHOM_API int fathom_steer_candidates(struct fathom_steer_candidate **out, size_t *n, const fathom_model *model,
                                        const fathom_dictionary *dictionary, const struct fathom_texts *texts,
                                        const fathom_concept *concept, size_t n_measured, size_t most);
@@ -169,13 +180,14 @@ struct fathom_steer_score {
     size_t n_answers;
     double mention_rate; /* share of the answers that mention the concept */
     double mentions_per_100_words;
-    double
-        concept_log_probability; /* log of the probability of the concept's first tokens, mean over the answer's positions, under the steered model */
+    /* log of the probability of the concept's first tokens, mean over the answer's positions, under the steered
+     * model */
+    double concept_log_probability;
     double repetition;             /* share of the answer's 4-grams of tokens that occurred in it before */
     double distinct_1, distinct_2; /* distinct 1- and 2-grams over all of them */
     double log_probability;        /* of a token of the answer under the model without steering */
-    double
-        relevance; /* log p(answer | its question) - mean log p(answer | other questions), a token, without steering */
+    /* log p(answer | its question) - mean log p(answer | other questions), a token, without steering */
+    double relevance;
     /* The three parts of the objective, each in 0 … 1, against the plain answers to the same questions: */
     double concept_part;   /* mention_rate */
     double fluency_part;   /* (1 - repetition) · exp(min(0, (log_probability - plain) / 2)) */
@@ -202,8 +214,9 @@ struct fathom_answers {
     { 0 }
 FATHOM_API void fathom_answers_free(struct fathom_answers *answers);
 
-/* Answers the questions under a plan (NULL: plainly) and measures the answers. `plain` is the score of the plain answers, or NULL to measure these as the plain
- * ones. `concept` NULL leaves the concept out (its figures are not numbers and the objective is made of the other two). answers may be NULL. */
+/* Answers the questions under a plan (NULL: plainly) and measures the answers. `plain` is the score of the plain
+ * answers, or NULL to measure these as the plain ones. `concept` NULL leaves the concept out (its figures are not
+ * numbers and the objective is made of the other two). answers may be NULL. */
 FATHOM_API int fathom_steer_ask(struct fathom_steer_score *out, struct fathom_answers *answers,
                                 const fathom_model *model, const fathom_steer *plan,
                                 const struct fathom_steer_asking *asking, const fathom_concept *concept,
@@ -216,7 +229,8 @@ struct fathom_layer_range {
 };
 
 struct fathom_steer_search {
-    /* What to turn: features of a dictionary with their maxima, or else a direction (its layers must hold all ranges). */
+    /* What to turn: features of a dictionary with their maxima, or else a direction (its layers must hold all
+     * ranges). */
     const fathom_dictionary *dictionary;
     const uint32_t *features;
     const float *maxima;
@@ -255,7 +269,8 @@ struct fathom_steer_found {
 };
 #define FATHOM_STEER_FOUND_INIT                                                                                        \
     { 0 }
-/* Tries every setting of the grid and refines the best. The same seed gives the same trials. Errors: ARGUMENT, those of sessions, STOPPED. */
+/* Tries every setting of the grid and refines the best. The same seed gives the same trials. Errors: ARGUMENT, those of
+ * sessions, STOPPED. */
 FATHOM_API int fathom_steer_search(struct fathom_steer_found *out, const fathom_model *model,
                                    const struct fathom_steer_search *search);
 FATHOM_API void fathom_steer_found_free(struct fathom_steer_found *found);

@@ -3,16 +3,20 @@
  *   loss = Σ|x^ - x|² / Σ|x - mean|²                                       over the rows of a batch, in scaled units
  *        + auxiliary_coefficient · min(dead / k_aux, 1) · Σ|e^ - e|² / Σ|e - mean|²
  *
- * where e = x - x^ (held constant) and e^ is what the k_aux strongest dead features of each row make of it, so that features which have
- * stopped firing are pulled towards what is left unexplained (Gao et al. 2024).
+ * where e = x - x^ (held constant) and e^ is what the k_aux strongest dead features of each row make of it, so that
+ * features which have stopped firing are pulled towards what is left unexplained (Gao et al. 2024).
  *
- * Decoder rows have length 1; the part of their gradient along themselves is removed before the step, and they are brought back to length 1 after it.
- * The optimiser is Adam. A feature that got no gradient in a step is not moved in that step; its moments decay as if it had got a
- * gradient of zero (exactly: β^n is applied when it is next touched), its parameters do not drift on them meanwhile. Everything else is dense Adam.
- * The dense product rounds its inputs to bf16 and sums in f32; parameters, moments, reconstructions and gradients are f32.
+ * Decoder rows have length 1; the part of their gradient along themselves is removed before the step, and they are
+ * brought back to length 1 after it.
+ * The optimiser is Adam. A feature that got no gradient in a step is not moved in that step; its moments decay as if it
+ * had got a gradient of zero (exactly: β^n is applied when it is next touched), its parameters do not drift on them
+ * meanwhile. Everything else is dense Adam.
+ * The dense product rounds its inputs to bf16 and sums in f32; parameters, moments, reconstructions and gradients are
+ * f32.
  *
- * A trainer belongs to one thread at a time and uses n_threads of its own. The same seed, rows, options and n_threads give the same
- * bits, also across fathom_trainer_save and _resume. Sources: Gao et al. 2024; Bussmann et al. 2024 (BatchTopK).
+ * A trainer belongs to one thread at a time and uses n_threads of its own. The same seed, rows, options and n_threads
+ * give the same bits, also across fathom_trainer_save and _resume. Sources: Gao et al. 2024; Bussmann et al. 2024
+ * (BatchTopK).
  */
 #ifndef FATHOM_TRAINER_H
 #define FATHOM_TRAINER_H
@@ -45,8 +49,9 @@ struct fathom_trainer_options {
     uint32_t warmup_steps;        /* the rate rises linearly; 0: the smaller of 1000 and total_steps / 20 */
     uint32_t k_aux;               /* 0: the largest power of two not above d_in / 2 */
     double auxiliary_coefficient; /* 0: 1/32; negative: no auxiliary loss */
-    uint64_t
-        dead_after; /* rows without firing after which a feature is dead; 0: 10 million, or an eighth of total_steps * batch where that is less */
+    /* rows without firing after which a feature is dead; 0: 10 million, or an eighth of total_steps * batch where that
+     * is less */
+    uint64_t dead_after;
     double gradient_clip; /* largest gradient norm (a second pass over the active features finds it first); 0: none */
     bool no_input_scale;  /* leave s at 1 */
     bool freeze_decoder;  /* a control: the decoder stays the random one it started as */
@@ -86,11 +91,13 @@ FATHOM_API void fathom_trainer_close(fathom_trainer *trainer);
 /* The options in force, defaults filled in. Borrowed. */
 FATHOM_API const struct fathom_trainer_options *fathom_trainer_describe(const fathom_trainer *trainer);
 
-/* Sets input scale (sqrt(d_in) / mean norm) and b_dec (the geometric median) from rows f32 [n, d_in]; once, before the first step, which otherwise
- * does it with its own rows. Errors: ARGUMENT (called later, n is 0), NUMERIC (names the row). */
+/* Sets input scale (sqrt(d_in) / mean norm) and b_dec (the geometric median) from rows f32 [n, d_in]; once, before the
+ * first step, which otherwise does it with its own rows. Errors: ARGUMENT (called later, n is 0), NUMERIC (names the
+ * row). */
 FATHOM_API int fathom_trainer_prepare(fathom_trainer *trainer, const float *rows, size_t n);
 
-/* One optimiser step on n rows f32 [n, d_in], 1 <= n <= batch. Nothing has changed after an error, except after ENGINE: close the trainer then. metrics may be NULL.
+/* One optimiser step on n rows f32 [n, d_in], 1 <= n <= batch. Nothing has changed after an error, except after ENGINE:
+ * close the trainer then. metrics may be NULL.
  * Errors: ARGUMENT, NUMERIC (names the row), MEMORY, ENGINE. */
 FATHOM_API int fathom_trainer_step(struct fathom_trainer_metrics *metrics, fathom_trainer *trainer, const float *rows,
                                    size_t n);
@@ -100,19 +107,22 @@ struct fathom_trainer_evaluation {
     double l0;
     double dead_fraction;
 };
-/* Reads rows with the features chosen as in training (BatchTopK: over `batch` rows at a time), any n; changes nothing. Errors: as step. */
+/* Reads rows with the features chosen as in training (BatchTopK: over `batch` rows at a time), any n; changes nothing.
+ * Errors: as step. */
 FATHOM_API int fathom_trainer_evaluate(struct fathom_trainer_evaluation *out, fathom_trainer *trainer,
                                        const float *rows, size_t n);
 
-/* Finds the threshold at which held-out rows have k features on average, for reading features at run time without the rest of the
- * encoder; the trainer's parts then have it. */
+/* Finds the threshold at which held-out rows have k features on average, for reading features at run time without the
+ * rest of the encoder; the trainer's parts then have it. */
 FATHOM_API int fathom_trainer_calibrate(float *threshold, fathom_trainer *trainer, const float *rows, size_t n);
 
-/* The dictionary so far, for fathom_dictionary_write: arrays are new in *storage (fathom_free) and info has the trainer's own fields filled in
- * (architecture, sizes, k, input scale, subtract_decoder_bias); hook, model and the rest are the caller's. */
+/* The dictionary so far, for fathom_dictionary_write: arrays are new in *storage (fathom_free) and info has the
+ * trainer's own fields filled in (architecture, sizes, k, input scale, subtract_decoder_bias); hook, model and the
+ * rest are the caller's. */
 FATHOM_API int fathom_trainer_parts(struct fathom_dictionary_parts *out, void **storage, const fathom_trainer *trainer);
 
-/* Writes all that a resumed run needs (temporary file, renamed, checksum inside); `note` (JSON of the caller's, NULL: "{}") comes back on resume. Errors: IO. */
+/* Writes all that a resumed run needs (temporary file, renamed, checksum inside); `note` (JSON of the caller's, NULL:
+ * "{}") comes back on resume. Errors: IO. */
 FATHOM_API int fathom_trainer_save(const fathom_trainer *trainer, const char *path, const char *note);
 /* Opens a saved trainer. n_threads 0: as it was saved (other numbers give the same result up to rounding). *note is new
  * (fathom_free), NULL allowed. Errors: IO, FORMAT (damaged or half-written, by its checksum), MEMORY. */
@@ -132,17 +142,18 @@ struct fathom_train_options {
     const char *model_path;
     const struct fathom_corpus_source *sources;
     size_t n_sources;
-    uint64_t
-        tokens; /* rows to train on, at each hook point; 0: what the corpus is estimated to hold, less the held-out rows */
+    /* rows to train on, at each hook point; 0: what the corpus is estimated to hold, less the held-out rows */
+    uint64_t tokens;
     uint64_t seed;      /* of the corpus' interleaving and of the shuffling */
     uint32_t context;   /* as fathom_harvest_options */
     uint32_t n_threads; /* 0: all cores */
-    uint32_t
-        skip_positions; /* rows at positions below are left out; 0: 1, the first position, whose rows are of another kind; UINT32_MAX: none */
+    /* rows at positions below are left out; 0: 1, the first position, whose rows are of another kind; UINT32_MAX:
+     * none */
+    uint32_t skip_positions;
     double norm_multiple;  /* rows with a norm over this multiple of the median are left out; 0: 8; negative: none */
     uint64_t shuffle_rows; /* rows mixed at a time, at each hook point; 0: 131072 (f32: 302 MB at width 576) */
-    uint64_t
-        held_out_rows; /* the corpus' first rows, to the end of their document, are kept aside for evaluation; 0: 16384 */
+    /* the corpus' first rows, to the end of their document, are kept aside for evaluation; 0: 16384 */
+    uint64_t held_out_rows;
     uint32_t evaluate_every;   /* steps; 0: 100 */
     const char *metrics_path;  /* JSON lines; NULL: none */
     const char *checkpoint;    /* a folder; NULL: none */
@@ -164,9 +175,10 @@ struct fathom_train_result {
     double seconds;
 };
 
-/* Trains any number of dictionaries on one pass of a corpus through a model, and writes each as a native file with the record of the
- * run in it. When the progress callback asks to stop, a checkpoint is written (if there is a folder for it) and STOPPED returned. The same options give the
- * same dictionaries, also across a stop and a resume. results (NULL allowed) has room for n_dictionaries. Errors: those of model, corpus and harvest; ARGUMENT; IO. */
+/* Trains any number of dictionaries on one pass of a corpus through a model, and writes each as a native file with the
+ * record of the run in it. When the progress callback asks to stop, a checkpoint is written (if there is a folder for
+ * it) and STOPPED returned. The same options give the same dictionaries, also across a stop and a resume. results
+ * (NULL allowed) has room for n_dictionaries. Errors: those of model, corpus and harvest; ARGUMENT; IO. */
 FATHOM_API int fathom_train(struct fathom_train_result *results, const struct fathom_train_dictionary *dictionaries,
                             size_t n_dictionaries, const struct fathom_train_options *options);
 

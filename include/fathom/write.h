@@ -1,8 +1,8 @@
 /* A corpus that the model writes itself, from a list of topics.
  *
  * Every topic is put into one of several frames (an instruction in the chat template where the model has one and it is
- * asked for; a title otherwise) and continued by sampling, many documents in one batch. Documents that loop, that are too short or
- * that were written before are dropped and counted.
+ * asked for; a title otherwise) and continued by sampling, many documents in one batch. Documents that loop, that are
+ * too short or that were written before are dropped and counted.
  */
 #ifndef FATHOM_WRITE_H
 #define FATHOM_WRITE_H
@@ -44,9 +44,10 @@ struct fathom_write_counts {
     uint64_t continued;                                  /* documents that an interrupted run had left */
 };
 
-/* Writes JSONL lines {"text", "topic", "seed"} to path + ".part", and renames that to path at the end. A run that was interrupted continues when it is
- * started again with the same seed. Errors: ARGUMENT, IO, MISMATCH (the part file is of another seed), STOPPED (the part file stays), NOT_FOUND (chat frame
- * without a template), LIMIT (no topic gives documents that can be kept), those of sessions. */
+/* Writes JSONL lines {"text", "topic", "seed"} to path + ".part", and renames that to path at the end. A run that was
+ * interrupted continues when it is started again with the same seed. Errors: ARGUMENT, IO, MISMATCH (the part file is
+ * of another seed), STOPPED (the part file stays), NOT_FOUND (chat frame without a template), LIMIT (no topic gives
+ * documents that can be kept), those of sessions. */
 FATHOM_API int fathom_corpus_write(struct fathom_write_counts *counts, const char *path, const fathom_model *model,
                                    const struct fathom_write_options *options);
 

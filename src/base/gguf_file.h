@@ -44,7 +44,8 @@ int fathom__gguf_number(double *out, const fathom__gguf *file, const char *key, 
 int fathom__gguf_bool(bool *out, const fathom__gguf *file, const char *key, bool required);
 int fathom__gguf_array_length(size_t *out, const fathom__gguf *file, const char *key, bool required);
 
-/* Arrays (gguf_array.c). A missing key leaves *out untouched where it is not required; a key that is no array is a FORMAT error. */
+/* Arrays (gguf_array.c). A missing key leaves *out untouched where it is not required; a key that is no array is a
+ * FORMAT error. */
 struct fathom__gguf_array {
     enum gguf_type type; /* of the elements */
     size_t n;
@@ -53,7 +54,8 @@ struct fathom__gguf_array {
 int fathom__gguf_array(struct fathom__gguf_array *out, const fathom__gguf *file, const char *key, bool required);
 /* An element of an array of integers or bools; false for other types and for values over INT64_MAX. index < n. */
 bool fathom__gguf_array_integer(int64_t *out, const struct fathom__gguf_array *array, size_t index);
-/* The string at *cursor (0 first) of an array of strings, which moves on to the next one. Not zero-terminated. To be called at most n times. */
+/* The string at *cursor (0 first) of an array of strings, which moves on to the next one. Not zero-terminated. To be
+ * called at most n times. */
 const char *fathom__gguf_array_string(size_t *length, const struct fathom__gguf_array *array, size_t *cursor);
 /* The type of a key; GGUF_TYPE_COUNT when there is no such key. */
 enum gguf_type fathom__gguf_key_type(const fathom__gguf *file, const char *key);

@@ -1,5 +1,5 @@
-/* What this machine can hold, asked before much is allocated: the system grants memory that it does not have, and ends the
- * process when it is touched. */
+/* What this machine can hold, asked before much is allocated: the system grants memory that it does not have, and ends
+ * the process when it is touched. */
 #ifndef FATHOM_BASE_MACHINE_H
 #define FATHOM_BASE_MACHINE_H
 

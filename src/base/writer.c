@@ -34,8 +34,8 @@ static int open_temporary(int *file, char **name, const char *path) {
     return fathom__fail(FATHOM_ERROR_IO, "%s: no free temporary name beside it", path);
 }
 
-/* What a rename may replace: a symbolic link stays, and its target is replaced; a device or a pipe has no content to keep
- * whole and would be lost, so that it is written to as it is (*direct). */
+/* What a rename may replace: a symbolic link stays, and its target is replaced; a device or a pipe has no content to
+ * keep whole and would be lost, so that it is written to as it is (*direct). */
 static int find_target(char **out, bool *direct, const char *path) {
     struct stat about;
     *direct = false;

@@ -83,7 +83,8 @@ static const char *write_archive(const struct spoilt *spoilt) {
     return scratch_file("test.whl", archive.bytes, archive.length - spoilt->cut);
 }
 
-/* Takes a member out; *text (new) is what was written, NULL on an error. Nothing is committed, which would wait for the disk. */
+/* Takes a member out; *text (new) is what was written, NULL on an error. Nothing is committed, which would wait for the
+ * disk. */
 static int extract(char **text, const char *archive_path, const char *member) {
     struct fathom__writer writer;
     size_t length;

@@ -77,7 +77,8 @@ static int read_features(fathom_catalogue *catalogue) {
     return status;
 }
 
-/* The first label of each feature: a person's before the offline one, then by score. places: where each label and its origin begin, 0 for none. */
+/* The first label of each feature: a person's before the offline one, then by score. places: where each label and its
+ * origin begin, 0 for none. */
 static int read_labels(size_t *places, fathom_catalogue *catalogue, struct fathom__buffer *texts) {
     sqlite3_stmt *statement = NULL;
     bool row = true;

@@ -1,4 +1,5 @@
-/* Examples and the passages they are windows of: overlapping windows share one passage, so that no token is stored twice. */
+/* Examples and the passages they are windows of: overlapping windows share one passage, so that no token is stored
+ * twice. */
 #include "base/memory.h"
 #include "catalogue/content.h"
 #include "catalogue/pack.h"
@@ -32,7 +33,8 @@ static int by_key(const void *left, const void *right) {
     return (*a)->row < (*b)->row ? -1 : (*a)->row > (*b)->row;
 }
 
-/* The examples of a feature in the order of storage: the strongest, then n_band of each band as they were drawn; none reads like one before it. */
+/* The examples of a feature in the order of storage: the strongest, then n_band of each band as they were drawn; none
+ * reads like one before it. */
 struct picks {
     const struct fathom__peak *peaks[FATHOM__TOP_MOST + FATHOM__SPREAD];
     int bands[FATHOM__TOP_MOST + FATHOM__SPREAD];
@@ -108,7 +110,8 @@ static int merge_windows(struct passages *out, const struct fathom__content *con
     if (out->n) qsort(out->windows, out->n, sizeof *out->windows, by_first);
     size_t n = 0;
     for (size_t i = 0; i < out->n; i++) {
-        /* Windows lie within a sequence; one that begins where another sequence does is not joined to what ends there. */
+        /* Windows lie within a sequence; one that begins where another sequence does is not joined to what ends
+         * there. */
         const bool joins = n && out->windows[i].first <= out->windows[n - 1].end &&
                            fathom__evidence_sequence(evidence, out->windows[i].first) ==
                                fathom__evidence_sequence(evidence, out->windows[n - 1].first);

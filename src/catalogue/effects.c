@@ -5,7 +5,8 @@
 
 #include <math.h>
 
-/* Decoder directions as rows of length one; a zero direction stays zero. centred: without their mean over the width, as layer norm takes it away. */
+/* Decoder directions as rows of length one; a zero direction stays zero. centred: without their mean over the width, as
+ * layer norm takes it away. */
 static int unit_directions(float **out, const fathom_dictionary *dictionary, bool centred) {
     const struct fathom_dictionary_info *info = fathom_dictionary_describe(dictionary);
     const size_t d = info->d_out;

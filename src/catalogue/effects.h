@@ -11,7 +11,8 @@ struct fathom__decoder_facts {
         *neighbours; /* [n_features, FATHOM__NEIGHBOURS]; places that a tiny dictionary leaves over repeat the first */
 };
 
-/* Effects are all absent for a dictionary that does not write to the residual stream: its directions do not live in W_U's space. */
+/* Effects are all absent for a dictionary that does not write to the residual stream: its directions do not live in
+ * W_U's space. */
 int fathom__decoder_facts_make(struct fathom__decoder_facts *out, const fathom_dictionary *dictionary,
                                const fathom_model *model, uint32_t n_threads, fathom_progress_fn progress,
                                void *payload);

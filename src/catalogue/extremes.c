@@ -90,7 +90,8 @@ static double exact(const float *a, const float *b, size_t d) {
     return sum;
 }
 
-/* The candidates' true products, the best k in order; sign -1 for the smallest, whose candidates were offered negated. */
+/* The candidates' true products, the best k in order; sign -1 for the smallest, whose candidates were offered
+ * negated. */
 static void settle(struct fathom__extreme *out, struct candidates *candidates, const struct work *work, size_t row,
                    float sign) {
     const struct fathom__extremes_task *task = work->task;

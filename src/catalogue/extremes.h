@@ -1,4 +1,5 @@
-/* The largest and smallest products of every row of one matrix with all rows of another: output effects of features, and their nearest features. */
+/* The largest and smallest products of every row of one matrix with all rows of another: output effects of features,
+ * and their nearest features. */
 #ifndef FATHOM_CATALOGUE_EXTREMES_H
 #define FATHOM_CATALOGUE_EXTREMES_H
 
@@ -25,8 +26,8 @@ struct fathom__extremes_task {
 };
 #define FATHOM__EXTREMES_MOST 12
 
-/* largest and smallest: [n_x, k], the most extreme first; smallest may be NULL. Candidates are found by bf16 products, their values and order by f32
- * ones summed in double. Errors: MEMORY, ENGINE, STOPPED. */
+/* largest and smallest: [n_x, k], the most extreme first; smallest may be NULL. Candidates are found by bf16 products,
+ * their values and order by f32 ones summed in double. Errors: MEMORY, ENGINE, STOPPED. */
 int fathom__extremes(struct fathom__extreme *largest, struct fathom__extreme *smallest,
                      const struct fathom__extremes_task *task);
 

@@ -88,7 +88,8 @@ static int take_block(const struct fathom_harvest_block *block, void *payload) {
     return report(run);
 }
 
-/* What a checkpoint must agree on: the corpus's content, the dictionary's, and every option that decides the stream or what is kept of it. */
+/* What a checkpoint must agree on: the corpus's content, the dictionary's, and every option that decides the stream or
+ * what is kept of it. */
 static int make_key(struct run *run, const struct fathom_corpus_source *sources, size_t n_sources,
                     const char *dictionary_hash, const char *identity) {
     const struct fathom_index_options *options = run->options;
@@ -114,7 +115,8 @@ static bool reads_standard_input(const struct fathom_corpus_source *sources, siz
     return false;
 }
 
-/* Fresh evidence, or that of an interrupted pass. A checkpoint that cannot be used is no error: the pass starts again. */
+/* Fresh evidence, or that of an interrupted pass. A checkpoint that cannot be used is no error: the pass starts
+ * again. */
 static int open_evidence(struct run *run, uint32_t n_top) {
     const uint32_t n_features = fathom_dictionary_describe(run->dictionary)->n_features;
     bool found = false;
@@ -175,7 +177,8 @@ static int pass(struct run *run, struct fathom_index_result *result, const fatho
     result->seconds = fathom__seconds() - run->started;
     if (result->seconds > 0)
         result->tokens_per_second = (double)(run->evidence->n_rows - result->n_resumed) / result->seconds;
-    /* What was done is kept when the user stops, and when the pass is at its end: a failure further on then costs no second pass. */
+    /* What was done is kept when the user stops, and when the pass is at its end: a failure further on then costs no
+     * second pass. */
     if (run->checkpoint && (!status || status == FATHOM_ERROR_STOPPED) && run->evidence->n_rows > result->n_resumed) {
         const int saved = fathom__evidence_save(run->evidence, run->checkpoint, run->key);
         if (!status) status = saved;

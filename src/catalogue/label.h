@@ -1,10 +1,11 @@
-/* Offline labels: for every feature the rule that tells best where it is active, found on some documents, chosen on others and tested on others still.
+/* Offline labels: for every feature the rule that tells best where it is active, found on some documents, chosen on
+ * others and tested on others still.
  *
- * Proposals come from the rows drawn of a feature (PROPOSE): sets of tokens or words here, before, after or near that the feature's rows have far
- * more often than the corpus has; classes of nouns that its entries belong to more often than chance allows; shapes, endings and
- * beginnings of words. Choice (CHOOSE) and test (TEST) are by balanced accuracy on rows where the feature is
- * active, weak ones as well as strong ones, against near misses: the same words where it is not active, rows where its nearest
- * features are active and it is not, and other rows.
+ * Proposals come from the rows drawn of a feature (PROPOSE): sets of tokens or words here, before, after or near that
+ * the feature's rows have far more often than the corpus has; classes of nouns that its entries belong to more often
+ * than chance allows; shapes, endings and beginnings of words. Choice (CHOOSE) and test (TEST) are by balanced accuracy
+ * on rows where the feature is active, weak ones as well as strong ones, against near misses: the same words where it
+ * is not active, rows where its nearest features are active and it is not, and other rows.
  */
 #ifndef FATHOM_CATALOGUE_LABEL_H
 #define FATHOM_CATALOGUE_LABEL_H
@@ -34,7 +35,8 @@ struct fathom__label_options {
     void *payload;
 };
 
-/* Labels of all features that have one that holds, in feature order; *n_candidates: features with enough evidence to try. *out is new: free it with fathom__labels_free. */
+/* Labels of all features that have one that holds, in feature order; *n_candidates: features with enough evidence to
+ * try. *out is new: free it with fathom__labels_free. */
 int fathom__labels_make(struct fathom__feature_label **out, size_t *n, uint32_t *n_candidates,
                         const struct fathom__stream *stream, const struct fathom__label_options *options);
 void fathom__labels_free(struct fathom__feature_label *labels, size_t n);

@@ -1,9 +1,9 @@
 /* Classes of WordNet that a feature's words belong to more often than chance allows.
  *
- * Two hypergeometric tests must both hold, for either alone is fooled: over rows (a frequent word repeated would pass for its class) and over
- * different entries (frequent words are met more easily than rare ones). The larger p-value counts, corrected by Holm's step-down
- * procedure for all the classes that were tried. Of those that hold, the ones that set the feature apart most
- * (fathom__information) are proposed: the most specific class that still covers most.
+ * Two hypergeometric tests must both hold, for either alone is fooled: over rows (a frequent word repeated would pass
+ * for its class) and over different entries (frequent words are met more easily than rare ones). The larger p-value
+ * counts, corrected by Holm's step-down procedure for all the classes that were tried. Of those that hold, the ones
+ * that set the feature apart most (fathom__information) are proposed: the most specific class that still covers most.
  */
 #include "base/memory.h"
 #include "catalogue/label_internal.h"

@@ -67,7 +67,8 @@ int fathom__label_context_open(struct fathom__label_context *out, const struct f
                                const struct fathom__label_options *options);
 void fathom__label_context_close(struct fathom__label_context *context);
 
-/* Balanced accuracy of a rule on a sample: the mean of the shares of active and of inactive rows that it tells right. */
+/* Balanced accuracy of a rule on a sample: the mean of the shares of active and of inactive rows that it tells
+ * right. */
 double fathom__label_score(const struct fathom__rule *rule, const struct fathom__sample *sample,
                            const struct fathom__stream *stream);
 
@@ -84,7 +85,8 @@ void fathom__label_sample(struct fathom__sample *out, const struct fathom__label
 /* The rules that the evidence proposes. */
 int fathom__label_propose(struct fathom__label_scratch *scratch, const struct fathom__label_context *context,
                           uint32_t feature);
-/* The best of the proposed rules, and of those made of two of them, on a sample of text that proposed none. False when there is none. */
+/* The best of the proposed rules, and of those made of two of them, on a sample of text that proposed none. False when
+ * there is none. */
 bool fathom__label_choose(struct fathom__rule *out, struct fathom__label_scratch *scratch,
                           const struct fathom__label_context *context, const struct fathom__sample *sample);
 /* The best single-token rule that was proposed; its n is 0 when there is none. */
@@ -95,7 +97,8 @@ void fathom__label_choose_token(struct fathom__rule *out, const struct fathom__l
 int fathom__label_propose_classes(struct fathom__label_scratch *scratch, const struct fathom__label_context *context,
                                   const uint32_t *rows, size_t n_rows, enum fathom__place place);
 
-/* Lists `what is seen` in a place of each row: one entry of scratch->seen for each different id of a row, sorted by id and row. */
+/* Lists `what is seen` in a place of each row: one entry of scratch->seen for each different id of a row, sorted by id
+ * and row. */
 enum fathom__sight { FATHOM__SEE_TOKENS, FATHOM__SEE_WORDS, FATHOM__SEE_ENTRIES };
 int fathom__label_look(struct fathom__label_scratch *scratch, const struct fathom__stream *stream, const uint32_t *rows,
                        size_t n_rows, enum fathom__place place, enum fathom__sight sight);

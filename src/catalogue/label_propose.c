@@ -98,7 +98,8 @@ static int most_informative(const void *left, const void *right) {
     return a->id < b->id ? -1 : a->id > b->id;
 }
 
-/* The most telling things seen, each alone; something of one document only may be chance when there are several documents. */
+/* The most telling things seen, each alone; something of one document only may be chance when there are several
+ * documents. */
 static size_t tally_seen(struct tally out[SET_POOL], const struct fathom__label_scratch *scratch,
                          const struct fathom__stream *stream, size_t n_rows, const uint32_t *counts,
                          enum fathom__place place) {
@@ -177,7 +178,8 @@ static void propose_shapes(struct fathom__label_scratch *scratch, const struct f
     }
 }
 
-/* Endings (side 0) or beginnings (side 1) that different words of the evidence share. scratch->seen has the words at the rows. */
+/* Endings (side 0) or beginnings (side 1) that different words of the evidence share. scratch->seen has the words at
+ * the rows. */
 static int propose_affixes(struct fathom__label_scratch *scratch, const struct fathom__label_context *context,
                            size_t n_rows, int side) {
     struct fathom__intern found = FATHOM__INTERN_INIT;

@@ -12,7 +12,8 @@
 #define DICTIONARY_FILE "dictionary.gguf"
 #define CATALOGUE_FILE "catalogue.sqlite"
 
-/* Folders that hold one folder a model, in the order in which they are searched: the environment's alone when it names one. */
+/* Folders that hold one folder a model, in the order in which they are searched: the environment's alone when it names
+ * one. */
 static size_t share_folders(const char *out[2]) {
     size_t n = 0;
     const char *named = getenv("FATHOM_SHARE");
@@ -29,7 +30,8 @@ static size_t share_folders(const char *out[2]) {
     return n;
 }
 
-/* Calls `fits` with the path of `file` in every sub-folder that has it, in name order, until it says yes: then *out is that path. */
+/* Calls `fits` with the path of `file` in every sub-folder that has it, in name order, until it says yes: then *out is
+ * that path. */
 typedef bool (*fits_fn)(const char *path, const void *payload);
 
 static int not_hidden(const struct dirent *entry) {

@@ -1,7 +1,8 @@
 /* Labels as rules: what a label says, in a form that can be run on text.
  *
- * A rule is one to three conditions, all of which must hold at a row. A condition looks for something (tokens, words, a class of
- * nouns, the shape or the ending of a word) in a place (at the row, just before it, just after it, or near it).
+ * A rule is one to three conditions, all of which must hold at a row. A condition looks for something (tokens, words, a
+ * class of nouns, the shape or the ending of a word) in a place (at the row, just before it, just after it, or near
+ * it).
  */
 #ifndef FATHOM_CATALOGUE_RULE_H
 #define FATHOM_CATALOGUE_RULE_H
@@ -42,8 +43,9 @@ struct fathom__rule {
     struct fathom__condition conditions[FATHOM__RULE_CONDITIONS];
 };
 
-/* Whether the rule predicts its feature to be active at a row. "Before" and "after" mean the word (or token, for conditions on tokens and shapes) next to the
- * row's own word, at most two wordless rows away. Nothing outside the row's sequence counts. */
+/* Whether the rule predicts its feature to be active at a row. "Before" and "after" mean the word (or token, for
+ * conditions on tokens and shapes) next to the row's own word, at most two wordless rows away. Nothing outside the
+ * row's sequence counts. */
 bool fathom__rule_at(const struct fathom__rule *rule, const struct fathom__stream *stream, uint32_t row);
 /* The same for one condition. */
 bool fathom__condition_at(const struct fathom__condition *condition, const struct fathom__stream *stream, uint32_t row);

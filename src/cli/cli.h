@@ -35,11 +35,11 @@ struct cli_option {
     const char *name; /* without the dashes */
     char letter;      /* 0: none */
     enum cli_kind kind;
-    const char *
-        value; /* how the value is called in help, such as "N"; for CLI_CHOICE the choices as "a|b|c"; NULL for flags */
+    /* how the value is called in help, such as "N"; for CLI_CHOICE the choices as "a|b|c"; NULL for flags */
+    const char *value;
     const char *help; /* one sentence without a full stop; a default is named at its end as "(32)" */
-    bool
-        repeats; /* may be given several times; a CLI_FILE that repeats takes all following arguments up to the next option */
+    /* may be given several times; a CLI_FILE that repeats takes all following arguments up to the next option */
+    bool repeats;
     bool required;
 };
 
@@ -90,7 +90,8 @@ bool cli_integer(int64_t *out, const struct cli_arguments *arguments, const char
                  int64_t fallback);
 bool cli_number(double *out, const struct cli_arguments *arguments, const char *name, double least, double most,
                 double fallback);
-/* All values of an option that repeats, in order; *n 0 when there are none. Valid until the next cli_all: copy the pointers when two lists are needed. */
+/* All values of an option that repeats, in order; *n 0 when there are none. Valid until the next cli_all: copy the
+ * pointers when two lists are needed. */
 const char *const *cli_all(size_t *n, const struct cli_arguments *arguments, const char *name);
 const char *const *cli_operands(size_t *n, const struct cli_arguments *arguments);
 
@@ -106,23 +107,25 @@ bool cli_json(const struct cli_arguments *arguments); /* --json was given */
 bool cli_colour(void); /* standard output is a terminal that shows colours (NO_COLOR is honoured) */
 int cli_print_json(
     json_t *value); /* prints indented JSON and a newline; steals the reference; cli_output_status when that fails */
-/* Prints text with a background whose strength is level (0 … 1); plain where there are no colours. Control characters are made visible. */
+/* Prints text with a background whose strength is level (0 … 1); plain where there are no colours. Control characters
+ * are made visible. */
 /* Flushes standard output; CLI_OK, or a status after printing why it cannot be written. */
 int cli_output_status(void);
 void cli_print_level(FILE *stream, const char *bytes, size_t length, double level);
 void cli_print_bold(FILE *stream, const char *text);
 void cli_print_dim(FILE *stream, const char *text);
 
-/* A progress callback for library calls: one line on standard error when that is a terminal, every few seconds a line otherwise; asks to stop after
- * Ctrl-C, SIGTERM, a lost terminal or a closed pipe. payload is ignored. --quiet (every command has it) silences it. */
+/* A progress callback for library calls: one line on standard error when that is a terminal, every few seconds a line
+ * otherwise; asks to stop after Ctrl-C, SIGTERM, a lost terminal or a closed pipe. payload is ignored. --quiet
+ * (every command has it) silences it. */
 int cli_progress(const struct fathom_progress *progress, void *payload);
-/* Ends a line of progress that the terminal still shows: call it before printing to standard output by hand. cli_fail, cli_print_json and
- * cli_print_… do. */
+/* Ends a line of progress that the terminal still shows: call it before printing to standard output by hand. cli_fail,
+ * cli_print_json and cli_print_… do. */
 void cli_progress_end(void);
 bool cli_interrupted(void);
 
-/* Opens the model named by --model (default: smollm2), with --adapter and --gpu-layers where the command has them, printing what went
- * wrong; exit status in *status. NULL on failure. */
+/* Opens the model named by --model (default: smollm2), with --adapter and --gpu-layers where the command has them,
+ * printing what went wrong; exit status in *status. NULL on failure. */
 fathom_model *cli_open_model(int *status, const struct cli_arguments *arguments);
 /* The same for a path or name that was given otherwise. */
 fathom_model *cli_open_model_at(int *status, const struct cli_arguments *arguments, const char *path);

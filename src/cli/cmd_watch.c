@@ -117,7 +117,8 @@ static int add_probe(struct watching *watching, const char *path, const double *
         .probe = probe, .above = above != NULL ? *above : info->threshold, .window = window, .name = path};
     if (window == 0 && info->pool == FATHOM_POOL_MEAN) {
         watch.window =
-            FATHOM_WINDOW_DOCUMENT; /* a mean of log-odds is the log-odds of the mean, which the threshold was made for */
+            /* a mean of log-odds is the log-odds of the mean, which the threshold was made for */
+            FATHOM_WINDOW_DOCUMENT;
     }
     return fathom_monitor_add(watching->monitor, &watch);
 }

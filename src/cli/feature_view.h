@@ -1,4 +1,5 @@
-/* What the commands about features share: model, dictionary and catalogue opened together, a text read by them, and how a feature looks. */
+/* What the commands about features share: model, dictionary and catalogue opened together, a text read by them, and how
+ * a feature looks. */
 #ifndef FATHOM_CLI_FEATURE_VIEW_H
 #define FATHOM_CLI_FEATURE_VIEW_H
 

@@ -10,7 +10,8 @@ void cli_help_command(FILE *stream, const struct cli_command *command);
 const char *cli_nearest_command(const char *word);
 /* The same for an option, whose name may not be zero-terminated. */
 const char *cli_nearest_option(const struct cli_command *command, const char *name, size_t length);
-/* Whether a word begins commands of two words, such as "bench"; prints the second words, with commas, when stream is not NULL. */
+/* Whether a word begins commands of two words, such as "bench"; prints the second words, with commas, when stream is
+ * not NULL. */
 bool cli_is_group(FILE *stream, const char *word);
 /* Starts signal handling and progress (output.c). */
 void cli_output_start(bool quiet);

@@ -18,8 +18,8 @@ static double seconds_now(void) {
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-/* Whoever presses Ctrl-C again does not want to wait for the clean stop. A signal that comes twice at once, as timeout and
- * process groups send it, is one request. */
+/* Whoever presses Ctrl-C again does not want to wait for the clean stop. A signal that comes twice at once, as timeout
+ * and process groups send it, is one request. */
 static void on_signal(int number) {
     static const double again = 0.5;
     static double asked;

@@ -55,8 +55,8 @@ static int32_t within(int32_t layer, int32_t n_layers) {
     return layer < 0 ? 0 : layer >= n_layers ? n_layers - 1 : layer;
 }
 
-/* Ranges to try where none are named: around the dictionary's own layer, or for a direction around a third of the depth, where
- * steering by vectors works best. */
+/* Ranges to try where none are named: around the dictionary's own layer, or for a direction around a third of the
+ * depth, where steering by vectors works best. */
 static size_t default_ranges(struct fathom_layer_range *out, const struct steering *steering) {
     int32_t n_layers = (int32_t)fathom_model_describe(steering->subject.view.model)->n_layers;
     int32_t centre = n_layers / 3;

@@ -25,14 +25,14 @@ struct steer_setting {
     enum fathom_steer_rows rows;
 };
 
-/* Opens what the options name; `whole` is the range a direction is made for, and concept's texts are its contrast where no file is named. Prints what
- * went wrong; false: leave with *exit. */
+/* Opens what the options name; `whole` is the range a direction is made for, and concept's texts are its contrast where
+ * no file is named. Prints what went wrong; false: leave with *exit. */
 bool steer_subject_open(struct steer_subject *out, int *exit, const struct cli_arguments *arguments,
                         struct fathom_layer_range whole, const struct concept_file *concept);
 void steer_subject_close(struct steer_subject *subject);
 
-/* The control of the same kind, by seed: an equally active feature, or a random direction. *out borrows the view; free with
- * steer_control_close. */
+/* The control of the same kind, by seed: an equally active feature, or a random direction. *out borrows the view; free
+ * with steer_control_close. */
 int steer_subject_control(struct steer_subject *out, const struct steer_subject *subject, uint64_t seed);
 void steer_control_close(struct steer_subject *control);
 

@@ -29,7 +29,8 @@ struct fathom_monitor {
     struct fathom__live *live; /* NULL while it is attached to no session */
 };
 
-/* Levels of n_rows rows for a group's watches, in group->values [n_rows, group->n]. A probe's rows at position 0 or beyond its norm give NaN. */
+/* Levels of n_rows rows for a group's watches, in group->values [n_rows, group->n]. A probe's rows at position 0 or
+ * beyond its norm give NaN. */
 int fathom__group_levels(struct fathom__watch_group *group, const float *rows, const int32_t *positions, size_t n_rows);
 
 void fathom__group_free(struct fathom__watch_group *group);

@@ -10,7 +10,8 @@
 
 enum { FOLDS = 5 };
 static const double grid[] = {0.001, 0.01, 0.1, 1.0, 10.0};
-/* liblinear's own default stopping tolerance for this solver is 0.01; the problems here are small enough for a sharper end. */
+/* liblinear's own default stopping tolerance for this solver is 0.01; the problems here are small enough for a sharper
+ * end. */
 static const double tolerance = 1e-4;
 
 static void silent(const char *text) {

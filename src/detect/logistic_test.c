@@ -91,7 +91,8 @@ static void a_planted_direction_is_found(void **state) {
     drop(&train);
 }
 
-/* At the optimum of ½|w|² + ½b² + C Σ κ log(1 + exp(-y (w·x + b))) the gradient is zero; κ weighs both classes alike. */
+/* At the optimum of ½|w|² + ½b² + C Σ κ log(1 + exp(-y (w·x + b))) the gradient is zero; κ weighs both classes
+ * alike. */
 static void the_optimum_has_no_gradient(void **state) {
     (void)state;
     static struct data train;

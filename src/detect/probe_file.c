@@ -110,7 +110,8 @@ int fathom_probe_write(const fathom_probe *probe, const char *path) {
     return status;
 }
 
-/* New copy of a tensor that must have this type and shape. columns SIZE_MAX: any, and *found gets it; an absent tensor is then empty. */
+/* New copy of a tensor that must have this type and shape. columns SIZE_MAX: any, and *found gets it; an absent tensor
+ * is then empty. */
 static int take(void *out, size_t *found, const fathom__gguf *file, const char *name, enum ggml_type type,
                 size_t columns, size_t rows) {
     const struct fathom__gguf_tensor *tensor = fathom__gguf_tensor_find(file, name);

@@ -29,8 +29,8 @@ struct fathom_probe {
 /* Fills the texts' hashes into a probe. */
 int fathom__probe_remember(fathom_probe *probe, const struct fathom_texts *texts);
 
-/* Decides which of the given texts may test the probe: keep[i] is false for repeats of a training text or of an earlier test text. MISMATCH for a
- * near-duplicate of a training text. */
+/* Decides which of the given texts may test the probe: keep[i] is false for repeats of a training text or of an earlier
+ * test text. MISMATCH for a near-duplicate of a training text. */
 int fathom__probe_admit(bool *keep, size_t *n_dropped, const fathom_probe *probe, const struct fathom_texts *texts);
 
 /* (rows - mean) / deviation, in place. */

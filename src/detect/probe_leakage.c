@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* From this share of common word pairs on two texts count as nearly the same: two words exchanged among twelve leave 0.53. */
+/* From this share of common word pairs on two texts count as nearly the same: two words exchanged among twelve leave
+ * 0.53. */
 static const double near_overlap = 0.5;
 
 int fathom__probe_remember(fathom_probe *probe, const struct fathom_texts *texts) {
@@ -103,7 +104,8 @@ static int by_number(const void *a, const void *b) {
     return x < y ? -1 : x > y;
 }
 
-/* seen is sorted; the new value is put in its place. The training texts come first, in one sort, so few moves are needed. */
+/* seen is sorted; the new value is put in its place. The training texts come first, in one sort, so few moves are
+ * needed. */
 static bool insert_new(int64_t *seen, size_t *n, int64_t value) {
     if (bsearch(&value, seen, *n, sizeof *seen, by_number) != NULL) {
         return false;

@@ -4,7 +4,8 @@
 
 #include <fathom/detect.h>
 
-/* Rows longer than this many times the median of their kind say more about the model's bookkeeping than about the text. */
+/* Rows longer than this many times the median of their kind say more about the model's bookkeeping than about the
+ * text. */
 #define FATHOM__OUTLIER_RATIO 10.0f
 
 /* A text, or a window of one that is longer than a window holds. Everything is borrowed during the callback. */

@@ -69,7 +69,8 @@ static void place(uint32_t worker, uint32_t n_workers, void *payload) {
 void fathom__active_sort(struct fathom__active *active, fathom_trainer *trainer) {
     struct sorting sorting = {active, trainer->n};
     fathom__team_run(trainer->team, count_features, &sorting);
-    /* Each worker's count of a feature becomes the place of its first pair: rows are then ascending within a feature. */
+    /* Each worker's count of a feature becomes the place of its first pair: rows are then ascending within a
+     * feature. */
     uint32_t total = 0;
     for (size_t f = 0; f < active->n_features; f++) {
         active->bucket[f] = total;

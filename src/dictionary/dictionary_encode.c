@@ -1,7 +1,8 @@
 /* Whole encoding: the dense product in bf16 finds candidates, and an f32 product decides.
  *
- * Rounding both factors to bf16 (relative error at most 2^-9 each) moves a product by no more than ROUNDING · |x| · |w|. Every feature that
- * could be active within that bound is computed again in f32, so that the outcome is that of f32 arithmetic.
+ * Rounding both factors to bf16 (relative error at most 2^-9 each) moves a product by no more than ROUNDING · |x| ·
+ * |w|. Every feature that could be active within that bound is computed again in f32, so that the outcome is that of
+ * f32 arithmetic.
  */
 #include <base/error.h>
 #include <base/memory.h>
@@ -183,8 +184,8 @@ static size_t tile_width(const struct encoding *encoding, size_t tile) {
     return left < FATHOM__TILE_FEATURES ? left : FATHOM__TILE_FEATURES;
 }
 
-/* All features whose product lies above `floor` less the rounding's bound are computed again; those above their own least
- * value stay, in `exact`. */
+/* All features whose product lies above `floor` less the rounding's bound are computed again; those above their own
+ * least value stay, in `exact`. */
 static void gather(struct encoding *encoding, size_t r, const float *bias, float floor, const float *threshold) {
     const struct fathom__whole *whole = encoding->whole;
     struct fathom__candidates *found = &encoding->found, *exact = &encoding->exact;

@@ -1,4 +1,5 @@
-/* Evaluation: principal components by hand, controls in the order that they must have, and a dictionary that loses nothing. */
+/* Evaluation: principal components by hand, controls in the order that they must have, and a dictionary that loses
+ * nothing. */
 #include <base/error.h>
 #include <base/memory.h>
 #include <base/random.h>
@@ -142,7 +143,8 @@ static void test_lossless(void **state) {
     /* The mean row explains nothing of the spread, up to the difference of the halves' means. */
     assert_true(fabs(mean->fve) < 0.05);
     assert_true(fabs(mean->delta_loss) > 10 * fabs(own->delta_loss)); /* of a random model the loss may also fall */
-    /* Of the fitted controls the principal components are the best linear ones, and the token's mean row beats the mean row. */
+    /* Of the fitted controls the principal components are the best linear ones, and the token's mean row beats the mean
+     * row. */
     assert_true(e.quality[FATHOM_RECONSTRUCT_PCA].fve > 0.1);
     assert_true(e.quality[FATHOM_RECONSTRUCT_TOKEN_MEAN].fve > mean->fve);
     assert_true(e.quality[FATHOM_RECONSTRUCT_UNTRAINED].fve > 0 &&

@@ -1,8 +1,8 @@
 /* The one dense product: rows [n, d] times features [F, d] transposed, tile by tile.
  *
- * Features are packed once (after each change) into tiles of FATHOM__TILE_FEATURES; a run multiplies up to FATHOM__TILE_ROWS rows
- * by one tile, so that what comes out is still in the core's own cache when it is looked at. Numbers
- * are rounded to bf16 and summed in f32. oneDNN does it where it was found, else ggml.
+ * Features are packed once (after each change) into tiles of FATHOM__TILE_FEATURES; a run multiplies up to
+ * FATHOM__TILE_ROWS rows by one tile, so that what comes out is still in the core's own cache when it is looked at.
+ * Numbers are rounded to bf16 and summed in f32. oneDNN does it where it was found, else ggml.
  */
 #ifndef FATHOM_DICTIONARY_PRODUCT_H
 #define FATHOM_DICTIONARY_PRODUCT_H
@@ -18,23 +18,25 @@ typedef struct fathom__dense fathom__dense;
 
 enum fathom__dense_backend { FATHOM__PRODUCT_BEST, FATHOM__PRODUCT_DNNL, FATHOM__PRODUCT_GGML };
 
-/* d: a multiple of FATHOM__LANES. n_workers threads may pack and run at once, each with its own number. Errors: MEMORY, UNSUPPORTED
- * (a backend that is not there), ENGINE. */
+/* d: a multiple of FATHOM__LANES. n_workers threads may pack and run at once, each with its own number. Errors: MEMORY,
+ * UNSUPPORTED (a backend that is not there), ENGINE. */
 int fathom__dense_open(fathom__dense **out, enum fathom__dense_backend backend, size_t d, size_t n_features,
                        uint32_t n_workers);
 void fathom__dense_close(fathom__dense *product);
 size_t fathom__dense_tiles(const fathom__dense *product);
 
-/* Packs tile `tile` from f32 feature rows of width d. rows[i] is feature tile * FATHOM__TILE_FEATURES + i; n may be less than a tile's number: the
- * rest are zeros. ENGINE. */
+/* Packs tile `tile` from f32 feature rows of width d. rows[i] is feature tile * FATHOM__TILE_FEATURES + i; n may be
+ * less than a tile's number: the rest are zeros. ENGINE. */
 int fathom__dense_pack(fathom__dense *product, uint32_t worker, size_t tile, const float *const *rows, size_t n);
 
-/* out[r, i] = x[r] · feature tile * FATHOM__TILE_FEATURES + i, f32 [n_rows, FATHOM__TILE_FEATURES]. x is bf16 [FATHOM__TILE_ROWS, d] whatever n_rows is
- * (rows past n_rows are read and may hold anything finite); out has room for FATHOM__TILE_ROWS rows. ENGINE. */
+/* out[r, i] = x[r] · feature tile * FATHOM__TILE_FEATURES + i, f32 [n_rows, FATHOM__TILE_FEATURES]. x is bf16
+ * [FATHOM__TILE_ROWS, d] whatever n_rows is (rows past n_rows are read and may hold anything finite); out has room
+ * for FATHOM__TILE_ROWS rows. ENGINE. */
 int fathom__dense_run(float *out, fathom__dense *product, uint32_t worker, size_t tile, const uint16_t *x,
                       size_t n_rows);
 
-/* out f32 [FATHOM__TILE_ROWS, d] += a bf16 [FATHOM__TILE_ROWS, FATHOM__TILE_FEATURES] · b bf16 [FATHOM__TILE_FEATURES, d]; nothing packed takes part.
+/* out f32 [FATHOM__TILE_ROWS, d] += a bf16 [FATHOM__TILE_ROWS, FATHOM__TILE_FEATURES] · b bf16 [FATHOM__TILE_FEATURES,
+ * d]; nothing packed takes part.
  * Only where the backend can. ENGINE. */
 bool fathom__dense_can_add(const fathom__dense *product);
 int fathom__dense_add(float *out, fathom__dense *product, uint32_t worker, const uint16_t *a, const uint16_t *b);

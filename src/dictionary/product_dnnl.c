@@ -1,5 +1,5 @@
-/* oneDNN's product. Every worker has its own stream and its own memory objects, and runs single-threaded: the workers share out
- * the rows themselves, and a team inside oneDNN would fight them for the cores. */
+/* oneDNN's product. Every worker has its own stream and its own memory objects, and runs single-threaded: the workers
+ * share out the rows themselves, and a team inside oneDNN would fight them for the cores. */
 #include <dictionary/product.h>
 
 #ifdef FATHOM_HAVE_DNNL
@@ -24,7 +24,8 @@ struct state {
     dnnl_primitive_t product, pack_tile, add;
     struct lane *lanes;
     uint32_t n_lanes;
-    /* The OpenMP team size of the calling thread, where oneDNN was built on OpenMP; found at run time because other builds have none. */
+    /* The OpenMP team size of the calling thread, where oneDNN was built on OpenMP; found at run time because other
+     * builds have none. */
     void (*set_threads)(int);
     int (*max_threads)(void);
 };

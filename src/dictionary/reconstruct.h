@@ -25,7 +25,8 @@ int fathom__reconstructor_open(struct fathom__reconstructor *out, const fathom_d
                                const float *rows, const int32_t *tokens, size_t n, uint32_t n_threads);
 void fathom__reconstructor_close(struct fathom__reconstructor *reconstructor);
 
-/* out: f32 [n, d]. All rows must be ones that the dictionary covers. After DICTIONARY and TRAINED, `sparse` holds the features. */
+/* out: f32 [n, d]. All rows must be ones that the dictionary covers. After DICTIONARY and TRAINED, `sparse` holds the
+ * features. */
 int fathom__reconstruct(float *out, struct fathom__reconstructor *reconstructor, enum fathom_reconstruction which,
                         const float *rows, const int32_t *tokens, size_t n);
 

@@ -98,8 +98,8 @@ static uint32_t count_from(const word *bits, uint32_t n, uint32_t least) {
     return count;
 }
 
-/* A value that k or more candidates reach: exactly k, or the k-th largest itself where it occurs several times. *reached
- * gets how many reach it. */
+/* A value that k or more candidates reach: exactly k, or the k-th largest itself where it occurs several times.
+ * *reached gets how many reach it. */
 static float find_cut(uint32_t *reached, const struct fathom__candidates *candidates, size_t k) {
     const word *bits = (const word *)candidates->values;
     const uint32_t n = (uint32_t)candidates->n;

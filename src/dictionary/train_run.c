@@ -1,7 +1,8 @@
 /* A whole run: harvest in, dictionaries out.
  *
- * Rows are delivered by the harvest in the corpus' order; whenever every hook point's pool is full, one batch is drawn from each and each learner makes one
- * step. So what a run computes depends on the options alone, and a checkpoint between two blocks is enough to go on from.
+ * Rows are delivered by the harvest in the corpus' order; whenever every hook point's pool is full, one batch is drawn
+ * from each and each learner makes one step. So what a run computes depends on the options alone, and a checkpoint
+ * between two blocks is enough to go on from.
  */
 #include <base/error.h>
 #include <base/file.h>
@@ -251,7 +252,8 @@ static bool all_full(const struct fathom__run *run) {
     return true;
 }
 
-/* Takes a row at every hook point. Where one point leaves out more rows than another, its pool fills later; a full pool then lets rows pass. */
+/* Takes a row at every hook point. Where one point leaves out more rows than another, its pool fills later; a full pool
+ * then lets rows pass. */
 static int take_row(struct fathom__run *run, const struct fathom_harvest_block *block, size_t r) {
     int status = 0;
     for (size_t s = 0; s < run->n_streams && !status; s++)

@@ -1,5 +1,5 @@
-/* Whole runs on a tiny model: the same bits with and without interruptions, several dictionaries in one pass, and that nothing is left
- * behind where it fails. */
+/* Whole runs on a tiny model: the same bits with and without interruptions, several dictionaries in one pass, and that
+ * nothing is left behind where it fails. */
 #include <base/error.h>
 #include <base/file.h>
 #include <base/json.h>

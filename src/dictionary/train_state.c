@@ -1,6 +1,7 @@
 /* Checkpoints of a run: a folder with one file a learner and one a hook point, and state.json, which names them.
  *
- * state.json is written last and renamed into place, and files carry the step in their name, so that what it names is always whole and of one moment.
+ * state.json is written last and renamed into place, and files carry the step in their name, so that what it names is
+ * always whole and of one moment.
  */
 #include <base/error.h>
 #include <base/file.h>
@@ -24,8 +25,8 @@ static int stream_path(char **out, const struct fathom__run *run, size_t s, uint
     return fathom__format(out, "%s/rows%zu-%" PRIu64 ".safetensors", run->options->checkpoint, s, step);
 }
 
-/* Removes every file that a save writes, finished or not, except those of step `kept` (UINT64_MAX: of none): a killed process may
- * have left some behind. */
+/* Removes every file that a save writes, finished or not, except those of step `kept` (UINT64_MAX: of none): a killed
+ * process may have left some behind. */
 static void remove_files(const struct fathom__run *run, uint64_t kept) {
     DIR *entries = opendir(run->options->checkpoint);
     if (!entries) return;

@@ -159,8 +159,8 @@ static void initialise(fathom_trainer *trainer) {
     }
 }
 
-/* The arrays that grow with the features and with the batch: values, two moments and the product's copy of each matrix, and rows
- * in four forms. */
+/* The arrays that grow with the features and with the batch: values, two moments and the product's copy of each matrix,
+ * and rows in four forms. */
 static int check_memory(const struct fathom_trainer_options *options, size_t stride) {
     const double matrix = (double)options->n_features * (double)stride, rows = (double)options->batch * (double)stride;
     const double bytes =

@@ -1,8 +1,9 @@
 /* The auxiliary loss: what the strongest dead features make of the error that the others left.
  *
- * k_aux of the dead features are active in each row, a share so large that dense products in bf16 are several times faster than sparse rows. They work on blocks
- * of 256 rows by 256 dead features, whose values are written out as a small dense matrix; no matrix of rows by dead features exists. Where the product cannot add
- * to what is there (fathom__dense_can_add), the sparse way of the main features is taken.
+ * k_aux of the dead features are active in each row, a share so large that dense products in bf16 are several times
+ * faster than sparse rows. They work on blocks of 256 rows by 256 dead features, whose values are written out as a
+ * small dense matrix; no matrix of rows by dead features exists. Where the product cannot add to what is there
+ * (fathom__dense_can_add), the sparse way of the main features is taken.
  */
 #include <base/error.h>
 #include <base/memory.h>
@@ -124,7 +125,8 @@ static void pack_dead(uint32_t worker, uint32_t n_workers, void *payload) {
     }
 }
 
-/* Writes one block's pairs of a chunk out as a dense matrix; the cursors move past them. Pairs of a row are by ascending slot. */
+/* Writes one block's pairs of a chunk out as a dense matrix; the cursors move past them. Pairs of a row are by
+ * ascending slot. */
 static void fill_mix(struct fathom__worker *own, const struct fathom__active *active, size_t block, size_t n,
                      size_t chunk) {
     memset(own->mix, 0, (size_t)ROWS * CHUNK * sizeof *own->mix);
@@ -190,7 +192,8 @@ static void decode_dense(uint32_t worker, uint32_t n_workers, void *payload) {
     if (status) fathom__worker_fail(own, status);
 }
 
-/* The transposed block of a chunk: one row a dead feature, one column a row of the batch. `numbers` are the sorted values or slopes. */
+/* The transposed block of a chunk: one row a dead feature, one column a row of the batch. `numbers` are the sorted
+ * values or slopes. */
 static void fill_transposed(struct fathom__worker *own, const struct fathom__active *active, const float *numbers,
                             size_t chunk, size_t width, size_t block, bool advance) {
     memset(own->mix, 0, (size_t)ROWS * CHUNK * sizeof *own->mix);

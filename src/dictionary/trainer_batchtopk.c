@@ -1,8 +1,9 @@
 /* BatchTopK: the k·n strongest features of a whole batch, exactly.
  *
- * All pairs above a floor are gathered. The floor is a guess, a little below what the last batch needed; when fewer than k·n pairs
- * come, it is lowered and the batch is gathered again, so that the guess decides the cost and never the result. The k·n-th value is then found by
- * counting the upper and the lower halves of the values' bits, which order positive floats as the floats themselves.
+ * All pairs above a floor are gathered. The floor is a guess, a little below what the last batch needed; when fewer
+ * than k·n pairs come, it is lowered and the batch is gathered again, so that the guess decides the cost and never the
+ * result. The k·n-th value is then found by counting the upper and the lower halves of the values' bits, which order
+ * positive floats as the floats themselves.
  */
 #include <base/error.h>
 #include <base/memory.h>
@@ -101,7 +102,8 @@ static uint32_t find_bin(size_t *above, const fathom_trainer *trainer, size_t wa
     return 0;
 }
 
-/* Keeps values above the cut and, in the order in which they were gathered, as many equal to it as there is room for. */
+/* Keeps values above the cut and, in the order in which they were gathered, as many equal to it as there is room
+ * for. */
 static void keep(fathom_trainer *trainer, struct fathom__active *active, uint32_t cut, size_t equal) {
     memset(active->count, 0, trainer->n * sizeof *active->count);
     const size_t allowed = equal;

@@ -1,8 +1,10 @@
 /* Checkpoints: everything that a resumed run needs to give the bits that an uninterrupted one would have given.
  *
- *   "FATHOMCK" | u32 version | u64 length | JSON | arrays in the order of visit_arrays | 32 hex digits of XXH3-128 over all before
+ *   "FATHOMCK" | u32 version | u64 length | JSON | arrays in the order of visit_arrays | 32 hex digits of XXH3-128 over
+ *   all before
  *
- * Little-endian, as every machine that this runs on is. A file whose last digits do not fit was not written to its end, or damaged.
+ * Little-endian, as every machine that this runs on is. A file whose last digits do not fit was not written to its end,
+ * or damaged.
  */
 #include <base/error.h>
 #include <base/file.h>

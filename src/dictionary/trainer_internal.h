@@ -11,8 +11,8 @@
 #define FATHOM__ERROR_TEXT 256
 #define FATHOM__RADIX 65536 /* values of half a float's bits */
 
-/* Active features of the rows of a batch, and the same sorted by feature. `slope` is the loss's derivative by the pre-activation, up to the
- * factor that trainer_step.c applies at the end. */
+/* Active features of the rows of a batch, and the same sorted by feature. `slope` is the loss's derivative by the
+ * pre-activation, up to the factor that trainer_step.c applies at the end. */
 struct fathom__active {
     size_t n_features, capacity; /* of pairs */
     uint32_t *start, *count;     /* [batch]: row r has pairs start[r] … start[r] + count[r] - 1 */
@@ -69,8 +69,8 @@ struct fathom_trainer {
     uint32_t *touched;     /* [F]: step of the last update */
     uint64_t *last_active; /* [F]: rows seen when it last fired */
     double input_scale;
-    float
-        threshold; /* BatchTopK: running mean of the batches' least active value; calibrate sets it for either; < 0: none */
+    /* BatchTopK: running mean of the batches' least active value; calibrate sets it for either; < 0: none */
+    float threshold;
     float floor; /* BatchTopK: the last batch's threshold, from which the next guess is made; < 0: none */
     bool prepared;
     bool packed; /* product holds the present encoder */
@@ -136,11 +136,11 @@ void fathom__trainer_decode_pairs(fathom_trainer *trainer, const struct fathom__
 double fathom__trainer_sum(const fathom_trainer *trainer, double *column,
                            double (*part)(const struct fathom__worker *));
 
-/* trainer_auxiliary.c: the dead features' turn, after fathom__trainer_decode. *loss includes its coefficient; *factor is
- * what their gradients are multiplied with, 0 when there is nothing to do. */
+/* trainer_auxiliary.c: the dead features' turn, after fathom__trainer_decode. *loss includes its coefficient; *factor
+ * is what their gradients are multiplied with, 0 when there is nothing to do. */
 int fathom__trainer_auxiliary(double *loss, double *factor, fathom_trainer *trainer);
-/* Gradients of the dead features of a chunk (slots chunk * FATHOM__TILE_FEATURES …), before that factor, in the worker's
- * block: decoder rows, then encoder rows. Only where trainer->auxiliary_dense. */
+/* Gradients of the dead features of a chunk (slots chunk * FATHOM__TILE_FEATURES …), before that factor, in the
+ * worker's block: decoder rows, then encoder rows. Only where trainer->auxiliary_dense. */
 int fathom__trainer_dead_gradients(fathom_trainer *trainer, uint32_t worker, size_t chunk);
 void fathom__auxiliary_close(fathom_trainer *trainer);
 

@@ -1,4 +1,5 @@
-/* What training finds on data whose true features are known, beside random directions; and that dead features come back. */
+/* What training finds on data whose true features are known, beside random directions; and that dead features come
+ * back. */
 #include <base/error.h>
 #include <base/random.h>
 #include <dictionary/trainer_internal.h>

@@ -203,7 +203,8 @@ static double find_auxiliary(const struct model *model, const double *x, size_t 
     return errors / squares;
 }
 
-/* Gradients of the features that count as dead: those of the auxiliary loss, since they are kept from firing otherwise. */
+/* Gradients of the features that count as dead: those of the auxiliary loss, since they are kept from firing
+ * otherwise. */
 static void check_auxiliary(bool sparse) {
     enum { DEAD = 20, AUXILIARY = 4 };
     static float rows[ROWS * D];
@@ -278,7 +279,8 @@ static void test_auxiliary_gradients(void **state) {
 
 /* Optimiser ------------------------------------------------------------------------------------------------ */
 
-/* The whole of Adam, dense, beside the trainer's: one feature that is active in the first and the last of five steps only. */
+/* The whole of Adam, dense, beside the trainer's: one feature that is active in the first and the last of five steps
+ * only. */
 static void test_lazy_moments(void **state) {
     (void)state;
     const struct fathom_trainer_options options = {.d_in = 16,

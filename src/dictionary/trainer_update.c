@@ -1,8 +1,9 @@
 /* Gradients and the optimiser in one pass over the features.
  *
- * A feature's gradient is the sum of a few rows: of the errors times its values (decoder), of the inputs times its slopes (encoder). It is formed
- * in a scratch row and used at once, so that no gradient matrix exists. Features are taken in groups, so that gradients and optimiser can
- * be timed apart. A feature without gradient is not touched; its moments' decay is made up for when it next is.
+ * A feature's gradient is the sum of a few rows: of the errors times its values (decoder), of the inputs times its
+ * slopes (encoder). It is formed in a scratch row and used at once, so that no gradient matrix exists. Features are
+ * taken in groups, so that gradients and optimiser can be timed apart. A feature without gradient is not touched; its
+ * moments' decay is made up for when it next is.
  */
 #include <dictionary/trainer_internal.h>
 #include <math.h>
@@ -59,7 +60,8 @@ static void adam(struct fathom__parameter parameter, size_t at, const float *res
     }
 }
 
-/* Adds the pairs [first, last) of a feature: their rows of `errors` to the decoder's gradient, of x to the encoder's. */
+/* Adds the pairs [first, last) of a feature: their rows of `errors` to the decoder's gradient, of x to the
+ * encoder's. */
 static void add_pairs(struct gradient *gradient, const fathom_trainer *trainer, const struct fathom__active *active,
                       uint32_t first, uint32_t last, const float *errors, float factor) {
     const size_t stride = trainer->stride;

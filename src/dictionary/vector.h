@@ -1,4 +1,5 @@
-/* Vectors of 16 floats in the compilers' portable vector type, and the few loops over rows that everything here is made of.
+/* Vectors of 16 floats in the compilers' portable vector type, and the few loops over rows that everything here is made
+ * of.
  *
  * Rows are padded with zeros to a multiple of FATHOM__LANES floats, so that no loop has a tail. Sums have a fixed
  * order: the same input gives the same bits.

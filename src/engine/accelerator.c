@@ -302,7 +302,8 @@ void fathom__accelerator_close(fathom__accelerator *accelerator) {
 
 void fathom__accelerator_use(fathom__accelerator *accelerator) {
     in_use = accelerator;
-    /* oneDNN splits a product over OpenMP's threads; workers side by side must each stay on their own. The setting is the calling thread's alone.
+    /* oneDNN splits a product over OpenMP's threads; workers side by side must each stay on their own. The setting is
+     * the calling thread's alone.
      * Looked up by name, because oneDNN is also built with other thread libraries. */
     if (accelerator) {
         void *const found = dlsym(RTLD_DEFAULT, "omp_set_num_threads");

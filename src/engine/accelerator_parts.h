@@ -71,7 +71,8 @@ bool fathom__product_fast(void);
 int fathom__packed_open(struct fathom__packed **out, const struct ggml_tensor *weight);
 const void *fathom__packed_bytes(const struct fathom__packed *packed);
 void fathom__packed_close(struct fathom__packed *packed);
-/* The packed form of a weight out of the accelerator's store, made at the first call; valid as long as the accelerator. */
+/* The packed form of a weight out of the accelerator's store, made at the first call; valid as long as the
+ * accelerator. */
 int fathom__accelerator_packed(const struct fathom__packed **out, fathom__accelerator *accelerator,
                                const struct ggml_tensor *weight);
 

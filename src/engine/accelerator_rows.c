@@ -1,4 +1,5 @@
-/* The accelerator's operations over rows: norms, sums, products by element, gated activations, rotation, cache writes. */
+/* The accelerator's operations over rows: norms, sums, products by element, gated activations, rotation, cache
+ * writes. */
 #include "engine/accelerator_parts.h"
 
 #if FATHOM__ACCELERATOR

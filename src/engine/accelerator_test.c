@@ -1,4 +1,5 @@
-/* The accelerator against plain loops and against sessions without it. Everything here passes without running where there is none. */
+/* The accelerator against plain loops and against sessions without it. Everything here passes without running where
+ * there is none. */
 #include "base/memory.h"
 #include "base/random.h"
 #include "base/scratch.h"

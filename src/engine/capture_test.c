@@ -127,7 +127,8 @@ static void test_file(void **state) {
     }
 }
 
-/* A long document is cut; every piece starts at position 0, with bos where the model has one, and the limit holds exactly. */
+/* A long document is cut; every piece starts at position 0, with bos where the model has one, and the limit holds
+ * exactly. */
 static void test_cutting(void **state) {
     (void)state;
     static const char *const hooks[] = {"resid_pre.2", "logits"};

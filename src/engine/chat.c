@@ -7,8 +7,9 @@
 #include <pthread.h>
 #include <string.h>
 
-/* The renderer walks templates by recursion, and a hostile one nests as deep as it is long: the template is limited, and rendered on a thread
- * whose stack holds the deepest nesting that fits. Its pages are made only when they are touched. */
+/* The renderer walks templates by recursion, and a hostile one nests as deep as it is long: the template is limited,
+ * and rendered on a thread whose stack holds the deepest nesting that fits. Its pages are made only when they are
+ * touched. */
 #define TEMPLATE_LIMIT ((size_t)1 << 17)
 #define STACK_BYTES ((size_t)1 << 30)
 

@@ -1,9 +1,11 @@
-/* Whether attention's taps belong together: scores from queries and keys, the pattern from scores, z from pattern and values. */
+/* Whether attention's taps belong together: scores from queries and keys, the pattern from scores, z from pattern and
+ * values. */
 #include "base/memory.h"
 #include "engine/doctor_parts.h"
 #include <math.h>
 
-/* Attention may be computed with less than f32 on some backends; parts that do not belong together differ by about 1. */
+/* Attention may be computed with less than f32 on some backends; parts that do not belong together differ by about
+ * 1. */
 #define ATTENTION_BOUND 1e-2
 
 enum { QUERY, KEY, SCORES, PATTERN, VALUE, Z, PARTS };
@@ -12,7 +14,8 @@ static const float *head(const struct fathom__seen *seen, size_t row, size_t ind
     return seen->values + row * seen->width + index * (seen->width / seen->heads);
 }
 
-/* Scores before the soft cap are one constant times query · key: the constant is fitted, what remains is the difference. */
+/* Scores before the soft cap are one constant times query · key: the constant is fitted, what remains is the
+ * difference. */
 static double scores_difference(const struct fathom__seen *parts, double cap) {
     double product = 0.0, square = 0.0, difference = 0.0, norm = 0.0;
     size_t n = parts[SCORES].n_rows, d = parts[QUERY].width / parts[QUERY].heads,

@@ -20,8 +20,8 @@ struct change {
     bool zero;        /* write the same values back */
 };
 
-/* Adds noise, fixed by the seed; attention's parts are scaled down instead, each by itself, so that masks stay masks and no
- * norm takes the change back. */
+/* Adds noise, fixed by the seed; attention's parts are scaled down instead, each by itself, so that masks stay masks
+ * and no norm takes the change back. */
 static int change_rows(const struct fathom_block *block, float *rows, bool *changed, void *payload) {
     const struct change *change = payload;
     bool attention = block->hook.kind == FATHOM_HOOK_ATTN_SCORES || block->hook.kind == FATHOM_HOOK_PATTERN;
@@ -208,7 +208,8 @@ int fathom__doctor_edits(struct fathom__doctor *doctor) {
     return status;
 }
 
-/* How far the rows of both texts run together are from those of their own text alone, as a part of how far they are from the other's. */
+/* How far the rows of both texts run together are from those of their own text alone, as a part of how far they are
+ * from the other's. */
 static double own_distance(const struct stream *together, const struct stream alone[FATHOM__DOCTOR_TEXTS]) {
     double worst = 0.0;
     for (size_t i = 0; i < together->n; i++) {

@@ -1,4 +1,5 @@
-/* Whether taps carry what the model computes with: each value is computed again from those before it, by arithmetic of our own. */
+/* Whether taps carry what the model computes with: each value is computed again from those before it, by arithmetic of
+ * our own. */
 #include "base/error.h"
 #include "base/memory.h"
 #include "engine/doctor_parts.h"

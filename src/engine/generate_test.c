@@ -268,7 +268,8 @@ static void test_errors(void **state) {
         many[i] = 3;
     assert_int_equal(fathom_generate(NULL, session, many, 257, 1, NULL, NULL, NULL), FATHOM_ERROR_LIMIT);
     assert_non_null(strstr(fathom_error_message(), "257 tokens"));
-    /* The context fills up while generating: tokens end only where the model ends them, so that no text is cut silently. */
+    /* The context fills up while generating: tokens end only where the model ends them, so that no text is cut
+     * silently. */
     assert_int_equal(fathom_generate(NULL, session, many, 256, 2, NULL, NULL, NULL), FATHOM_ERROR_LIMIT);
     assert_non_null(strstr(fathom_error_message(), "1 too many"));
     double out[1];

@@ -1,4 +1,5 @@
-/* Harvest: the calling thread cuts the corpus into batches, keeps the workers supplied, and delivers in the corpus' order.
+/* Harvest: the calling thread cuts the corpus into batches, keeps the workers supplied, and delivers in the corpus'
+ * order.
  *
  * What a batch holds depends on the corpus and the options alone, and a batch is computed by one thread, so the stream
  * is the same whatever the number of threads and wherever a resumed run starts. */

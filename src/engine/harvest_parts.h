@@ -7,7 +7,8 @@
 #include <fathom/session.h>
 #include <pthread.h>
 
-/* Rows of one batch; measured: 256 and 1024 are no faster (docs/benchmarks.md). A context longer than this is a batch by itself. */
+/* Rows of one batch; measured: 256 and 1024 are no faster (docs/benchmarks.md). A context longer than this is a batch
+ * by itself. */
 #define FATHOM__HARVEST_ROWS 512u
 /* Short documents share a batch, up to this many sequences. */
 #define FATHOM__HARVEST_SEQUENCES 16u
@@ -55,7 +56,8 @@ struct fathom__harvest_plan {
 
 typedef struct fathom__crew fathom__crew;
 
-/* Opens the workers, each with a session of its own. The batches (n of them, used in turn) and what the plan points to must outlive the crew. */
+/* Opens the workers, each with a session of its own. The batches (n of them, used in turn) and what the plan points to
+ * must outlive the crew. */
 int fathom__crew_open(fathom__crew **out, const struct fathom__harvest_plan *plan, struct fathom__batch *batches,
                       size_t n_batches);
 /* Stops after the batches now running. */

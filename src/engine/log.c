@@ -25,8 +25,8 @@ static void keep_error(enum ggml_log_level level, const char *text, void *payloa
 static void start(void) {
     llama_log_set(keep_error, NULL);
     llama_backend_init();
-    /* An engine built with its backends as modules has none at first. One that has them must not go looking for more: modules
-     * are searched for in the present folder too. */
+    /* An engine built with its backends as modules has none at first. One that has them must not go looking for more:
+     * modules are searched for in the present folder too. */
     if (ggml_backend_reg_count() == 0) ggml_backend_load_all();
     fathom__accelerator_register(); /* now, while no other thread goes through the engine's list of devices */
 }

@@ -94,8 +94,9 @@ static int measure_files(fathom_model *model) {
     return FATHOM_OK;
 }
 
-/* The engine knows a turn's end by its text and takes any that it comes across; "<|endoftext|>" is among its texts and often
- * stands beside the real one. Where no key names the token, the first of these that the vocabulary has is taken. */
+/* The engine knows a turn's end by its text and takes any that it comes across; "<|endoftext|>" is among its texts and
+ * often stands beside the real one. Where no key names the token, the first of these that the vocabulary has is
+ * taken. */
 static int32_t end_of_turn(const fathom_model *model) {
     static const char *const texts[] = {"<|eot_id|>", "<|im_end|>", "<end_of_turn>", "<|end|>"};
     const int32_t found = llama_vocab_eot(model->vocab);
@@ -146,7 +147,8 @@ static int describe(fathom_model *model) {
     return FATHOM_OK;
 }
 
-/* Everything that can be found out about the files before the engine, which aborts on what it does not expect, sees them. */
+/* Everything that can be found out about the files before the engine, which aborts on what it does not expect, sees
+ * them. */
 static int check(const fathom_model *model, const struct fathom_model_options *options) {
     const struct fathom__model_shape *shape = &model->shape;
     bool try_first = shape->architecture == FATHOM__ARCH_OTHER;

@@ -40,7 +40,8 @@ static bool ends_with(const char *text, const char *ending) {
     return length > n && strcmp(text + length - n, ending) == 0;
 }
 
-/* Checks one pair, given its A: A is [d_in, rank] and B [rank, d_out]. The embedding's pair is the other way round, because a row of it is looked up. */
+/* Checks one pair, given its A: A is [d_in, rank] and B [rank, d_out]. The embedding's pair is the other way round,
+ * because a row of it is looked up. */
 static int check_pair(const fathom__gguf *file, const fathom_model *model, const struct fathom__gguf_tensor *a) {
     const char *path = fathom__gguf_path(file);
     char name[NAME_SIZE], partner[NAME_SIZE];

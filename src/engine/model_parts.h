@@ -11,8 +11,8 @@ int fathom__model_resolve(char **out, const char *path_or_name);
  * checked; on others only what the description needs is read, and what is missing is 0. Errors: FORMAT. */
 int fathom__model_read_shape(struct fathom__model_shape *out, const struct fathom__model_files *files);
 
-/* Checks the tokenizer's keys (model_vocabulary.c). *odd tells that it is of a kind that was not checked enough: to be tried in a
- * child process. Errors: FORMAT, NUMERIC. */
+/* Checks the tokenizer's keys (model_vocabulary.c). *odd tells that it is of a kind that was not checked enough: to be
+ * tried in a child process. Errors: FORMAT, NUMERIC. */
 int fathom__model_check_vocabulary(bool *odd, const struct fathom__model_files *files);
 
 /* Checks names, types and shapes of all tensors that the architecture asks for, and that small tensors are finite

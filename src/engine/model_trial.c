@@ -1,9 +1,10 @@
 /* A trial in a child process: what aborts there would have aborted the caller.
  *
- * The child is forked, loads the model without any GPU, tokenises a line, runs one token and leaves with _exit. It never returns into the
- * caller's code and runs none of its exit handlers. POSIX lets the child of a process with several threads call async-signal-safe functions
- * only; glibc makes its allocator usable there, and what could still block (a lock that another thread held at the fork) ends at
- * the time limit, as a failed trial. Models of checked architectures need none of this, and `trust_architecture` leaves it out.
+ * The child is forked, loads the model without any GPU, tokenises a line, runs one token and leaves with _exit. It
+ * never returns into the caller's code and runs none of its exit handlers. POSIX lets the child of a process with
+ * several threads call async-signal-safe functions only; glibc makes its allocator usable there, and what could still
+ * block (a lock that another thread held at the fork) ends at the time limit, as a failed trial. Models of checked
+ * architectures need none of this, and `trust_architecture` leaves it out.
  */
 #include "base/error.h"
 #include "base/memory.h"

@@ -13,7 +13,8 @@
 #define KEY_SCORES "tokenizer.ggml.scores"
 #define KEY_MERGES "tokenizer.ggml.merges"
 
-/* Pre-tokenizers that leave spaces in words: with a vocabulary that was not made for them the engine aborts while tokenising. */
+/* Pre-tokenizers that leave spaces in words: with a vocabulary that was not made for them the engine aborts while
+ * tokenising. */
 static const char *const odd_pre[] = {"gemma4", "granite-embed-multi-311m", "sarvam-moe", "whitespace"};
 
 /* A set of strings by open addressing; slots hold index + 1. */

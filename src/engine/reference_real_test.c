@@ -5,8 +5,9 @@
 
 enum { LARGEST = 3, MAX_NAMES = 16 };
 
-/* The largest error per kind of point, of |a - b| / |b| and of its median over channels, about 1.6 times what was measured. Errors are over all rows but the
- * first, whose norm is two orders of magnitude above the others', and all channels but the three largest; logits are taken relative to their row's mean. */
+/* The largest error per kind of point, of |a - b| / |b| and of its median over channels, about 1.6 times what was
+ * measured. Errors are over all rows but the first, whose norm is two orders of magnitude above the others', and all
+ * channels but the three largest; logits are taken relative to their row's mean. */
 struct bounds {
     const char *model;
     double residual, mlp, logits;
@@ -14,7 +15,8 @@ struct bounds {
 
 static const struct bounds smollm2 = {"smollm2", 0.08, 0.09, 0.07};
 static const struct bounds gemma3 = {"gemma3", 0.11, 0.11, 0.08};
-/* The same weights as bf16, whose products round their inputs to bf16: what is left once no input is rounded to eight bits. */
+/* The same weights as bf16, whose products round their inputs to bf16: what is left once no input is rounded to eight
+ * bits. */
 static const struct bounds smollm2_bf16 = {"smollm2", 0.016, 0.02, 0.025};
 
 /* How much worse the input of a layer has to do as its output: the control. */

@@ -63,8 +63,8 @@ static inline float fathom__v_greatest(fathom__v v) {
     return lanes[0];
 }
 
-/* e^x to about 2 units in the last place; 0 below -87 (also for -inf), capped at e^88. x = n ln 2 + r with |r| <= ln 2 / 2, and a
- * polynomial for e^r (Cephes' coefficients). */
+/* e^x to about 2 units in the last place; 0 below -87 (also for -inf), capped at e^88. x = n ln 2 + r with |r| <= ln 2
+ * / 2, and a polynomial for e^r (Cephes' coefficients). */
 static inline fathom__v fathom__v_exp(fathom__v x) {
     const fathom__v least = fathom__v_all(-87.0f), most = fathom__v_all(88.0f);
     const fathom__vi vanishes = x < least;

@@ -26,7 +26,8 @@ struct fathom__candidate {
     float weight;
     int32_t token;
 };
-/* A token from softmax(logits / temperature), among the likeliest that together hold top_p. `candidates` has room for n. */
+/* A token from softmax(logits / temperature), among the likeliest that together hold top_p. `candidates` has room for
+ * n. */
 int32_t fathom__write_sample(const float *logits, int32_t n, float temperature, float top_p,
                              struct fathom__random *random, struct fathom__candidate *candidates);
 
@@ -54,13 +55,13 @@ struct fathom__write_document {
 
 typedef struct fathom__write_team fathom__write_team;
 
-/* Starts n_threads workers that each write their share of the documents from `first` on: document n is written by worker n
- * modulo n_threads. The model and the options must outlive the team. */
+/* Starts n_threads workers that each write their share of the documents from `first` on: document n is written by
+ * worker n modulo n_threads. The model and the options must outlive the team. */
 int fathom__write_team_open(fathom__write_team **out, const fathom_model *model,
                             const struct fathom_write_options *options, bool accelerate, uint64_t first);
 void fathom__write_team_close(fathom__write_team *team);
-/* Waits up to `seconds` for document `number`, the next one in turn; *document is NULL when it is not finished. The caller
- * takes it over (fathom__write_document_free). *written gets all tokens that were sampled so far. */
+/* Waits up to `seconds` for document `number`, the next one in turn; *document is NULL when it is not finished. The
+ * caller takes it over (fathom__write_document_free). *written gets all tokens that were sampled so far. */
 int fathom__write_team_take(struct fathom__write_document **document, uint64_t *written, fathom__write_team *team,
                             uint64_t number, double seconds);
 void fathom__write_document_free(struct fathom__write_document *document);

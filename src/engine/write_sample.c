@@ -1,4 +1,5 @@
-/* Sampling for many documents at once: one pass of exponentials over the vocabulary, and a sort of the few that matter. */
+/* Sampling for many documents at once: one pass of exponentials over the vocabulary, and a sort of the few that
+ * matter. */
 #include "engine/vector.h"
 #include "engine/write_parts.h"
 #include <math.h>

@@ -1,5 +1,6 @@
-/* The writer's workers: each runs its documents, as many as its batch holds, in a single-threaded session of its own. Two
- * sessions side by side write more than one of two threads, and neither waits for a thread that the machine has put aside. */
+/* The writer's workers: each runs its documents, as many as its batch holds, in a single-threaded session of its own.
+ * Two sessions side by side write more than one of two threads, and neither waits for a thread that the machine has
+ * put aside. */
 #include "base/error.h"
 #include "base/memory.h"
 #include "engine/accelerator.h"
@@ -27,7 +28,8 @@ struct worker {
     struct fathom_row *rows;
     struct fathom__candidate *candidates;
     uint64_t next; /* number of the next document to begin */
-    /* Documents in their order: begun and not yet taken. The list is the team's lock's, the documents in slots are the worker's. */
+    /* Documents in their order: begun and not yet taken. The list is the team's lock's, the documents in slots are the
+     * worker's. */
     struct fathom__write_document **documents;
     size_t n_documents, capacity;
 };

@@ -10,8 +10,8 @@ enum { REPLACEMENTS = 4 }; /* tokens put in a token's place, one a run */
 struct work {
     const struct fathom__baseline *baseline;
     size_t n_prompt;
-    uint32_t *
-        from; /* [n_prompt, REPLACEMENTS]: positions whose embedding is put in; what comes in is always a real token's */
+    /* [n_prompt, REPLACEMENTS]: positions whose embedding is put in; what comes in is always a real token's */
+    uint32_t *from;
 };
 
 static bool erase_token(float *row, const struct fathom_block *block, size_t r, size_t variant, void *payload) {
@@ -39,7 +39,8 @@ static bool hide_token(float *row, const struct fathom_block *block, size_t r, s
     return true;
 }
 
-/* Draws the replacements of every position among the prompt's other tokens; a prompt of one repeated token keeps its own. */
+/* Draws the replacements of every position among the prompt's other tokens; a prompt of one repeated token keeps its
+ * own. */
 static int draw_replacements(struct work *work, const struct fathom__parts *parts) {
     uint32_t *others = NULL;
     int status = fathom__alloc(&others, work->n_prompt, sizeof *others);

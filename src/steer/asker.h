@@ -11,7 +11,8 @@ int fathom__asker_open(fathom__asker **out, const fathom_model *model, const str
                        const fathom_concept *concept);
 void fathom__asker_close(fathom__asker *asker);
 
-/* As fathom_steer_ask; seeds begin at the asking's own + seed_offset. `between` (NULL allowed) is called after every answer and stops when it is not 0. */
+/* As fathom_steer_ask; seeds begin at the asking's own + seed_offset. `between` (NULL allowed) is called after every
+ * answer and stops when it is not 0. */
 int fathom__asker_ask(struct fathom_steer_score *out, struct fathom_answers *answers, fathom__asker *asker,
                       const fathom_steer *plan, const struct fathom_steer_score *plain, uint64_t seed_offset,
                       int (*between)(size_t n_answers, void *payload), void *payload);
@@ -21,7 +22,8 @@ struct fathom__prompt {
     int32_t *tokens;
     size_t n;
 };
-/* Feeds prompts as sequences 0 … n - 1 of the session, all but their last tokens; the session needs one sequence more. */
+/* Feeds prompts as sequences 0 … n - 1 of the session, all but their last tokens; the session needs one sequence
+ * more. */
 int fathom__prompts_keep(fathom_session *session, const struct fathom__prompt *prompts, size_t n);
 /* Sum of the natural-log probabilities of `answer` after prompt `which` of the n that the session keeps. */
 int fathom__prompts_probability(double *out, fathom_session *session, const struct fathom__prompt *prompts, size_t n,

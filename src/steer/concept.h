@@ -4,7 +4,8 @@
 
 #include <fathom/steer.h>
 
-/* The distinct first tokens of its words, with and without a space before them; none for regular expressions. Borrowed. */
+/* The distinct first tokens of its words, with and without a space before them; none for regular expressions.
+ * Borrowed. */
 const int32_t *fathom__concept_tokens(size_t *n, const fathom_concept *concept);
 
 /* Natural logarithm of the sum of softmax(logits) over those tokens; -INFINITY when there are none. */

@@ -174,7 +174,8 @@ int fathom_direction_random(struct fathom_direction *out, const struct fathom_di
         for (size_t i = 0; i < direction.width; i++) {
             direction.vectors[i] = (float)fathom__random_normal(&random);
         }
-        /* One direction for all layers, as a contrast's vectors are much alike from layer to layer: independent ones would cancel. */
+        /* One direction for all layers, as a contrast's vectors are much alike from layer to layer: independent ones
+         * would cancel. */
         for (size_t l = 1; l < n_layers; l++) {
             memcpy(direction.vectors + l * direction.width, direction.vectors, direction.width * sizeof(float));
         }

@@ -15,7 +15,8 @@ int fathom__direction_start(struct fathom_direction *out, const fathom_model *mo
 /* New hook points of the range. */
 int fathom__direction_hooks(struct fathom_hook **out, const struct fathom_direction *direction);
 
-/* Makes each vector a unit one and keeps its length. NUMERIC when one is zero or not finite; `what` names it in the message. */
+/* Makes each vector a unit one and keeps its length. NUMERIC when one is zero or not finite; `what` names it in the
+ * message. */
 int fathom__direction_normalise(struct fathom_direction *direction, const char *what);
 
 #endif

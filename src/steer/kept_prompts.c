@@ -34,7 +34,8 @@ int fathom__prompts_probability(double *out, fathom_session *session, const stru
     struct fathom_row *rows = NULL;
     double sum = 0;
     int status = fathom__alloc(&rows, n_answer, sizeof *rows);
-    /* The row before a token predicts it: the prompt's last one the first, and the answer's last one nothing that is asked for. */
+    /* The row before a token predicts it: the prompt's last one the first, and the answer's last one nothing that is
+     * asked for. */
     for (size_t i = 0; i < n_answer && status == FATHOM_OK; i++) {
         rows[i] = (struct fathom_row){i == 0 ? prompt->tokens[prompt->n - 1] : answer[i - 1],
                                       (int32_t)(prompt->n - 1 + i), scratch, true};

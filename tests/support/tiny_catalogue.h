@@ -1,4 +1,5 @@
-/* A catalogue without a model: a dictionary file of six features, a corpus of a few words, and everything that an index would have found. */
+/* A catalogue without a model: a dictionary file of six features, a corpus of a few words, and everything that an index
+ * would have found. */
 #ifndef FATHOM_TESTS_TINY_CATALOGUE_H
 #define FATHOM_TESTS_TINY_CATALOGUE_H
 
@@ -27,7 +28,8 @@ struct tiny_catalogue {
     struct fathom__content content;
 };
 
-/* Feature 0 is on at "bridge" with the document's number plus one, feature 1 at "the", feature 2 at both; the rest never. */
+/* Feature 0 is on at "bridge" with the document's number plus one, feature 1 at "the", feature 2 at both; the rest
+ * never. */
 static int tiny_catalogue_corpus(struct tiny_catalogue *tiny) {
     int status = fathom__evidence_open(&tiny->evidence, TINY_FEATURES, 5, 1);
     for (uint64_t document = 0; !status && document < TINY_DOCUMENTS; document++) {

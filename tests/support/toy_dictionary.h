@@ -1,7 +1,7 @@
 /* A dictionary of 8 orthonormal features for the tiny models of width 64: what a feature reads can be told by hand.
  *
- * Feature i has encoder and decoder row q_i: entry j is +1/8 or -1/8 by the parity of the bits of i and j together (rows
- * of a Hadamard matrix). No biases; a small threshold. f_i(x) = s · q_i·x where that is above it.
+ * Feature i has encoder and decoder row q_i: entry j is +1/8 or -1/8 by the parity of the bits of i and j together
+ * (rows of a Hadamard matrix). No biases; a small threshold. f_i(x) = s · q_i·x where that is above it.
  */
 #ifndef FATHOM_TESTS_TOY_DICTIONARY_H
 #define FATHOM_TESTS_TOY_DICTIONARY_H

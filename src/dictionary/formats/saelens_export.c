@@ -1,4 +1,5 @@
-/* Native files to SAELens folders, version 6. The input scale is folded away, because SAELens keeps it outside the folder:
+/* Native files to SAELens folders, version 6. The input scale is folded away, because SAELens keeps it outside the
+ * folder:
  * W_enc · s, W_dec / s, b_dec / s; biases and thresholds stay. */
 #include <base/error.h>
 #include <base/file.h>

@@ -1,8 +1,8 @@
 /* SAELens folders, version 6 (nested metadata) and version 5 (flat), to native files.
  *
  * What is changed on the way, so that the native file reads the same features:
- *   - TopK that ranks by activation times decoder norm (rescale_acts_by_decoder_norm): the norms move from the decoder into the encoder
- *   - finetuning scaling factors go into the decoder
+ *   - TopK that ranks by activation times decoder norm (rescale_acts_by_decoder_norm): the norms move from the decoder
+ *   into the encoder - finetuning scaling factors go into the decoder
  *   - the scaling factor of activation_scaler.json (expected_average_only_in) becomes the input scale
  *   - negative thresholds become 0, which they mean after the ReLU
  */
