@@ -18,7 +18,8 @@ static void use(const fathom_dictionary *dictionary) {
             row[i] = (float)(i % 5) - 1;
         int status = fathom_dictionary_encode(&sparse, dictionary, row, NULL, 1, FATHOM_ENCODE_RUN);
         FUZZ_CHECK(status);
-        if (!status) FUZZ_CHECK(fathom_dictionary_decode(out, dictionary, &sparse));
+        if (!status) FUZZ_CHECK(fathom_dictionary_reconstruct(out, dictionary, &sparse, row));
+        (void)fathom_dictionary_gain(dictionary, row);
         FUZZ_CHECK(fathom_dictionary_read(&value, dictionary, &last, 1, row, NULL, 1));
         FUZZ_CHECK(fathom_dictionary_direction(out, dictionary, last));
         FUZZ_CHECK(fathom_dictionary_encoder_row(out, &bias, dictionary, last));

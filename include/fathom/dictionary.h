@@ -1,9 +1,22 @@
 /* Sparse dictionaries: reading features off activations, and writing them back.
  *
- *   x' = s · x                                      input scaling, s = sqrt(d_in) / E|x| when trained with it, else 1
+ *   x' = s_in · n(x)                                n: the input norm, the identity unless the info says otherwise
  *   pre = W_enc (x' - b_dec) + b_enc                b_dec subtracted where `subtract_decoder_bias`
- *   f  = the k largest of pre (TopK), or pre where pre > threshold (BatchTopK, JumpReLU), else 0
- *   x^ = (W_dec f + b_dec) / s
+ *   f  = the k largest of pre (TopK), the largest of each of k groups of neighbours (GroupMax), pre where pre >
+ *        threshold (BatchTopK, JumpReLU), pre where it is > 0 (standard); never below 0
+ *   x^ = m((W_dec f + b_dec) / s_out) + S x         m: undoes the norm where `undo_input_norm`, else the identity
+ *
+ * Gated has two of pre from one product, p = W_enc (x' - b_dec): f = relu(p · magnitude_scale + b_enc) where
+ * p + gate_bias > 0, else 0. S is the skip of a transcoder: it takes x and gives x^ in the model's own units, with no
+ * scale and no norm between (a skip trained on x' is stored times s_in / s_out).
+ *
+ *   input norm      n(x)                                     m(y)
+ *   none            x                                        y
+ *   centre          x - mean(x)                              y + mean(x)
+ *   layer_norm      (x - mean(x)) / (deviation(x) + 1e-5)    y · deviation(x) + mean(x)      deviation over d_in - 1
+ *   constant_norm   x · √d_in / |x|                          y · |x| / √d_in
+ *   rms             x / √(mean(x²) + 1e-6)                   y · √(mean(x²) + 1e-6)
+ *   standardise     (x - mean(x)) / √(variance(x) + 1e-5)    y · √(variance(x) + 1e-5) + mean(x)
  *
  * Sources: Gao et al. 2024 (TopK), Bussmann et al. 2024 (BatchTopK), Rajamanoharan et al. 2024 (JumpReLU).
  * A dictionary is immutable once opened and may be used from several threads at once. Its file is one GGUF,
@@ -28,7 +41,7 @@ typedef struct fathom_dictionary fathom_dictionary;
 struct fathom_dictionary_info {
     const char *path;
     const char *name;
-    const char *architecture;   /* "topk", "batchtopk", "jumprelu", "standard" */
+    const char *architecture;   /* "topk", "batchtopk", "jumprelu", "standard", "gated", "groupmax" */
     const char *hook_in;        /* full hook name */
     const char *hook_out;       /* the same for an SAE */
     const char *model_identity; /* source identity of the model it was trained on, "" when unknown (imports) */
@@ -38,9 +51,17 @@ struct fathom_dictionary_info {
     uint32_t d_in, d_out, n_features, k;
     bool has_threshold;
     bool subtract_decoder_bias;
-    float input_scale;       /* s */
+    float input_scale;       /* s_in */
     uint32_t skip_positions; /* rows at positions < this were left out of training and are never encoded */
     float max_norm;          /* rows with a larger Euclidean norm (unscaled) likewise; +inf: none */
+    float output_scale;      /* s_out; of parts, 0 stands for s_in */
+    const char *input_norm;  /* a name of the table above; of parts, NULL stands for "none" */
+    bool undo_input_norm;    /* whether the reconstruction gets back what the norm took away */
+    bool has_skip;
+    bool needs_rows; /* whether the reconstruction depends on the rows, by a skip or by a norm that is undone */
+    /* Nested prefixes (Matryoshka): how many features each adds; their sum is n_features. They change nothing here. */
+    const uint32_t *group_sizes;
+    uint32_t n_groups; /* 0: none */
 };
 
 /* Opens a native dictionary. Errors: IO, FORMAT (file, key, what was expected), UNSUPPORTED. */
@@ -90,14 +111,22 @@ FATHOM_API int fathom_dictionary_encode(struct fathom_sparse *out, const fathom_
 FATHOM_API int fathom_dictionary_read(float *out, const fathom_dictionary *dictionary, const uint32_t *features,
                                       size_t n_features, const float *rows, const int32_t *positions, size_t n_rows);
 
-/* Reconstructs: out is f32 [n_rows, d_out] in the model's own units. */
+/* Reconstructs: out is f32 [n_rows, d_out] in the model's own units. A dictionary with `needs_rows` gives UNSUPPORTED.
+ */
 FATHOM_API int fathom_dictionary_decode(float *out, const fathom_dictionary *dictionary,
                                         const struct fathom_sparse *sparse);
+/* The same for every dictionary: rows are those that were encoded, f32 [n_rows, d_in]. */
+FATHOM_API int fathom_dictionary_reconstruct(float *out, const fathom_dictionary *dictionary,
+                                             const struct fathom_sparse *sparse, const float *rows);
 
-/* The decoder direction of a feature as f32 [d_out] in the dictionary's scaled space: adding a·direction / input_scale
- * to a row raises the feature's contribution by a. Not normalised. Errors: NOT_FOUND (feature number). */
+/* The decoder direction of a feature as f32 [d_out] in the dictionary's scaled space: adding a·direction /
+ * output_scale to a row (times what the norm divided that row by, where it is undone: fathom_dictionary_gain) raises
+ * the feature's contribution by a. Not normalised. Errors: NOT_FOUND (feature number). */
 FATHOM_API int fathom_dictionary_direction(float *out, const fathom_dictionary *dictionary, uint32_t feature);
-/* Its encoder row f32 [d_in] and bias. */
+/* What a unit of activation along a direction is worth at this row in the model's units: 1 / output_scale, times what the
+ * norm divided the row by where it is undone. */
+FATHOM_API float fathom_dictionary_gain(const fathom_dictionary *dictionary, const float *row);
+/* Its encoder row f32 [d_in] and bias (b_enc; of a gated one the gate's bias, which decides whether it is active). */
 FATHOM_API int fathom_dictionary_encoder_row(float *out, float *bias, const fathom_dictionary *dictionary,
                                              uint32_t feature);
 /* Its threshold (0 where the dictionary has none). */
@@ -107,16 +136,19 @@ FATHOM_API void fathom_dictionary_decoder_bias(float *out, const fathom_dictiona
 
 /* What a dictionary is made of, for writing one: f32 arrays, row-major. */
 struct fathom_dictionary_parts {
-    struct fathom_dictionary_info info; /* path, dtype and has_threshold are ignored */
+    struct fathom_dictionary_info info; /* path, dtype, has_threshold, has_skip and needs_rows are ignored */
     const float *encoder;               /* [n_features, d_in] */
     const float *encoder_bias;
     const float *decoder; /* [n_features, d_out] */
     const float *decoder_bias;
     const float *threshold; /* [n_features] or NULL */
+    /* of "gated", [n_features] each, and NULL otherwise; the scale is exp(r_mag) */
+    const float *gate_bias, *magnitude_scale;
+    const float *skip; /* S, [d_out, d_in], or NULL */
 };
 
 /* Writes a native dictionary (temporary file, then renamed). dtype: "f32", "bf16", "f16", "q8_0" for the two matrices;
- * biases and thresholds stay f32. */
+ * biases, thresholds and the skip stay f32. */
 FATHOM_API int fathom_dictionary_write(const char *path, const struct fathom_dictionary_parts *parts,
                                        const char *dtype);
 

@@ -5,10 +5,11 @@
 #include <dictionary/dictionary_internal.h>
 #include <math.h>
 
-static const char *const kind_names[FATHOM__KINDS] = {"topk", "batchtopk", "jumprelu", "standard"};
+static const char *const kind_names[FATHOM__KINDS] = {"topk", "batchtopk", "jumprelu", "standard", "gated", "groupmax"};
 
 #define LARGEST_WIDTH (1 << 24)
 #define LARGEST_FEATURES (1 << 28)
+#define LARGEST_GROUPS (1 << 16)
 
 enum fathom__dictionary_kind fathom__dictionary_kind(const char *architecture) {
     int kind = 0;
@@ -82,7 +83,7 @@ static int read_keys(fathom_dictionary *dictionary) {
     const fathom__gguf *file = dictionary->file;
     struct fathom_dictionary_info *info = &dictionary->info;
     int64_t version = 0, d_in = 0, d_out = 0, n_features = 0, k = 0, skip = 0;
-    double scale = 1, max_norm = INFINITY;
+    double scale = 1, output_scale = 0, max_norm = INFINITY;
     const char *architecture = NULL;
     int status = fathom__gguf_string(&architecture, file, "general.architecture", true);
     if (status) return status;
@@ -101,6 +102,7 @@ static int read_keys(fathom_dictionary *dictionary) {
         {&info->model_identity, FATHOM__DICTIONARY_KEY "model_identity", false},
         {&info->model_name, FATHOM__DICTIONARY_KEY "model_name", false},
         {&info->training, FATHOM__DICTIONARY_KEY "training", false},
+        {&info->input_norm, FATHOM__DICTIONARY_KEY "input_norm", false},
     };
     const struct {
         int64_t *to;
@@ -124,23 +126,40 @@ static int read_keys(fathom_dictionary *dictionary) {
         status =
             fathom__gguf_bool(&info->subtract_decoder_bias, file, FATHOM__DICTIONARY_KEY "subtract_decoder_bias", true);
     if (!status) status = fathom__gguf_number(&scale, file, FATHOM__DICTIONARY_KEY "input_scale", true);
+    if (!status) status = fathom__gguf_number(&output_scale, file, FATHOM__DICTIONARY_KEY "output_scale", false);
     if (!status) status = fathom__gguf_number(&max_norm, file, FATHOM__DICTIONARY_KEY "max_norm", false);
+    if (!status)
+        status = fathom__gguf_bool(&info->undo_input_norm, file, FATHOM__DICTIONARY_KEY "undo_input_norm", false);
     if (status) return status;
     dictionary->kind = fathom__dictionary_kind(info->architecture);
     if (dictionary->kind == FATHOM__KINDS)
+        return fathom__fail(FATHOM_ERROR_UNSUPPORTED, "%s: architecture \"%s\"; " FATHOM__KIND_NAMES " is expected",
+                            info->path, info->architecture);
+    dictionary->norm = fathom__input_norm(info->input_norm);
+    if (dictionary->norm == FATHOM__NORMS)
         return fathom__fail(FATHOM_ERROR_UNSUPPORTED,
-                            "%s: architecture \"%s\"; topk, batchtopk, jumprelu or standard is expected", info->path,
-                            info->architecture);
+                            "%s: " FATHOM__DICTIONARY_KEY "input_norm is \"%s\"; " FATHOM__NORM_NAMES " is expected",
+                            info->path, info->input_norm);
     if (!(scale > 0) || !isfinite(scale))
         return fathom__fail(FATHOM_ERROR_FORMAT,
                             "%s: " FATHOM__DICTIONARY_KEY "input_scale is %g; a number above 0 is expected", info->path,
                             scale);
+    if (output_scale == 0) output_scale = scale;
+    if (!(output_scale > 0) || !isfinite(output_scale))
+        return fathom__fail(FATHOM_ERROR_FORMAT,
+                            "%s: " FATHOM__DICTIONARY_KEY "output_scale is %g; a number above 0 is expected",
+                            info->path, output_scale);
     if (!(max_norm > 0))
         return fathom__fail(FATHOM_ERROR_FORMAT,
                             "%s: " FATHOM__DICTIONARY_KEY "max_norm is %g; a number above 0 is expected", info->path,
                             max_norm);
-    if (dictionary->kind == FATHOM__KIND_TOPK && (k < 1 || k > n_features))
+    const bool ranks = dictionary->kind == FATHOM__KIND_TOPK || dictionary->kind == FATHOM__KIND_GROUPMAX;
+    if (ranks && (k < 1 || k > n_features))
         return fathom__fail(FATHOM_ERROR_FORMAT, "%s: " FATHOM__DICTIONARY_KEY "k is %lld; 1 to %lld is expected",
+                            info->path, (long long)k, (long long)n_features);
+    if (dictionary->kind == FATHOM__KIND_GROUPMAX && n_features % k != 0)
+        return fathom__fail(FATHOM_ERROR_FORMAT,
+                            "%s: " FATHOM__DICTIONARY_KEY "k is %lld; a divisor of the %lld features is expected",
                             info->path, (long long)k, (long long)n_features);
     info->d_in = (uint32_t)d_in;
     info->d_out = (uint32_t)d_out;
@@ -148,10 +167,61 @@ static int read_keys(fathom_dictionary *dictionary) {
     info->k = (uint32_t)k;
     info->skip_positions = (uint32_t)skip;
     info->input_scale = (float)scale;
+    info->output_scale = (float)output_scale;
     info->max_norm = (float)max_norm;
     if (info->subtract_decoder_bias && d_in != d_out)
         return fathom__fail(FATHOM_ERROR_FORMAT, "%s: b_dec of width %lld cannot be subtracted from rows of width %lld",
                             info->path, (long long)d_out, (long long)d_in);
+    return 0;
+}
+
+static int read_groups(fathom_dictionary *dictionary) {
+    static const char key[] = FATHOM__DICTIONARY_KEY "groups";
+    struct fathom_dictionary_info *info = &dictionary->info;
+    struct fathom__gguf_array array = {0};
+    uint64_t sum = 0;
+    int status = fathom__gguf_array(&array, dictionary->file, key, false);
+    if (status || array.n == 0) return status;
+    if (array.n > LARGEST_GROUPS)
+        return fathom__fail(FATHOM_ERROR_FORMAT, "%s: %s has %zu groups; at most %d are expected", info->path, key,
+                            array.n, LARGEST_GROUPS);
+    status = fathom__alloc(&dictionary->group_sizes, array.n, sizeof *dictionary->group_sizes);
+    for (size_t i = 0; i < array.n && !status; i++) {
+        int64_t size = 0;
+        if (!fathom__gguf_array_integer(&size, &array, i) || size < 1 || size > info->n_features)
+            status = fathom__fail(FATHOM_ERROR_FORMAT, "%s: %s: group %zu is no number from 1 to %u", info->path, key,
+                                  i, info->n_features);
+        dictionary->group_sizes[i] = (uint32_t)size;
+        sum += (uint64_t)size;
+    }
+    if (!status && sum != info->n_features)
+        status = fathom__fail(FATHOM_ERROR_FORMAT, "%s: %s: the sizes' sum is %llu; %u features are expected",
+                              info->path, key, (unsigned long long)sum, info->n_features);
+    info->group_sizes = dictionary->group_sizes;
+    info->n_groups = (uint32_t)array.n;
+    return status;
+}
+
+/* The gate of "gated", and the skip. */
+static int read_more_tensors(fathom_dictionary *dictionary) {
+    const struct fathom_dictionary_info *info = &dictionary->info;
+    const fathom__gguf *file = dictionary->file;
+    const struct fathom__gguf_tensor *gate = NULL, *scale = NULL, *skip = NULL;
+    int status = 0;
+    if (dictionary->kind == FATHOM__KIND_GATED) {
+        status = find_tensor(&gate, file, "gate.bias", info->n_features, 1, true);
+        if (!status) status = find_tensor(&scale, file, "magnitude.scale", info->n_features, 1, true);
+    }
+    if (!status && fathom__gguf_tensor_find(file, "skip.weight"))
+        status = find_tensor(&skip, file, "skip.weight", info->d_in, info->d_out, true);
+    if (status) return status;
+    dictionary->gate_bias = gate ? gate->data : NULL;
+    dictionary->magnitude_scale = scale ? scale->data : NULL;
+    dictionary->skip = skip ? skip->data : NULL;
+    for (uint32_t f = 0; scale && f < info->n_features; f++)
+        if (dictionary->magnitude_scale[f] < 0)
+            return fathom__fail(FATHOM_ERROR_FORMAT, "%s: magnitude.scale of feature %u is %g; 0 or more is expected",
+                                info->path, f, (double)dictionary->magnitude_scale[f]);
     return 0;
 }
 
@@ -180,8 +250,13 @@ static int read_tensors(fathom_dictionary *dictionary) {
                                     info->path, f, (double)dictionary->threshold[f]);
     }
     dictionary->info.dtype = storage_name(dictionary->encoder->type);
-    dictionary->info.has_threshold = threshold || dictionary->kind == FATHOM__KIND_STANDARD;
-    return 0;
+    status = read_more_tensors(dictionary);
+    dictionary->info.has_threshold =
+        threshold || dictionary->kind == FATHOM__KIND_STANDARD || dictionary->kind == FATHOM__KIND_GATED;
+    dictionary->info.has_skip = dictionary->skip;
+    dictionary->info.needs_rows =
+        dictionary->skip || (dictionary->info.undo_input_norm && dictionary->norm != FATHOM__NORM_NONE);
+    return status;
 }
 
 int fathom_dictionary_open(fathom_dictionary **out, const char *path) {
@@ -192,9 +267,11 @@ int fathom_dictionary_open(fathom_dictionary **out, const char *path) {
     pthread_cond_init(&dictionary->freed, NULL);
     dictionary->info.name = dictionary->info.model_identity = dictionary->info.model_name = "";
     dictionary->info.training = "{}";
+    dictionary->info.input_norm = "none";
     status = fathom__gguf_open(&dictionary->file, path);
     if (!status) dictionary->info.path = fathom__gguf_path(dictionary->file);
     if (!status) status = read_keys(dictionary);
+    if (!status) status = read_groups(dictionary);
     if (!status) status = read_tensors(dictionary);
     dictionary->stride = fathom__padded(dictionary->info.d_in);
     if (!status)
@@ -216,6 +293,7 @@ void fathom_dictionary_close(fathom_dictionary *dictionary) {
     fathom__whole_close(dictionary->whole);
     fathom_free(dictionary->whole_decoder);
     fathom_free(dictionary->subtracted);
+    fathom_free(dictionary->group_sizes);
     fathom__gguf_close(dictionary->file);
     pthread_cond_destroy(&dictionary->freed);
     pthread_mutex_destroy(&dictionary->lock);
@@ -270,7 +348,7 @@ int fathom_dictionary_direction(float *out, const fathom_dictionary *dictionary,
 int fathom_dictionary_encoder_row(float *out, float *bias, const fathom_dictionary *dictionary, uint32_t feature) {
     int status = check_feature(dictionary, feature);
     if (!status) status = fathom__gguf_rows_f32(out, dictionary->encoder, feature, 1);
-    if (!status) *bias = dictionary->encoder_bias[feature];
+    if (!status) *bias = dictionary->gate_bias ? dictionary->gate_bias[feature] : dictionary->encoder_bias[feature];
     return status;
 }
 

@@ -38,7 +38,9 @@ static int pack_tile(struct fathom__whole *whole, const fathom_dictionary *dicti
         const float squares = fathom__dot(row, row, stride);
         if (squares > longest) longest = squares;
         whole->bias[f] = dictionary->encoder_bias[f];
-        whole->shifted_bias[f] = dictionary->encoder_bias[f] - fathom_dictionary_threshold(dictionary, (uint32_t)f);
+        whole->shifted_bias[f] =
+            dictionary->gate_bias ? dictionary->gate_bias[f]
+                                  : dictionary->encoder_bias[f] - fathom_dictionary_threshold(dictionary, (uint32_t)f);
         rows[n++] = row;
     }
     whole->tile_norm[tile] = sqrtf(longest);
@@ -108,8 +110,8 @@ struct encoding {
     const fathom_dictionary *dictionary;
     struct fathom__whole *whole;
     uint32_t lane;
-    bool topk;
-    float *x; /* [FATHOM__TILE_ROWS, stride] */
+    bool by_rank; /* TopK or GroupMax without their threshold */
+    float *x;     /* [FATHOM__TILE_ROWS, stride] */
     uint16_t *x_bf16;
     float *products; /* [tiles, FATHOM__TILE_ROWS, FATHOM__TILE_FEATURES] */
     float *norm;     /* [FATHOM__TILE_ROWS] */
@@ -155,10 +157,10 @@ static int load_rows(struct encoding *encoding, const float *rows, const int32_t
         const float *row = rows + (first + r) * d;
         float *x = encoding->x + r * stride;
         encoding->covered[r] = fathom_dictionary_covers(dictionary, row, positions ? positions[first + r] : INT32_MAX);
-        memset(x, 0, stride * sizeof *x);
         if (encoding->covered[r])
-            for (size_t j = 0; j < d; j++)
-                x[j] = row[j] * dictionary->info.input_scale - dictionary->subtracted[j];
+            fathom__dictionary_input(x, dictionary, row);
+        else
+            memset(x, 0, stride * sizeof *x);
         const float squares = fathom__dot(x, x, stride);
         if (!isfinite(squares))
             return fathom__fail(FATHOM_ERROR_NUMERIC, "%s: row %zu to encode is not finite", dictionary->info.path,
@@ -169,10 +171,9 @@ static int load_rows(struct encoding *encoding, const float *rows, const int32_t
     return 0;
 }
 
-static float exact_value(const struct encoding *encoding, size_t r, uint32_t feature) {
+static float exact_product(const struct encoding *encoding, size_t r, uint32_t feature) {
     const size_t stride = encoding->dictionary->stride;
-    return fathom__dot(encoding->x + r * stride, encoding->whole->encoder + feature * stride, stride) +
-           encoding->whole->bias[feature];
+    return fathom__dot(encoding->x + r * stride, encoding->whole->encoder + feature * stride, stride);
 }
 
 static const float *tile_row(const struct encoding *encoding, size_t tile, size_t r) {
@@ -184,9 +185,9 @@ static size_t tile_width(const struct encoding *encoding, size_t tile) {
     return left < FATHOM__TILE_FEATURES ? left : FATHOM__TILE_FEATURES;
 }
 
-/* All features whose product lies above `floor` less the rounding's bound are computed again; those above their own
- * least value stay, in `exact`. */
-static void gather(struct encoding *encoding, size_t r, const float *bias, float floor, const float *threshold) {
+/* All features whose product lies above `floor` less the rounding's bound are computed again; those that are active
+ * stay, in `exact`. */
+static void gather(struct encoding *encoding, size_t r, const float *bias, float floor) {
     const struct fathom__whole *whole = encoding->whole;
     struct fathom__candidates *found = &encoding->found, *exact = &encoding->exact;
     found->n = exact->n = 0;
@@ -199,8 +200,10 @@ static void gather(struct encoding *encoding, size_t r, const float *bias, float
     }
     for (size_t i = 0; i < found->n; i++) {
         const uint32_t feature = found->features[i];
-        const float value = exact_value(encoding, r, feature), least = threshold ? threshold[feature] : 0;
-        if (value <= least) continue;
+        const float product = exact_product(encoding, r, feature),
+                    value = encoding->by_rank ? product + whole->bias[feature]
+                                              : fathom__dictionary_value(encoding->dictionary, feature, product);
+        if (!(value > 0)) continue;
         exact->values[exact->n] = value;
         exact->features[exact->n++] = feature;
     }
@@ -221,8 +224,24 @@ static void gather_topk(struct encoding *encoding, size_t r) {
     }
     fathom__settle(found, k);
     const float floor = found->n < k ? 0 : found->floor - ROUNDING * encoding->norm[r] * longest;
-    gather(encoding, r, whole->bias, floor, NULL);
+    gather(encoding, r, whole->bias, floor);
     fathom__settle(&encoding->exact, k);
+}
+
+/* The largest of each group of neighbours; of equal ones the first. */
+static void gather_groups(struct encoding *encoding, size_t r) {
+    const uint32_t width = encoding->dictionary->info.n_features / encoding->dictionary->info.k;
+    struct fathom__candidates *exact = &encoding->exact;
+    size_t kept = 0;
+    gather(encoding, r, encoding->whole->bias, 0);
+    for (size_t i = 0; i < exact->n; i++) {
+        const bool same = kept > 0 && exact->features[kept - 1] / width == exact->features[i] / width;
+        if (same && exact->values[i] <= exact->values[kept - 1]) continue;
+        kept += !same;
+        exact->values[kept - 1] = exact->values[i];
+        exact->features[kept - 1] = exact->features[i];
+    }
+    exact->n = kept;
 }
 
 static int append(struct fathom_sparse *out, const struct fathom__candidates *active) {
@@ -249,10 +268,12 @@ static int encode_block(struct fathom_sparse *out, struct encoding *encoding, co
                                    encoding->whole->product, encoding->lane, tile, encoding->x_bf16, n);
     for (size_t r = 0; r < n && !status; r++) {
         encoding->exact.n = 0;
-        if (encoding->covered[r] && encoding->topk)
+        if (encoding->covered[r] && !encoding->by_rank)
+            gather(encoding, r, encoding->whole->shifted_bias, 0);
+        else if (encoding->covered[r] && encoding->dictionary->kind == FATHOM__KIND_TOPK)
             gather_topk(encoding, r);
         else if (encoding->covered[r])
-            gather(encoding, r, encoding->whole->shifted_bias, 0, encoding->dictionary->threshold);
+            gather_groups(encoding, r);
         status = append(out, &encoding->exact);
     }
     return status;
@@ -262,7 +283,8 @@ int fathom_dictionary_encode(struct fathom_sparse *out, const fathom_dictionary 
                              const int32_t *positions, size_t n_rows, enum fathom_encode_mode mode) {
     struct encoding encoding = {.dictionary = dictionary};
     const bool has_threshold = dictionary->info.has_threshold;
-    encoding.topk = dictionary->kind == FATHOM__KIND_TOPK && (mode == FATHOM_ENCODE_TRAIN || !has_threshold);
+    const bool ranks = dictionary->kind == FATHOM__KIND_TOPK || dictionary->kind == FATHOM__KIND_GROUPMAX;
+    encoding.by_rank = ranks && (mode == FATHOM_ENCODE_TRAIN || !has_threshold);
     int status = fathom__dictionary_whole(&encoding.whole, mutable(dictionary));
     if (status) return status;
     out->n_rows = 0;

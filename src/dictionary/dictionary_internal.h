@@ -10,23 +10,40 @@
 
 #define FATHOM__DICTIONARY_ARCHITECTURE "fathom-dictionary"
 #define FATHOM__DICTIONARY_KEY "fathom.dictionary."
-#define FATHOM__DICTIONARY_VERSION 1
+/* Files without anything that came with version 2 (norms, an output scale, a skip, groups) are written as version 1. */
+#define FATHOM__DICTIONARY_VERSION 2
 
 enum fathom__dictionary_kind {
     FATHOM__KIND_TOPK,
     FATHOM__KIND_BATCHTOPK,
     FATHOM__KIND_JUMPRELU,
     FATHOM__KIND_STANDARD,
+    FATHOM__KIND_GATED,
+    FATHOM__KIND_GROUPMAX,
     FATHOM__KINDS
 };
+#define FATHOM__KIND_NAMES "topk, batchtopk, jumprelu, standard, gated or groupmax"
 /* The kind of a name, or FATHOM__KINDS. */
 enum fathom__dictionary_kind fathom__dictionary_kind(const char *architecture);
+
+enum fathom__input_norm {
+    FATHOM__NORM_NONE,
+    FATHOM__NORM_CENTRE,
+    FATHOM__NORM_LAYER,
+    FATHOM__NORM_CONSTANT,
+    FATHOM__NORM_RMS,
+    FATHOM__NORM_STANDARDISE,
+    FATHOM__NORMS
+};
+#define FATHOM__NORM_NAMES "none, centre, layer_norm, constant_norm, rms or standardise"
+/* The norm of a name, or FATHOM__NORMS. */
+enum fathom__input_norm fathom__input_norm(const char *name);
 
 /* What encoding by the whole encoder needs; made when it is first asked for. */
 struct fathom__whole {
     float *encoder;      /* f32 [n_features, stride] */
     float *tile_norm;    /* [tiles]: length of the longest encoder row in a tile */
-    float *shifted_bias; /* [padded]: bias less threshold, so that a feature is active above 0 */
+    float *shifted_bias; /* [padded]: bias less threshold (or the gate's bias), so that a feature is active above 0 */
     float *bias;         /* [padded] */
     fathom__dense *product;
     bool *busy; /* [lanes]: a lane of the product belongs to one call at a time */
@@ -39,15 +56,26 @@ struct fathom_dictionary {
     fathom__gguf *file;
     const struct fathom__gguf_tensor *encoder, *decoder;
     const float *encoder_bias, *decoder_bias;
-    const float *threshold; /* NULL: none */
-    size_t stride;          /* d_in padded */
-    float *subtracted;      /* [stride]: b_dec, or zeros where it is not subtracted */
+    const float *threshold;                   /* NULL: none */
+    const float *gate_bias, *magnitude_scale; /* NULL: not gated */
+    const float *skip;                        /* [d_out, d_in]; NULL: none */
+    enum fathom__input_norm norm;
+    uint32_t *group_sizes;
+    size_t stride;     /* d_in padded */
+    float *subtracted; /* [stride]: b_dec, or zeros where it is not subtracted */
     /* under lock; made once and then never changed */
     pthread_mutex_t lock;
     pthread_cond_t freed;
     struct fathom__whole *whole;
     float *whole_decoder; /* f32 [n_features, d_out] */
 };
+
+/* The encoder's input for a row of the model: x [stride] = s_in · n(row) - b_dec, zeros in the padding. */
+void fathom__dictionary_input(float *x, const fathom_dictionary *dictionary, const float *row);
+/* Gives a reconstruction y [d_out] what the norm took away from the row, and what the skip adds. */
+void fathom__dictionary_restore(float *y, const fathom_dictionary *dictionary, const float *row);
+/* What a feature is worth whose product with the encoder's input is `product`; 0: not active. */
+float fathom__dictionary_value(const fathom_dictionary *dictionary, uint32_t feature, float product);
 
 /* Makes (once) what whole encoding needs. */
 int fathom__dictionary_whole(struct fathom__whole **out, fathom_dictionary *dictionary);

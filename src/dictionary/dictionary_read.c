@@ -24,21 +24,19 @@ int fathom_dictionary_read(float *out, const fathom_dictionary *dictionary, cons
     for (size_t i = 0; i < n_features && !status; i++)
         status = load_encoder(encoder + i * stride, dictionary, features[i]);
     if (status) goto done;
-    memset(x, 0, stride * sizeof *x);
     for (size_t r = 0; r < n_rows; r++) {
         const float *row = rows + r * d;
         float *values = out + r * n_features;
         memset(values, 0, n_features * sizeof *values);
         if (!fathom_dictionary_covers(dictionary, row, positions ? positions[r] : INT32_MAX)) continue;
-        for (size_t j = 0; j < d; j++)
-            x[j] = row[j] * info->input_scale - dictionary->subtracted[j];
+        fathom__dictionary_input(x, dictionary, row);
         for (size_t i = 0; i < n_features; i++) {
-            const float value = fathom__dot(x, encoder + i * stride, stride) + dictionary->encoder_bias[features[i]];
-            if (!isfinite(value)) {
+            const float product = fathom__dot(x, encoder + i * stride, stride);
+            if (!isfinite(product)) {
                 status = fathom__fail(FATHOM_ERROR_NUMERIC, "%s: row %zu to read is not finite", info->path, r);
                 goto done;
             }
-            if (value > fathom_dictionary_threshold(dictionary, features[i])) values[i] = value;
+            values[i] = fathom__dictionary_value(dictionary, features[i], product);
         }
     }
 done:
@@ -68,6 +66,15 @@ static int whole_decoder(const float **out, const fathom_dictionary *dictionary)
 }
 
 int fathom_dictionary_decode(float *out, const fathom_dictionary *dictionary, const struct fathom_sparse *sparse) {
+    if (dictionary->info.needs_rows)
+        return fathom__fail(FATHOM_ERROR_UNSUPPORTED,
+                            "%s: reconstructs from features and rows together (a skip, or a norm to undo)",
+                            dictionary->info.path);
+    return fathom_dictionary_reconstruct(out, dictionary, sparse, NULL);
+}
+
+int fathom_dictionary_reconstruct(float *out, const fathom_dictionary *dictionary, const struct fathom_sparse *sparse,
+                                  const float *rows) {
     enum { FEW_PART = 8 }; /* below this part of the features, single rows are dequantised as they come */
     const struct fathom_dictionary_info *info = &dictionary->info;
     const size_t d = info->d_out;
@@ -91,7 +98,8 @@ int fathom_dictionary_decode(float *out, const fathom_dictionary *dictionary, co
                 y[j] += sparse->values[i] * direction[j];
         }
         for (size_t j = 0; j < d; j++)
-            y[j] /= info->input_scale;
+            y[j] /= info->output_scale;
+        if (info->needs_rows) fathom__dictionary_restore(y, dictionary, rows + r * info->d_in);
     }
     fathom_free(row);
     return status;

@@ -329,8 +329,8 @@ static void test_bad_parts(void **state) {
     expect(fathom_dictionary_write(path, &parts, "f64"), FATHOM_ERROR_ARGUMENT, "f64");
     parts.info.d_in = parts.info.d_out = 40;
     expect(fathom_dictionary_write(path, &parts, "q8_0"), FATHOM_ERROR_ARGUMENT, "multiples of 32");
-    parts = parts_of("gated");
-    expect(fathom_dictionary_write(path, &parts, "f32"), FATHOM_ERROR_ARGUMENT, "gated");
+    parts = parts_of("hashed");
+    expect(fathom_dictionary_write(path, &parts, "f32"), FATHOM_ERROR_ARGUMENT, "hashed");
     parts = parts_of("topk");
     const float kept = decoder[100];
     decoder[100] = NAN;
@@ -388,8 +388,12 @@ static void test_bad_files(void **state) {
     expect(open_only(), FATHOM_ERROR_FORMAT, "general.architecture");
     write_wrong("decoder.bias", "topk", D, K, 1, encoder, FEATURES);
     expect(open_only(), FATHOM_ERROR_FORMAT, "decoder.bias");
+    write_wrong("", "hashed", D, K, 1, encoder, FEATURES);
+    expect(open_only(), FATHOM_ERROR_UNSUPPORTED, "hashed");
     write_wrong("", "gated", D, K, 1, encoder, FEATURES);
-    expect(open_only(), FATHOM_ERROR_UNSUPPORTED, "gated");
+    expect(open_only(), FATHOM_ERROR_FORMAT, "gate.bias");
+    write_wrong("", "groupmax", D, K, 1, encoder, FEATURES);
+    expect(open_only(), FATHOM_ERROR_FORMAT, "a divisor of the 600 features");
     write_wrong("", "jumprelu", D, K, 1, encoder, FEATURES);
     expect(open_only(), FATHOM_ERROR_FORMAT, "threshold");
     write_wrong("", "topk", D, FEATURES + 1, 1, encoder, FEATURES);

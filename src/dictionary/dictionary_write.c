@@ -34,21 +34,51 @@ static int check_parts(const struct fathom_dictionary_parts *parts) {
     const size_t F = info->n_features;
     if (!info->architecture || fathom__dictionary_kind(info->architecture) == FATHOM__KINDS)
         return fathom__fail(FATHOM_ERROR_ARGUMENT,
-                            "dictionary: architecture \"%s\"; topk, batchtopk, jumprelu or standard is expected",
+                            "dictionary: architecture \"%s\"; " FATHOM__KIND_NAMES " is expected",
                             info->architecture ? info->architecture : "");
     if (F == 0 || info->d_in == 0 || info->d_out == 0)
         return fathom__fail(FATHOM_ERROR_ARGUMENT, "dictionary: sizes of 0");
     if (!info->hook_in || !info->hook_out)
         return fathom__fail(FATHOM_ERROR_ARGUMENT, "dictionary: hook_in and hook_out are expected");
+    if (info->input_norm && fathom__input_norm(info->input_norm) == FATHOM__NORMS)
+        return fathom__fail(FATHOM_ERROR_ARGUMENT, "dictionary: input_norm \"%s\"; " FATHOM__NORM_NAMES " is expected",
+                            info->input_norm);
+    const bool gated = fathom__dictionary_kind(info->architecture) == FATHOM__KIND_GATED;
+    if (gated != (parts->gate_bias != NULL) || gated != (parts->magnitude_scale != NULL))
+        return fathom__fail(FATHOM_ERROR_ARGUMENT,
+                            "dictionary: gate_bias and magnitude_scale are expected of gated, and of nothing else");
     int status = check_finite(parts->encoder, F * info->d_in, "the encoder");
     if (!status) status = check_finite(parts->decoder, F * info->d_out, "the decoder");
     if (!status) status = check_finite(parts->encoder_bias, F, "the encoder's bias");
     if (!status) status = check_finite(parts->decoder_bias, info->d_out, "the decoder's bias");
     if (!status && parts->threshold) status = check_finite(parts->threshold, F, "the threshold");
+    if (!status && gated) status = check_finite(parts->gate_bias, F, "the gate's bias");
+    if (!status && gated) status = check_finite(parts->magnitude_scale, F, "the magnitude's scale");
+    if (!status && parts->skip) status = check_finite(parts->skip, (size_t)info->d_out * info->d_in, "the skip");
     return status;
 }
 
-static int put_keys(fathom__gguf_writer *writer, const struct fathom_dictionary_info *info) {
+/* What came with version 2. */
+static int put_more_keys(bool *any, fathom__gguf_writer *writer, const struct fathom_dictionary_info *info) {
+    const bool norm = info->input_norm && strcmp(info->input_norm, "none") != 0,
+               scale = info->output_scale > 0 && info->output_scale != info->input_scale;
+    int status = 0;
+    *any = norm || scale || info->n_groups > 0;
+    if (norm) status = fathom__gguf_put_string(writer, FATHOM__DICTIONARY_KEY "input_norm", info->input_norm);
+    if (!status && norm)
+        status = fathom__gguf_put_bool(writer, FATHOM__DICTIONARY_KEY "undo_input_norm", info->undo_input_norm);
+    if (!status && scale)
+        status = fathom__gguf_put_number(writer, FATHOM__DICTIONARY_KEY "output_scale", info->output_scale);
+    if (!status && info->n_groups > 0)
+        status = fathom__gguf_put_array(writer, FATHOM__DICTIONARY_KEY "groups", GGUF_TYPE_UINT32, info->group_sizes,
+                                        info->n_groups);
+    return status;
+}
+
+static int put_keys(fathom__gguf_writer *writer, const struct fathom_dictionary_parts *parts) {
+    const struct fathom_dictionary_info *info = &parts->info;
+    bool more = false;
+    int status = put_more_keys(&more, writer, info);
     const struct {
         const char *key, *value;
     } strings[] = {
@@ -65,14 +95,13 @@ static int put_keys(fathom__gguf_writer *writer, const struct fathom_dictionary_
         const char *key;
         uint32_t value;
     } integers[] = {
-        {FATHOM__DICTIONARY_KEY "version", FATHOM__DICTIONARY_VERSION},
+        {FATHOM__DICTIONARY_KEY "version", more || parts->skip ? FATHOM__DICTIONARY_VERSION : 1},
         {FATHOM__DICTIONARY_KEY "d_in", info->d_in},
         {FATHOM__DICTIONARY_KEY "d_out", info->d_out},
         {FATHOM__DICTIONARY_KEY "n_features", info->n_features},
         {FATHOM__DICTIONARY_KEY "k", info->k},
         {FATHOM__DICTIONARY_KEY "skip_positions", info->skip_positions},
     };
-    int status = 0;
     for (size_t i = 0; i < sizeof strings / sizeof *strings && !status; i++)
         status = fathom__gguf_put_string(writer, strings[i].key, strings[i].value);
     for (size_t i = 0; i < sizeof integers / sizeof *integers && !status; i++)
@@ -101,14 +130,14 @@ static int put_matrix(fathom__gguf_writer *writer, void **storage, const char *n
 
 int fathom_dictionary_write(const char *path, const struct fathom_dictionary_parts *parts, const char *dtype) {
     const struct fathom_dictionary_info *info = &parts->info;
-    const int64_t F = info->n_features, d_out = info->d_out;
+    const int64_t F = info->n_features, d_out = info->d_out, skip[] = {info->d_in, info->d_out};
     enum ggml_type type = GGML_TYPE_F32;
     fathom__gguf_writer *writer = NULL;
     void *encoder = NULL, *decoder = NULL;
     int status = find_type(&type, dtype, info);
     if (!status) status = check_parts(parts);
     if (!status) status = fathom__gguf_writer_open(&writer);
-    if (!status) status = put_keys(writer, info);
+    if (!status) status = put_keys(writer, parts);
     if (!status) status = put_matrix(writer, &encoder, "encoder.weight", type, parts->encoder, info->d_in, F);
     if (!status) status = fathom__gguf_put_tensor(writer, "encoder.bias", GGML_TYPE_F32, &F, 1, parts->encoder_bias);
     if (!status) status = put_matrix(writer, &decoder, "decoder.weight", type, parts->decoder, info->d_out, F);
@@ -116,6 +145,12 @@ int fathom_dictionary_write(const char *path, const struct fathom_dictionary_par
         status = fathom__gguf_put_tensor(writer, "decoder.bias", GGML_TYPE_F32, &d_out, 1, parts->decoder_bias);
     if (!status && parts->threshold)
         status = fathom__gguf_put_tensor(writer, "threshold", GGML_TYPE_F32, &F, 1, parts->threshold);
+    if (!status && parts->gate_bias)
+        status = fathom__gguf_put_tensor(writer, "gate.bias", GGML_TYPE_F32, &F, 1, parts->gate_bias);
+    if (!status && parts->magnitude_scale)
+        status = fathom__gguf_put_tensor(writer, "magnitude.scale", GGML_TYPE_F32, &F, 1, parts->magnitude_scale);
+    if (!status && parts->skip)
+        status = fathom__gguf_put_tensor(writer, "skip.weight", GGML_TYPE_F32, skip, 2, parts->skip);
     if (!status) status = fathom__gguf_writer_commit(writer, path);
     fathom__gguf_writer_close(writer);
     fathom_free(encoder);

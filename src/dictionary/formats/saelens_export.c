@@ -11,7 +11,7 @@
 
 static json_t *describe(const fathom_dictionary *dictionary) {
     const struct fathom_dictionary_info *info = &dictionary->info;
-    static const char *const names[FATHOM__KINDS] = {"topk", "jumprelu", "jumprelu", "standard"};
+    static const char *const names[FATHOM__KINDS] = {"topk", "jumprelu", "jumprelu", "standard", NULL, NULL};
     json_t *json =
         json_pack("{s:s, s:i, s:i, s:s, s:s, s:b, s:s, s:s, s:{s:s, s:s, s:s, s:b}}", "architecture",
                   names[dictionary->kind], "d_in", (int)info->d_in, "d_sae", (int)info->n_features, "dtype", "float32",
