@@ -102,7 +102,8 @@ struct fathom_chat_message {
  * apply_chat_template does with trim_blocks and lstrip_blocks, into new text (fathom_free). The text holds the
  * template's own bos: tokenise it with add_special false and parse_special true.
  * Errors: NOT_FOUND (the model has no template and none was given), FORMAT (the template's own error, with its
- * line), UNSUPPORTED (built without the template renderer). */
+ * line), LIMIT (a template that takes more than three seconds of processor time, a gigabyte of memory, or whose text
+ * does not fit into 64 MiB: it is rendered in a child process), UNSUPPORTED (built without the template renderer). */
 FATHOM_API int fathom_chat_render(char **out, const fathom_model *model, const struct fathom_chat_message *messages,
                                   size_t n_messages, bool add_generation_prompt, const char *chat_template);
 

@@ -1,4 +1,5 @@
 /* Chat templates. */
+#include "base/child.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/utf8.h"
@@ -9,44 +10,75 @@
 
 /* The renderer walks templates by recursion, and a hostile one nests as deep as it is long: the template is limited,
  * and rendered on a thread whose stack holds the deepest nesting that fits. Its pages are made only when they are
- * touched. */
+ * touched. A template is a program that may as well never end or take all memory, or call itself without end: the
+ * thread leaves the rendering to a child process with limits. Good templates take milliseconds. */
 #define TEMPLATE_LIMIT ((size_t)1 << 17)
 #define STACK_BYTES ((size_t)1 << 30)
+#define TEXT_LIMIT ((size_t)1 << 26)
+#define MEMORY_BYTES ((size_t)1 << 30)
+
+enum { PROCESSOR_SECONDS = 3, PATIENCE_SECONDS = 60 };
 
 struct rendering {
-    char *text;
     const fathom_model *model;
     const struct fathom_chat_message *messages;
     size_t n_messages;
     const char *chat_template, *name;
     bool add_generation_prompt;
     int status;
+    struct fathom__buffer said; /* by the child: the text, or its error message */
+    struct fathom__child_end end;
     char *message; /* the error's, because messages belong to threads */
 };
 
-static void *render(void *payload) {
-    struct rendering *rendering = payload;
+static int copy_token(char **out, const fathom_model *model, int32_t token) {
+    const char *bytes = NULL;
+    size_t length = 0;
+    if (token < 0 || fathom_token_bytes(&bytes, &length, model, token) != FATHOM_OK) return FATHOM_OK;
+    return fathom__copy_bytes(out, bytes, length);
+}
+
+/* In the child. Its value is the status' number without its sign. */
+static int render(void *payload, int words) {
+    const struct rendering *rendering = payload;
     const fathom_model *model = rendering->model;
-    const char *bos = NULL, *eos = NULL;
-    char *bos_copy = NULL, *eos_copy = NULL;
-    size_t length;
-    int status = FATHOM_OK;
-    if (model->info.bos >= 0 && fathom_token_bytes(&bos, &length, model, model->info.bos) == FATHOM_OK) {
-        status = fathom__copy_bytes(&bos_copy, bos, length);
-    }
-    if (status == FATHOM_OK && model->info.eos >= 0 &&
-        fathom_token_bytes(&eos, &length, model, model->info.eos) == FATHOM_OK) {
-        status = fathom__copy_bytes(&eos_copy, eos, length);
-    }
-    if (status == FATHOM_OK) {
+    char *bos = NULL, *eos = NULL, *text = NULL;
+    int status = copy_token(&bos, model, model->info.bos);
+    if (status == FATHOM_OK) status = copy_token(&eos, model, model->info.eos);
+    if (status == FATHOM_OK)
         status =
-            fathom__guard_render_chat(&rendering->text, rendering->name, rendering->chat_template, bos_copy, eos_copy,
-                                      rendering->messages, rendering->n_messages, rendering->add_generation_prompt);
-    }
+            fathom__guard_render_chat(&text, rendering->name, rendering->chat_template, bos, eos, rendering->messages,
+                                      rendering->n_messages, rendering->add_generation_prompt);
+    const char *said = status == FATHOM_OK ? text : fathom_error_message();
+    fathom__child_say(words, said, strlen(said));
+    return -status;
+}
+
+static int judge(const struct rendering *rendering) {
+    const struct fathom__child_end *end = &rendering->end;
+    if (!end->in_time)
+        return fathom__fail(FATHOM_ERROR_LIMIT, "%s: the chat template is not rendered within %d seconds",
+                            rendering->name, PROCESSOR_SECONDS);
+    if (end->signal != 0)
+        return fathom__fail(FATHOM_ERROR_LIMIT, "%s: rendering the chat template was ended by %s", rendering->name,
+                            strsignal(end->signal));
+    if (end->value != 0)
+        return fathom__fail(-end->value, "%s",
+                            rendering->said.length > 0 ? rendering->said.bytes
+                                                       : "the chat template cannot be rendered");
+    return FATHOM_OK;
+}
+
+static void *run(void *payload) {
+    const struct fathom__child_limits limits = {
+        .seconds = PATIENCE_SECONDS, .processor_seconds = PROCESSOR_SECONDS, .memory = MEMORY_BYTES};
+    struct rendering *rendering = payload;
+    int status = fathom__buffer_text(&rendering->said, "");
+    if (status == FATHOM_OK)
+        status = fathom__child_run(&rendering->end, &rendering->said, rendering->name, &limits, render, rendering);
+    if (status == FATHOM_OK) status = judge(rendering);
     rendering->status = status;
     if (status != FATHOM_OK) (void)fathom__copy_string(&rendering->message, fathom_error_message());
-    fathom_free(bos_copy);
-    fathom_free(eos_copy);
     return NULL;
 }
 
@@ -56,7 +88,7 @@ static int run_on_large_stack(struct rendering *rendering) {
     int error = pthread_attr_init(&attributes);
     if (error != 0) return fathom__fail_memory(STACK_BYTES);
     error = pthread_attr_setstacksize(&attributes, STACK_BYTES);
-    if (error == 0) error = pthread_create(&thread, &attributes, render, rendering);
+    if (error == 0) error = pthread_create(&thread, &attributes, run, rendering);
     pthread_attr_destroy(&attributes);
     if (error != 0)
         return fathom__fail(FATHOM_ERROR_MEMORY, "a thread to render the chat template cannot be started: %s",
@@ -93,6 +125,7 @@ int fathom_chat_render(char **out, const fathom_model *model, const struct fatho
         .chat_template = chat_template != NULL ? chat_template : model->info.chat_template,
         .name = chat_template != NULL ? "the given template" : model->path,
         .add_generation_prompt = add_generation_prompt,
+        .said = FATHOM__BUFFER_INIT(TEXT_LIMIT),
     };
     if (rendering.chat_template == NULL) {
         return fathom__fail(FATHOM_ERROR_NOT_FOUND,
@@ -108,7 +141,8 @@ int fathom_chat_render(char **out, const fathom_model *model, const struct fatho
         const int status = check_message(&messages[i], i);
         if (status != FATHOM_OK) return status;
     }
-    const int status = run_on_large_stack(&rendering);
-    if (status == FATHOM_OK) *out = rendering.text;
+    int status = run_on_large_stack(&rendering);
+    if (status == FATHOM_OK) status = fathom__buffer_take(out, &rendering.said);
+    fathom__buffer_free(&rendering.said);
     return status;
 }

@@ -98,6 +98,28 @@ static void deep_nesting_is_survived(void **state) {
     fathom_free(text);
 }
 
+/* Programs that never end, take all memory or call themselves. */
+static void endless_templates_are_stopped(void **state) {
+    (void)state;
+    static const char *const endless[][2] = {
+        {"{% for a in range(9999) %}{% for b in range(9999) %}{% for c in range(9999) %}{% endfor %}{% endfor %}{% "
+         "endfor "
+         "%}",
+         "the given template: the chat template is not rendered within 3 seconds"},
+        {"{% for a in range(1000000000000) %}{% endfor %}", "the given template"},
+        {"{% set n = namespace(s='xxxxxxxx') %}{% for i in range(40) %}{% set n.s = n.s ~ n.s %}{% endfor %}{{ n.s }}",
+         "the given template"},
+        {"{% macro again() %}{{ again() }}{% endmacro %}{{ again() }}", "the given template"},
+    };
+    for (size_t i = 0; i < sizeof endless / sizeof endless[0]; i++) {
+        char *text = NULL;
+        check_status(fathom_chat_render(&text, llama, &question, 1, true, endless[i][0]), FATHOM_ERROR_LIMIT,
+                     endless[i][1]);
+        assert_null(text);
+    }
+    check_rendering(llama, &question, 1, true, "still {{ 'here' }}", "still here");
+}
+
 static void wrong_arguments_are_refused(void **state) {
     (void)state;
     const struct fathom_chat_message bad = {"user", "a\xC0"}, none = {"user", NULL};
@@ -132,10 +154,11 @@ static void a_model_without_a_template_says_so(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(renders_the_models_own_template), cmocka_unit_test(blocks_leave_no_lines),
-        cmocka_unit_test(a_given_template_comes_first),    cmocka_unit_test(templates_raise_their_own_errors),
-        cmocka_unit_test(broken_templates_are_refused),    cmocka_unit_test(deep_nesting_is_survived),
-        cmocka_unit_test(wrong_arguments_are_refused),     cmocka_unit_test(a_model_without_a_template_says_so),
+        cmocka_unit_test(renders_the_models_own_template),    cmocka_unit_test(blocks_leave_no_lines),
+        cmocka_unit_test(a_given_template_comes_first),       cmocka_unit_test(templates_raise_their_own_errors),
+        cmocka_unit_test(broken_templates_are_refused),       cmocka_unit_test(deep_nesting_is_survived),
+        cmocka_unit_test(endless_templates_are_stopped),      cmocka_unit_test(wrong_arguments_are_refused),
+        cmocka_unit_test(a_model_without_a_template_says_so),
     };
     return cmocka_run_group_tests(tests, open_models, close_models);
 }

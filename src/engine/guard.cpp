@@ -179,6 +179,9 @@ int fathom__guard_render_chat(char **out, const char *name, const char *chat_tem
         } catch (const std::bad_alloc &) {
             throw;
         } catch (const std::exception &error) {
+            /* While running, the renderer turns every exception into one of its own. */
+            if (strstr(error.what(), std::bad_alloc().what()) != nullptr)
+                return fathom__fail(FATHOM_ERROR_LIMIT, "%s: chat template: out of memory", name);
             return fathom__fail(FATHOM_ERROR_FORMAT, "%s: chat template: %s", name,
                                 one_line(chat_template, error.what()).c_str());
         }

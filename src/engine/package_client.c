@@ -1,4 +1,5 @@
 #include "engine/package_client.h"
+#include "base/child.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/thread.h"
@@ -114,7 +115,7 @@ static int start(pid_t *child, int *output, const char *folder, const char *cons
     int ends[2] = {-1, -1};
     posix_spawn_file_actions_t actions;
     int status = client_environment(&environment, &variable, folder);
-    if (status == FATHOM_OK && pipe2(ends, O_CLOEXEC) != 0) status = fathom__fail_errno("python3", "start");
+    if (status == FATHOM_OK && fathom__pipe(ends) != 0) status = fathom__fail_errno("python3", "start");
     if (status == FATHOM_OK) {
         posix_spawn_file_actions_init(&actions);
         posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
