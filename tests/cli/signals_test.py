@@ -58,16 +58,20 @@ class Signals(command.Case):
             (self.folder / "metrics.jsonl").unlink()
 
     def test_train_goes_on_to_the_same_bits(self):
-        options = {"tokens": 2560, "shuffle": 512, "evaluate_every": 5}
+        options = {"tokens": 25600, "shuffle": 512, "evaluate_every": 20, "threads": 2}
         self.good(*self.long_train("whole.gguf", **options, metrics="whole.jsonl"))
-        arguments = self.long_train("new.gguf", **options)
-        self.interrupt(self.popen(*arguments), self.stepped)
-        self.good(*arguments, "--resume")
-        self.assertEqual(self.steps("whole.jsonl"), self.steps("metrics.jsonl"))
-        self.assertFalse((self.folder / "new.gguf.checkpoint").exists())
-        whole, resumed = Gguf(self.folder / "whole.gguf"), Gguf(self.folder / "new.gguf")
-        self.assertEqual(whole.tensors, resumed.tensors)
-        self.assertEqual(whole.data, resumed.data)
+        whole = Gguf(self.folder / "whole.gguf")
+        saved = self.folder / "new.gguf.checkpoint/state.json"
+        for number, ready, more in ((signal.SIGINT, self.stepped, {}), (signal.SIGKILL, saved.exists, {"checkpoint_every": 3})):
+            arguments = self.long_train("new.gguf", **options, **more)
+            self.interrupt(self.popen(*arguments), ready, number)
+            self.good(*arguments, "--resume")
+            self.assertEqual(self.steps("whole.jsonl"), self.steps("metrics.jsonl"))
+            self.assertFalse(saved.parent.exists())
+            resumed = Gguf(self.folder / "new.gguf")
+            self.assertEqual(whole.tensors, resumed.tensors)
+            self.assertEqual(whole.data, resumed.data)
+            (self.folder / "metrics.jsonl").unlink()
 
     def steps(self, name):
         lines = (self.folder / name).read_text().splitlines()
