@@ -178,6 +178,21 @@ def dictionary_inputs() -> None:
             ("encoder.bias", [features], 0, bytes(4 * features)), ("decoder.bias", [d], 0, bytes(4 * d)), ("threshold", [features], 0, bytes(4 * features)),
         ]
         save("dictionary", name, gguf(keys, tensors))
+    keys = [
+        text_key("general.architecture", "fathom-dictionary"), text_key(prefix + "architecture", "gated"), text_key(prefix + "input_norm", "layer_norm"),
+        text_key(prefix + "hook_in", "blocks.0.mlp.hook_in"), text_key(prefix + "hook_out", "blocks.0.hook_mlp_out"), number_key(prefix + "version", 2),
+        number_key(prefix + "d_in", d), number_key(prefix + "d_out", 8), number_key(prefix + "n_features", features), number_key(prefix + "k", 0),
+        key(prefix + "subtract_decoder_bias", 7, b"\0"), key(prefix + "undo_input_norm", 7, b"\1"), key(prefix + "input_scale", 6, struct.pack("<f", 2.0)),
+        key(prefix + "output_scale", 6, struct.pack("<f", 4.0)), key(prefix + "groups", 9, struct.pack("<IQ2I", 4, 2, 1, 3)),
+    ]
+    ones = struct.pack("<f", 1.0)
+    tensors = [
+        ("encoder.weight", [d, features], 0, ones * d * features), ("decoder.weight", [8, features], 0, ones * 8 * features), ("encoder.bias", [features], 0, ones * features),
+        ("decoder.bias", [8], 0, ones * 8), ("gate.bias", [features], 0, ones * features), ("magnitude.scale", [features], 0, ones * features), ("skip.weight", [d, 8], 0, ones * 8 * d),
+    ]
+    save("dictionary", "gated_skip", gguf(keys, tensors))
+    swapped = [text_key(prefix + "architecture", "groupmax") if k == keys[1] else number_key(prefix + "k", 2) if k == keys[9] else k for k in keys]
+    save("dictionary", "groupmax", gguf(swapped, tensors[:4]))
 
 
 def probe_inputs() -> None:
@@ -261,12 +276,96 @@ def zip_inputs() -> None:
         save("zip", name, out.getvalue())
 
 
+def npy(shape: list[int], data: bytes, descr: str = "<f4", fortran: bool = False, version: int = 1) -> bytes:
+    sizes = ", ".join(map(str, shape)) + ("," if len(shape) == 1 else "")
+    header = f"{{'descr': '{descr}', 'fortran_order': {fortran}, 'shape': ({sizes}), }}".encode()
+    header += b" " * (-(len(header) + 11) % 64) + b"\n"
+    return b"\x93NUMPY" + bytes([version, 0]) + struct.pack("<H" if version == 1 else "<I", len(header)) + header + data
+
+
+def archive(members: dict[str, bytes], method: int = zipfile.ZIP_STORED) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", method) as file:
+        for name, data in members.items():
+            file.writestr(zipfile.ZipInfo(name), data, compress_type=method)
+    return out.getvalue()
+
+
+def npz_inputs() -> None:
+    six = struct.pack("<6f", *range(6))
+    save("npz", "stored", archive({"W_enc.npy": npy([2, 3], six), "b_dec.npy": npy([6], six)}))
+    save("npz", "deflated", archive({"W_enc.npy": npy([2, 3], six, fortran=True)}, zipfile.ZIP_DEFLATED))
+    save("npz", "types", archive({t[1:] + ".npy": npy([2], bytes(2 * int(t[2])), t) for t in ("<f2", "<f8", "<i4", "<i8", "|u1", "|b1")}))
+    save("npz", "scalar", archive({"k.npy": npy([], bytes(8), "<i8", version=2), "note.txt": b"text"}))
+    save("npz", "object", archive({"W_enc.npy": npy([1], b"\x80\x02cos\nsystem\n(X\x02\x00\x00\x00lstR.", "|O")}))
+    save("npz", "large", archive({"W_enc.npy": npy([2**31, 2**31, 2**31], six)}))
+
+
+def state_dict(entries: dict, ordered: bool = True) -> bytes:
+    """The opcodes that torch.save emits; a list of floats becomes a tensor with a storage of its own."""
+    out, count = [b"\x80\x02"], 0
+
+    def text(value: str) -> bytes:
+        return b"X" + struct.pack("<I", len(value.encode())) + value.encode()
+
+    def number(value: int) -> bytes:
+        return b"K" + bytes([value]) if value < 256 else b"J" + struct.pack("<i", value)
+
+    def tensor(size: list[int], strides: list[int], storage: str) -> bytes:
+        nonlocal count
+        elements = 1
+        for n in size:
+            elements *= n
+        key, count = str(count), count + 1
+        sizes, steps = (b"(" + b"".join(map(number, part)) + b"t" for part in (size, strides))
+        persistent = b"(" + text("storage") + b"ctorch\n" + storage.encode() + b"\n" + text(key) + text("cpu") + number(elements) + b"tQ"
+        return b"ctorch._utils\n_rebuild_tensor_v2\n(" + persistent + number(0) + sizes + steps + b"\x89ccollections\nOrderedDict\n)RtR"
+
+    def value(item: object) -> bytes:
+        if isinstance(item, dict):
+            return b"}(" + b"".join(text(k) + value(v) for k, v in item.items()) + b"u"
+        if isinstance(item, str):
+            return text(item)
+        if isinstance(item, int):
+            return number(item)
+        if isinstance(item, float):
+            return b"G" + struct.pack(">d", item)
+        return tensor(*item)
+
+    out.append((b"ccollections\nOrderedDict\n)R" if ordered else b"}") + b"q\x00(")
+    out.extend(text(k) + value(v) for k, v in entries.items())
+    out.append(b"u" + (b"}X\x09\x00\x00\x00_metadata}sb" if ordered else b"") + b".")
+    return b"".join(out)
+
+
+def pickle_inputs() -> None:
+    entries = {
+        "encoder.weight": ([4, 3], [3, 1], "FloatStorage"), "decoder.weight": ([3, 4], [1, 3], "FloatStorage"), "threshold": ([], [], "FloatStorage"),
+        "k": ([], [], "IntStorage"), "half": ([2], [1], "BFloat16Storage"), "activation": "TopK", "activation_state_dict": {"k": 7, "postact_fn": "ReLU", "rate": 0.5},
+    }
+    good = state_dict(entries)
+    save("pickle", "ordered", good)
+    save("pickle", "plain", state_dict(entries, ordered=False))
+    save("pickle", "system", b"\x80\x02cposix\nsystem\nX\x04\x00\x00\x00true\x85R.")
+    save("pickle", "builtin", b"\x80\x04\x8c\x08builtins\x8c\x04eval\x93\x8c\x011\x85R.")
+    save("pickle", "cycle", b"\x80\x02}q\x00X\x01\x00\x00\x00ah\x00s.")
+    save("pickle", "expanded", state_dict({"w": ([200, 200], [0, 0], "FloatStorage")}))
+    storages = {"archive/data/0": bytes(48), "archive/data/1": bytes(48), "archive/data/2": bytes(4), "archive/data/3": bytes(4), "archive/data/4": bytes(4)}
+    whole = {"archive/data.pkl": good, "archive/byteorder": b"little", "archive/version": b"3\n"}
+    save("torch", "whole", archive(whole | storages))
+    save("torch", "no_storage", archive(whole))
+    save("torch", "short_storage", archive(whole | storages | {"archive/data/0": bytes(44)}))
+    save("torch", "big_endian", archive(whole | storages | {"archive/byteorder": b"big"}))
+
+
 if __name__ == "__main__":
     gguf_inputs()
     safetensors_inputs()
     corpus_inputs()
     utf8_inputs()
     zip_inputs()
+    npz_inputs()
+    pickle_inputs()
     model_inputs()
     dictionary_inputs()
     probe_inputs()

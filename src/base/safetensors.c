@@ -4,22 +4,13 @@
 #include <base/memory.h>
 #include <base/safetensors.h>
 
-#include <ggml.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* The format's own limit on its header. */
-enum { HEADER_LIMIT = 100 * 1000 * 1000, DTYPES = FATHOM__U8 + 1 };
+enum { HEADER_LIMIT = 100 * 1000 * 1000 };
 
 #define METADATA_KEY "__metadata__"
-
-static const struct {
-    const char *name;
-    size_t size;
-} dtypes[DTYPES] = {
-    [FATHOM__F32] = {"F32", 4}, [FATHOM__F16] = {"F16", 2}, [FATHOM__BF16] = {"BF16", 2}, [FATHOM__F64] = {"F64", 8},
-    [FATHOM__I32] = {"I32", 4}, [FATHOM__I64] = {"I64", 8}, [FATHOM__U8] = {"U8", 1},
-};
 
 struct fathom__safetensors {
     char *path;
@@ -39,8 +30,8 @@ static int read_dtype(enum fathom__dtype *out, const fathom__safetensors *file, 
                       const json_t *record) {
     const char *dtype = json_string_value(json_object_get(record, "dtype"));
     if (!dtype) return bad(file, name, "the key \"dtype\" (a string) is missing");
-    for (int i = 0; i < DTYPES; i++) {
-        if (strcmp(dtypes[i].name, dtype) != 0) continue;
+    for (int i = 0; i < FATHOM__DTYPES; i++) {
+        if (strcmp(fathom__dtype_name((enum fathom__dtype)i), dtype) != 0) continue;
         *out = (enum fathom__dtype)i;
         return FATHOM_OK;
     }
@@ -61,15 +52,11 @@ static int read_shape(struct fathom__tensor *tensor, const fathom__safetensors *
     tensor->n_dimensions = json_array_size(shape);
     if (tensor->n_dimensions > FATHOM__TENSOR_DIMENSIONS)
         return bad(file, tensor->name, "at most 8 dimensions were expected");
-    tensor->bytes = dtypes[tensor->dtype].size;
-    for (size_t i = 0; i < tensor->n_dimensions; i++) {
-        size_t *size = &tensor->shape[i];
-        if (!read_size(size, json_array_get(shape, i)))
+    for (size_t i = 0; i < tensor->n_dimensions; i++)
+        if (!read_size(&tensor->shape[i], json_array_get(shape, i)))
             return bad(file, tensor->name, "sizes of at least 0 were expected in \"shape\"");
-        if (*size > 0 && tensor->bytes > PTRDIFF_MAX / *size)
-            return bad(file, tensor->name, "its shape takes more than 2^63 bytes");
-        tensor->bytes *= *size;
-    }
+    if (!fathom__tensor_bytes(&tensor->bytes, tensor->dtype, tensor->shape, tensor->n_dimensions))
+        return bad(file, tensor->name, "its shape takes more than 2^63 bytes");
     return FATHOM_OK;
 }
 
@@ -210,54 +197,11 @@ const char *fathom__safetensors_metadata(const fathom__safetensors *file, const 
     return json_string_value(json_object_get(json_object_get(file->header, METADATA_KEY), key));
 }
 
-static int check_shape(const fathom__safetensors *file, const struct fathom__tensor *tensor, const size_t *shape,
-                       size_t n_dimensions) {
-    if (tensor->n_dimensions != n_dimensions)
-        return fathom__fail(FATHOM_ERROR_FORMAT, "%s: tensor %s has %zu dimensions, %zu were expected", file->path,
-                            tensor->name, tensor->n_dimensions, n_dimensions);
-    for (size_t i = 0; i < n_dimensions; i++)
-        if (shape[i] != SIZE_MAX && shape[i] != tensor->shape[i])
-            return fathom__fail(FATHOM_ERROR_FORMAT, "%s: tensor %s has %zu in dimension %zu, %zu was expected",
-                                file->path, tensor->name, tensor->shape[i], i, shape[i]);
-    return FATHOM_OK;
-}
-
-/* Element by element through memcpy: the data may lie at any address. */
-static void convert(float *out, const struct fathom__tensor *tensor, size_t n) {
-    const unsigned char *bytes = tensor->data;
-    if (tensor->dtype == FATHOM__F32) {
-        if (n) memcpy(out, bytes, n * sizeof *out);
-        return;
-    }
-    for (size_t i = 0; i < n; i++) {
-        if (tensor->dtype == FATHOM__F64) {
-            double value;
-            memcpy(&value, bytes + i * sizeof value, sizeof value);
-            out[i] = (float)value;
-        } else {
-            uint16_t half;
-            memcpy(&half, bytes + i * sizeof half, sizeof half);
-            out[i] = tensor->dtype == FATHOM__F16 ? ggml_fp16_to_fp32(half) : ggml_bf16_to_fp32((ggml_bf16_t){half});
-        }
-    }
-}
-
 int fathom__safetensors_f32(float **out, const fathom__safetensors *file, const char *name, const size_t *shape,
                             size_t n_dimensions) {
     const struct fathom__tensor *tensor = fathom__safetensors_find(file, name);
     if (!tensor) return fathom__fail(FATHOM_ERROR_FORMAT, "%s: tensor %s is missing", file->path, name);
-    if (tensor->dtype > FATHOM__F64)
-        return fathom__fail(FATHOM_ERROR_FORMAT, "%s: tensor %s has dtype %s, a float type was expected", file->path,
-                            name, dtypes[tensor->dtype].name);
-    int status = check_shape(file, tensor, shape, n_dimensions);
-    if (status) return status;
-    float *values = NULL;
-    size_t n = tensor->bytes / dtypes[tensor->dtype].size;
-    status = fathom__alloc_aligned(&values, n, sizeof *values);
-    if (status) return status;
-    convert(values, tensor, n);
-    *out = values;
-    return FATHOM_OK;
+    return fathom__tensor_f32(out, tensor, file->path, shape, n_dimensions);
 }
 
 /* The header as text, padded with spaces so that the data begin at a multiple of 8. */
@@ -277,7 +221,7 @@ static int build_header(char **out, const struct fathom__tensor *tensors, size_t
         json_t *shape = json_array();
         for (size_t j = 0; j < tensor->n_dimensions; j++)
             json_array_append_new(shape, json_integer((json_int_t)tensor->shape[j]));
-        json_t *record = json_pack("{s:s, s:o, s:[I,I]}", "dtype", dtypes[tensor->dtype].name, "shape", shape,
+        json_t *record = json_pack("{s:s, s:o, s:[I,I]}", "dtype", fathom__dtype_name(tensor->dtype), "shape", shape,
                                    "data_offsets", (json_int_t)offset, (json_int_t)(offset + tensor->bytes));
         built = json_object_set_new(header, tensor->name, record) == 0;
         offset += tensor->bytes;
@@ -293,7 +237,7 @@ static int build_header(char **out, const struct fathom__tensor *tensors, size_t
 }
 
 static int check_tensor(const struct fathom__tensor *tensor) {
-    size_t bytes = dtypes[tensor->dtype].size;
+    size_t bytes = fathom__dtype_size(tensor->dtype);
     if (tensor->n_dimensions > FATHOM__TENSOR_DIMENSIONS)
         return fathom__fail(FATHOM_ERROR_ARGUMENT, "tensor %s has %zu dimensions, at most %d were expected",
                             tensor->name, tensor->n_dimensions, FATHOM__TENSOR_DIMENSIONS);

@@ -2,22 +2,7 @@
 #ifndef FATHOM_BASE_SAFETENSORS_H
 #define FATHOM_BASE_SAFETENSORS_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#define FATHOM__TENSOR_DIMENSIONS 8
-
-enum fathom__dtype { FATHOM__F32, FATHOM__F16, FATHOM__BF16, FATHOM__F64, FATHOM__I32, FATHOM__I64, FATHOM__U8 };
-
-struct fathom__tensor {
-    const char *name;
-    enum fathom__dtype dtype;
-    size_t n_dimensions;
-    size_t shape[FATHOM__TENSOR_DIMENSIONS];
-    const void *data; /* little-endian, row-major; may be unaligned */
-    size_t bytes;
-};
+#include "base/tensor.h"
 
 typedef struct fathom__safetensors fathom__safetensors;
 int fathom__safetensors_open(fathom__safetensors **out, const char *path); /* mapped */

@@ -4,7 +4,7 @@
 
 #include "base/file.h"
 
-/* Appends the bytes of the member `name` (stored or deflated; no encryption, no zip64) of the archive at `path` to
+/* Appends the bytes of the member `name` (stored or deflated; no encryption) of the archive at `path` to
  * `out`, after checking every offset against the file, and at the end size and CRC-32. Errors: IO, FORMAT, NOT_FOUND
  * (no such member), MEMORY. */
 int fathom__zip_member(struct fathom__writer *out, const char *path, const char *name);
