@@ -2,7 +2,8 @@
 # Gets and builds the engine (llama.cpp 0.5.0) into the cache, once; prints its folder as the last line.
 # The source comes inside the source distribution of the Python package llama-cpp-python, pinned by SHA-256;
 # LLAMA_SOURCE_DIR names a source tree to use instead. FATHOM_ENGINE_SANITIZE=thread builds an engine of its own for the
-# preset "tsan": ThreadSanitizer takes the locks of code that it did not instrument for races.
+# preset "tsan": ThreadSanitizer takes the locks of code that it did not instrument for races. FATHOM_ENGINE_TOOLS=ON
+# builds one that has the engine's own benchmark, bin/llama-bench, beside it.
 set -eu
 
 package=llama_cpp_python version=0.3.36
@@ -49,7 +50,9 @@ if [ ! -f "$prefix/complete" ]; then
     if ! { cmake -S "$root/cmake/engine" -B "$work/build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DLLAMA_SOURCE_DIR="$source" \
                -DFATHOM_ENGINE_TOOLS="$tools" -DCMAKE_INSTALL_PREFIX="$prefix" $options \
                -DCMAKE_C_FLAGS="${sanitize:+-fsanitize=$sanitize}" -DCMAKE_CXX_FLAGS="${sanitize:+-fsanitize=$sanitize}" &&
-           cmake --build "$work/build" --target engine && cmake --install "$work/build"; } >"$log" 2>&1; then
+           cmake --build "$work/build" --target engine && cmake --install "$work/build" &&
+           { [ "$tools" = OFF ] || { cmake --build "$work/build" --target llama-bench &&
+               cmake -E make_directory "$prefix/bin" && cp "$work/build/bin/llama-bench" "$prefix/bin/"; }; }; } >"$log" 2>&1; then
         tail -n 40 "$log" >&2
         echo "engine: the build failed" >&2
         exit 1

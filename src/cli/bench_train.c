@@ -6,18 +6,28 @@
 #include <dictionary/trainer_internal.h>
 #include <fathom/trainer.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
-enum { WARM_STEPS = 3, BATCHES = 4 };
+enum { WARM_STEPS = 3, BATCHES = 4, BYTES_OF_RSS = 1024 };
 
 struct setting {
     struct fathom_trainer_options options;
-    int64_t steps;
+    int64_t steps, warm_steps, evaluate_every;
     double dead;
-    const char *data;
+    const char *data, *curve;
+};
+
+/* What the timed steps came to. */
+struct outcome {
+    struct fathom_trainer_metrics last;
+    double seconds, parts[FATHOM_TRAINER_PARTS];
+    size_t active_features; /* with at least one row, in the last step */
+    double trainer_bytes;   /* by how much the trainer raised the process's peak memory; < 0: not known */
 };
 
 static bool read_setting(struct setting *out, const struct cli_arguments *arguments) {
     int64_t d, features, k, batch, threads, seed;
+    double lr;
     if (!cli_integer(&d, arguments, "d", 1, 1 << 20, 576)) return false;
     if (!cli_integer(&features, arguments, "features", 1, 1 << 26, 16384)) return false;
     if (!cli_integer(&k, arguments, "k", 1, features, 32)) return false;
@@ -25,8 +35,12 @@ static bool read_setting(struct setting *out, const struct cli_arguments *argume
     if (!cli_integer(&out->steps, arguments, "steps", 1, 1000000, 20)) return false;
     if (!cli_integer(&threads, arguments, "threads", 1, 1024, 0)) return false;
     if (!cli_integer(&seed, arguments, "seed", 0, INT64_MAX, 1)) return false;
+    if (!cli_integer(&out->evaluate_every, arguments, "evaluate-every", 1, INT32_MAX, 10)) return false;
     if (!cli_number(&out->dead, arguments, "dead", 0, 1, 0)) return false;
+    if (!cli_number(&lr, arguments, "lr", 1e-12, 10, 0)) return false;
     out->data = cli_text(arguments, "data", NULL);
+    out->curve = cli_text(arguments, "curve", NULL);
+    out->warm_steps = out->curve ? 0 : WARM_STEPS;
     out->options = (struct fathom_trainer_options){
         .architecture =
             strcmp(cli_text(arguments, "arch", "topk"), "topk") == 0 ? FATHOM_TRAIN_TOPK : FATHOM_TRAIN_BATCHTOPK,
@@ -36,6 +50,8 @@ static bool read_setting(struct setting *out, const struct cli_arguments *argume
         .batch = (uint32_t)batch,
         .n_threads = (uint32_t)threads,
         .seed = (uint64_t)seed,
+        .learning_rate = lr,
+        .total_steps = out->curve ? (uint64_t)out->steps : 0,
     };
     return true;
 }
@@ -67,62 +83,112 @@ static int file_rows(float **out, size_t *n, const char *path, size_t d) {
     return status;
 }
 
-static void print_people(const struct setting *setting, const struct fathom_trainer_metrics *last, double seconds,
-                         const double *parts) {
+static double peak_bytes(void) {
+    struct rusage usage;
+    return getrusage(RUSAGE_SELF, &usage) == 0 ? (double)usage.ru_maxrss * BYTES_OF_RSS : -1;
+}
+
+/* One line of the curve: what held-out rows and the last batch say. */
+static int write_point(FILE *file, struct fathom_trainer *trainer, const struct fathom_trainer_metrics *metrics,
+                       const float *held_out, size_t n) {
+    struct fathom_trainer_evaluation found;
+    const int status = fathom_trainer_evaluate(&found, trainer, held_out, n);
+    if (status) return status;
+    json_t *line = json_pack("{s:I, s:f, s:f, s:f, s:f}", "tokens", (json_int_t)metrics->rows, "fve", found.fve, "l0",
+                             found.l0, "dead_fraction", found.dead_fraction, "batch_fve", metrics->fve);
+    const bool written = line && json_dumpf(line, file, JSON_COMPACT) == 0 && fputc('\n', file) != EOF;
+    json_decref(line);
+    return written ? FATHOM_OK : fathom__fail(FATHOM_ERROR_IO, "cannot write the curve");
+}
+
+/* Steps through the rows again and again. With a curve the file's last batch is kept aside and evaluated. */
+static int train(struct outcome *out, fathom_trainer *trainer, const struct setting *setting, const float *rows,
+                 size_t n) {
+    const size_t batch = setting->options.batch, d = setting->options.d_in;
+    const size_t batches = n / batch - (setting->curve ? 1 : 0);
+    FILE *curve = setting->curve ? fopen(setting->curve, "w") : NULL;
+    int status = setting->curve && !curve ? fathom__fail(FATHOM_ERROR_IO, "%s: cannot write", setting->curve) : 0;
+    for (int64_t step = -setting->warm_steps; step < setting->steps && !status; step++) {
+        const size_t at = (size_t)(step + setting->warm_steps) % batches * batch;
+        status =
+            cli_interrupted() ? FATHOM_ERROR_STOPPED : fathom_trainer_step(&out->last, trainer, rows + at * d, batch);
+        if (!status && curve && ((step + 1) % setting->evaluate_every == 0 || step + 1 == setting->steps))
+            status = write_point(curve, trainer, &out->last, rows + batches * batch * d, batch);
+        if (step < 0 || status) continue;
+        out->seconds += out->last.seconds;
+        for (int p = 0; p < FATHOM_TRAINER_PARTS; p++)
+            out->parts[p] += out->last.part_seconds[p];
+    }
+    if (curve && fclose(curve) != 0 && !status)
+        status = fathom__fail(FATHOM_ERROR_IO, "%s: cannot write", setting->curve);
+    return status;
+}
+
+static size_t count_active(const fathom_trainer *trainer) {
+    size_t n = 0;
+    for (uint32_t f = 0; f < trainer->options.n_features; f++)
+        n += trainer->main.bucket[f + 1] > trainer->main.bucket[f];
+    return n;
+}
+
+static void print_people(const struct setting *setting, const struct outcome *outcome) {
     const double steps = (double)setting->steps;
-    printf("%.0f tokens a second\n", steps * setting->options.batch / seconds);
-    printf("a step of %u rows takes %.1f ms:\n", setting->options.batch, 1e3 * seconds / steps);
+    printf("%.0f tokens a second\n", steps * setting->options.batch / outcome->seconds);
+    printf("a step of %u rows takes %.1f ms:\n", setting->options.batch, 1e3 * outcome->seconds / steps);
     for (int p = 0; p < FATHOM_TRAINER_PARTS; p++)
-        printf("  %-10s %7.1f ms\n", fathom_trainer_part_name((enum fathom_trainer_part)p), 1e3 * parts[p] / steps);
-    printf("last step: FVE %.4f, L0 %.1f, dead %.3f\n", last->fve, last->l0, last->dead_fraction);
+        printf("  %-10s %7.1f ms\n", fathom_trainer_part_name((enum fathom_trainer_part)p),
+               1e3 * outcome->parts[p] / steps);
+    printf("last step: FVE %.4f, L0 %.1f, dead %.3f, features with a row %zu\n", outcome->last.fve, outcome->last.l0,
+           outcome->last.dead_fraction, outcome->active_features);
+    if (outcome->trainer_bytes >= 0)
+        printf("the trainer's memory: %.1f MB at its peak\n", 1e-6 * outcome->trainer_bytes);
 }
 
 static int print_json(const struct setting *setting, const struct fathom_trainer *trainer,
-                      const struct fathom_trainer_metrics *last, double seconds, const double *parts) {
+                      const struct outcome *outcome) {
     const struct fathom_trainer_options *options = fathom_trainer_describe(trainer);
     const double steps = (double)setting->steps;
     json_t *milliseconds = json_object();
     for (int p = 0; p < FATHOM_TRAINER_PARTS; p++)
         json_object_set_new(milliseconds, fathom_trainer_part_name((enum fathom_trainer_part)p),
-                            json_real(1e3 * parts[p] / steps));
-    return cli_print_json(json_pack(
-        "{s:f, s:f, s:o, s:s, s:i, s:i, s:i, s:i, s:i, s:I, s:f, s:s, s:s, s:f}", "tokens_per_second",
-        steps * options->batch / seconds, "milliseconds_per_step", 1e3 * seconds / steps, "parts", milliseconds,
-        "architecture", options->architecture == FATHOM_TRAIN_TOPK ? "topk" : "batchtopk", "d", (int)options->d_in,
-        "features", (int)options->n_features, "k", (int)options->k, "batch", (int)options->batch, "threads",
-        (int)options->n_threads, "steps", (json_int_t)setting->steps, "dead", last->dead_fraction, "data",
-        setting->data ? setting->data : "random", "product", fathom__dense_name(trainer->product), "fve", last->fve));
+                            json_real(1e3 * outcome->parts[p] / steps));
+    json_t *result = json_pack(
+        "{s:f, s:f, s:o, s:s, s:i, s:i, s:i, s:i, s:i, s:I, s:f, s:s, s:s, s:f, s:I}", "tokens_per_second",
+        steps * options->batch / outcome->seconds, "milliseconds_per_step", 1e3 * outcome->seconds / steps, "parts",
+        milliseconds, "architecture", options->architecture == FATHOM_TRAIN_TOPK ? "topk" : "batchtopk", "d",
+        (int)options->d_in, "features", (int)options->n_features, "k", (int)options->k, "batch", (int)options->batch,
+        "threads", (int)options->n_threads, "steps", (json_int_t)setting->steps, "dead", outcome->last.dead_fraction,
+        "data", setting->data ? setting->data : "random", "product", fathom__dense_name(trainer->product), "fve",
+        outcome->last.fve, "active_features", (json_int_t)outcome->active_features);
+    if (outcome->trainer_bytes >= 0) json_object_set_new(result, "trainer_bytes", json_real(outcome->trainer_bytes));
+    return cli_print_json(result);
 }
 
 int bench_train(struct cli_arguments *arguments) {
     struct setting setting;
-    struct fathom_trainer_metrics metrics = {0};
-    double seconds = 0, parts[FATHOM_TRAINER_PARTS] = {0};
+    struct outcome outcome = {.trainer_bytes = -1};
     float *rows = NULL;
     fathom_trainer *trainer = NULL;
     if (!read_setting(&setting, arguments)) return CLI_USAGE;
-    const size_t batch = setting.options.batch, d = setting.options.d_in;
+    const size_t batch = setting.options.batch, d = setting.options.d_in, least = setting.curve ? 2 * batch : batch;
     size_t n = BATCHES * batch;
     int status = setting.data ? file_rows(&rows, &n, setting.data, d) : random_rows(&rows, n, d, setting.options.seed);
-    if (!status && n < batch)
-        status = fathom__fail(FATHOM_ERROR_LIMIT, "%s: %zu rows; a batch needs %zu", setting.data, n, batch);
+    if (!status && n < least)
+        status = fathom__fail(FATHOM_ERROR_LIMIT, "%s: %zu rows; at least %zu are needed", setting.data, n, least);
+    /* A file's mapping is part of the peak before, and what the trainer takes in its place would not be seen. */
+    const double before = setting.data ? -1 : peak_bytes();
     if (!status) status = fathom_trainer_open(&trainer, &setting.options);
     if (!status) fathom__trainer_force_dead(trainer, (uint32_t)(setting.dead * setting.options.n_features));
-    for (int64_t step = -WARM_STEPS; step < setting.steps && !status; step++) {
-        const size_t at = (size_t)(step + WARM_STEPS) % (n / batch) * batch;
-        status = fathom_trainer_step(&metrics, trainer, rows + at * d, batch);
-        if (step < 0) continue;
-        seconds += metrics.seconds;
-        for (int p = 0; p < FATHOM_TRAINER_PARTS; p++)
-            parts[p] += metrics.part_seconds[p];
-    }
+    if (!status) status = train(&outcome, trainer, &setting, rows, n);
+    if (!status) outcome.active_features = count_active(trainer);
+    if (before >= 0) outcome.trainer_bytes = peak_bytes() - before;
     int code;
     if (status) {
         code = cli_fail(arguments, status);
     } else if (cli_json(arguments)) {
-        code = print_json(&setting, trainer, &metrics, seconds, parts);
+        code = print_json(&setting, trainer, &outcome);
     } else {
-        print_people(&setting, &metrics, seconds, parts);
+        print_people(&setting, &outcome);
         code = CLI_OK;
     }
     fathom_trainer_close(trainer);
