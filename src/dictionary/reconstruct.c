@@ -196,7 +196,8 @@ int fathom__reconstruct(float *out, struct fathom__reconstructor *reconstructor,
         int status =
             fathom_dictionary_encode(&reconstructor->sparse, reconstructor->dictionary, rows, NULL, n,
                                      which == FATHOM_RECONSTRUCT_TRAINED ? FATHOM_ENCODE_TRAIN : FATHOM_ENCODE_RUN);
-        return status ? status : fathom_dictionary_decode(out, reconstructor->dictionary, &reconstructor->sparse);
+        return status ? status
+                      : fathom_dictionary_reconstruct(out, reconstructor->dictionary, &reconstructor->sparse, rows);
     }
     if (which == FATHOM_RECONSTRUCT_UNTRAINED) return untrained_rows(out, reconstructor, rows, n);
     for (size_t r = 0; r < n; r++) {

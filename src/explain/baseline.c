@@ -72,7 +72,8 @@ static int encode(struct fathom__baseline *baseline, const fathom_dictionary *di
     int status = fathom_dictionary_encode(&baseline->features, dictionary, baseline->rows, baseline->positions,
                                           baseline->length, FATHOM_ENCODE_RUN);
     if (status == FATHOM_OK)
-        status = fathom_dictionary_decode(baseline->reconstruction, dictionary, &baseline->features);
+        status =
+            fathom_dictionary_reconstruct(baseline->reconstruction, dictionary, &baseline->features, baseline->rows);
     return status;
 }
 

@@ -22,7 +22,7 @@ struct work {
     struct active *actives;
     size_t n, capacity;
     size_t n_prompt;
-    float scale;
+    const fathom_dictionary *dictionary;
     float *values, *directions; /* what actives point into */
 };
 
@@ -31,7 +31,7 @@ static bool take_feature_away(float *row, const struct fathom_block *block, size
     const struct active *active = &work->actives[variant];
     size_t position = (size_t)block->positions[r];
     if (position >= work->n_prompt || !(active->values[position] > 0)) return false;
-    float step = active->values[position] / work->scale;
+    float step = active->values[position] * fathom_dictionary_gain(work->dictionary, row);
     for (size_t i = 0; i < block->width; i++)
         row[i] -= step * active->direction[i];
     return true;
@@ -105,7 +105,7 @@ static void measure_sizes(struct work *work) {
                 active->strongest = (int32_t)p;
             }
         }
-        active->size = sqrt(norm * squares) / (double)work->scale;
+        active->size = sqrt(norm * squares) / (double)fathom_dictionary_describe(work->dictionary)->output_scale;
     }
 }
 
@@ -191,7 +191,7 @@ int fathom__explain_features(fathom_explanation *explanation, const struct fatho
     struct work work = {
         .baseline = baseline,
         .n_prompt = parts->question.n_prompt,
-        .scale = fathom_dictionary_describe(dictionary)->input_scale,
+        .dictionary = dictionary,
     };
     struct fathom__variants variants = {
         .question = parts->question,

@@ -57,7 +57,11 @@ static float coefficient(const struct point *point, const struct placed *placed,
         const struct fathom__watch_group *group = &point->groups[placed->group];
         level = group->values[number * group->n + placed->column];
     }
-    return (edit->value - level) * edit->share;
+    /* Where a norm is undone, a unit of activation is worth more in longer rows. */
+    const struct fathom_dictionary_info *info = fathom_dictionary_describe(edit->dictionary);
+    const float worth =
+        info->undo_input_norm ? fathom_dictionary_gain(edit->dictionary, row) * info->output_scale : 1.0f;
+    return (edit->value - level) * edit->share * worth;
 }
 
 static bool edit_row(struct point *point, float *row, size_t width) {

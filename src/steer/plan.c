@@ -152,7 +152,7 @@ int fathom_steer_add_feature(fathom_steer *plan, const struct fathom_steer_featu
         }
         if (status == FATHOM_OK) {
             for (size_t i = 0; i < one.width; i++) {
-                one.vector[i] /= info->input_scale;
+                one.vector[i] /= info->output_scale;
             }
             status = add_edit(plan, one);
         }
