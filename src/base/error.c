@@ -70,7 +70,7 @@ int fathom__fail_errno(const char *path, const char *doing) {
 #else
     const char *text = strerror_r(code, reason, sizeof reason) == 0 ? reason : "unknown error";
 #endif
-    const bool full = code == ENOSPC || code == EDQUOT;
+    const bool full = code == ENOSPC || code == EDQUOT || code == EFBIG;
     return fathom__fail(full ? FATHOM_ERROR_LIMIT : FATHOM_ERROR_IO, "%s: cannot %s: %s", path, doing, text);
 }
 

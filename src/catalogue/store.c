@@ -7,8 +7,11 @@
 #include "base/memory.h"
 #include "catalogue/schema.h"
 
+#include <errno.h>
 #include <fathom/model.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 enum { LISTED_DICTIONARIES = 8, MOST_VALUE_BYTES = 64 << 20 };
 
@@ -18,7 +21,18 @@ void fathom__store_patience(int milliseconds) {
     busy_milliseconds = milliseconds;
 }
 
+/* A quota or a limit on the file's size is an I/O error to SQLite: a write that the system refused with a reason, or
+ * made in part only, without one. */
+static bool is_full(const struct fathom__store *store, int code) {
+    if ((code & 0xff) == SQLITE_FULL) return true;
+    if (sqlite3_extended_errcode(store->database) != SQLITE_IOERR_WRITE) return false;
+    const int reason = sqlite3_system_errno(store->database);
+    return reason == 0 || reason == EDQUOT || reason == EFBIG;
+}
+
 int fathom__store_fail(const struct fathom__store *store, int code, const char *doing) {
+    if (is_full(store, code))
+        return fathom__fail(FATHOM_ERROR_LIMIT, "%s: cannot %s: the disk is full", store->path, doing);
     switch (code & 0xff) {
     case SQLITE_NOTADB:
         return fathom__fail(FATHOM_ERROR_FORMAT, "%s: not a SQLite file; a catalogue was expected", store->path);
@@ -31,7 +45,6 @@ int fathom__store_fail(const struct fathom__store *store, int code, const char *
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
         return fathom__fail(FATHOM_ERROR_LIMIT, "%s: locked by another process; cannot %s", store->path, doing);
-    case SQLITE_FULL: return fathom__fail(FATHOM_ERROR_IO, "%s: cannot %s: the disk is full", store->path, doing);
     case SQLITE_READONLY:
         return fathom__fail(FATHOM_ERROR_IO, "%s: cannot %s: the file or its folder is read-only", store->path, doing);
     case SQLITE_NOMEM: return fathom__fail(FATHOM_ERROR_MEMORY, "%s: cannot %s: out of memory", store->path, doing);
@@ -108,7 +121,14 @@ static int check_kind(int *version, const struct fathom__store *store, bool crea
     return FATHOM_OK;
 }
 
+/* A catalogue that could not be begun is an empty file. */
+static void remove_empty(const char *path) {
+    struct stat about;
+    if (stat(path, &about) == 0 && S_ISREG(about.st_mode) && about.st_size == 0) unlink(path);
+}
+
 int fathom__store_open(struct fathom__store *out, const char *path, enum fathom__store_mode mode) {
+    const bool new = mode == FATHOM__STORE_CREATE && !fathom__file_exists(path);
     struct fathom__store store = {0};
     int version = 0, status = fathom__copy_string(&store.path, path);
     if (status) return status;
@@ -136,10 +156,12 @@ int fathom__store_open(struct fathom__store *out, const char *path, enum fathom_
     if (!(status = check_kind(&version, &store, mode == FATHOM__STORE_CREATE)) && version < FATHOM__STORE_VERSION)
         status = fathom__schema_migrate(&store, version);
 done:
-    if (status)
+    if (status) {
         fathom__store_close(&store);
-    else
+        if (new) remove_empty(path);
+    } else {
         *out = store;
+    }
     return status;
 }
 

@@ -205,31 +205,43 @@ static void a_locked_file_is_named(void **state) {
     sqlite3_close(other);
 }
 
-/* A file may grow no further: what a full disk looks like. The catalogue stays as it was. */
+/* A file may grow no further: what a full disk looks like. */
+static int write_with_limit(const struct tiny_catalogue *catalogue, rlim_t bytes) {
+    struct rlimit before, small;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    small = before;
+    small.rlim_cur = bytes;
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    const int status = tiny_catalogue_write(catalogue);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    return status;
+}
+
 static void a_full_disk_leaves_the_catalogue_as_it_was(void **state) {
     (void)state;
     char path[2 * SCRATCH_PATH];
-    struct rlimit before, small;
-    struct stat about;
     struct tiny_catalogue other = tiny;
     spoil(path, NULL);
     snprintf(other.path, sizeof other.path, "%s", path);
     other.content.corpus = "written over";
-    assert_int_equal(stat(path, &about), 0);
-    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
-    small = before;
-    small.rlim_cur = 8192;
-    signal(SIGXFSZ, SIG_IGN);
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
-    const int status = tiny_catalogue_write(&other);
-    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
-    assert_int_equal(status, FATHOM_ERROR_IO);
-    assert_non_null(strstr(fathom_error_message(), "cannot"));
+    assert_int_equal(write_with_limit(&other, 8192), FATHOM_ERROR_LIMIT);
+    assert_non_null(strstr(fathom_error_message(), "the disk is full"));
     fathom_catalogue *catalogue;
     assert_int_equal(fathom_catalogue_open(&catalogue, path, tiny.dictionary), FATHOM_OK);
     assert_string_equal(fathom_catalogue_describe(catalogue)->corpus, "a few words");
     fathom_catalogue_close(catalogue);
     unlink(path);
+}
+
+static void a_catalogue_that_cannot_be_begun_leaves_nothing(void **state) {
+    (void)state;
+    struct tiny_catalogue new = tiny;
+    snprintf(new.path, sizeof new.path, "%s", scratch("begun.sqlite"));
+    assert_int_equal(write_with_limit(&new, 1024), FATHOM_ERROR_LIMIT);
+    assert_non_null(strstr(fathom_error_message(), "begun.sqlite: cannot "));
+    assert_int_equal(access(new.path, F_OK), -1);
+    assert_int_equal(access(scratch("begun.sqlite-journal"), F_OK), -1);
 }
 
 static void a_hostile_schema_runs_nothing(void **state) {
@@ -254,6 +266,7 @@ int main(void) {
         cmocka_unit_test(damaged_bytes_never_break_the_reader),
         cmocka_unit_test(a_locked_file_is_named),
         cmocka_unit_test(a_full_disk_leaves_the_catalogue_as_it_was),
+        cmocka_unit_test(a_catalogue_that_cannot_be_begun_leaves_nothing),
         cmocka_unit_test(a_hostile_schema_runs_nothing),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -49,6 +49,9 @@ void cli_output_start(bool be_quiet) {
     }
     action.sa_handler = on_pipe;
     sigaction(SIGPIPE, &action, NULL);
+    /* A file that may grow no further is an error of its write. */
+    action.sa_handler = SIG_IGN;
+    sigaction(SIGXFSZ, &action, NULL);
 }
 
 bool cli_pipe_closed(void) {
@@ -82,7 +85,7 @@ int cli_output_status(void) {
         return CLI_OK;
     }
     /* Why an earlier write failed is not kept; a full disk is what it nearly always is. */
-    bool full = errno == ENOSPC || errno == EDQUOT || errno == 0;
+    bool full = errno == ENOSPC || errno == EDQUOT || errno == EFBIG || errno == 0;
     if (!cli_pipe_closed()) {
         fprintf(stderr, "fathom: standard output: cannot write: %s\n",
                 errno != 0 ? strerror(errno) : "an earlier write failed (is the disk full?)");

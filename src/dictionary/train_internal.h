@@ -40,6 +40,9 @@ struct fathom__run {
     double told, rate_from, rate;
     uint64_t rate_rows;
     uint64_t resumed_rows; /* trained on before the resume: no part of the rate */
+    char tag[33];          /* in the names of its checkpoint's files */
+    bool saved;            /* there is a checkpoint of this run, made at step saved_step */
+    uint64_t saved_step;
 };
 
 /* What identifies a run: a checkpoint of another run is refused. New. */

@@ -5,14 +5,17 @@
 #include <base/json.h>
 #include <base/memory.h>
 #include <base/random.h>
+#include <dirent.h>
 #include <fathom/dictionary.h>
 #include <fathom/model.h>
 #include <fathom/trainer.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <tests/support/tiny_model.h>
 #include <unistd.h>
 // clang-format off
@@ -70,6 +73,11 @@ static int stop_at_once(const struct fathom_progress *progress, void *payload) {
     (void)progress;
     ++*(int *)payload;
     return 1;
+}
+
+static int stop_when_stepped(const struct fathom_progress *progress, void *payload) {
+    (void)payload;
+    return progress->done > 0;
 }
 
 struct setting {
@@ -160,6 +168,44 @@ static void test_interruptions_change_nothing(void **state) {
     fathom_free(text);
 }
 
+static size_t count_files(const char *path) {
+    DIR *entries = opendir(path);
+    size_t n = 0;
+    while (entries && readdir(entries))
+        n++;
+    if (entries) closedir(entries);
+    return n;
+}
+
+/* A save that fails half-way, of another run in the same folder, leaves the checkpoint as it was. */
+static void test_failed_saves_leave_the_checkpoint(void **state) {
+    (void)state;
+    enum { MOST_BYTES = 200000 }; /* a trainer's file is smaller, that of the rows larger */
+    struct setting setting;
+    struct rlimit limit;
+    fill_setting(&setting, in_folder("whole.gguf"), NULL, NULL);
+    assert_int_equal(fathom_train(NULL, setting.dictionaries, 1, &setting.options), 0);
+    fill_setting(&setting, in_folder("cut.gguf"), NULL, in_folder("kept"));
+    setting.options.progress = stop_when_stepped;
+    assert_int_equal(fathom_train(NULL, setting.dictionaries, 1, &setting.options), FATHOM_ERROR_STOPPED);
+    const size_t n_files = count_files(in_folder("kept"));
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    const struct rlimit small = {MOST_BYTES, limit.rlim_max};
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    setting.dictionaries[0].options.seed = 4;
+    const int status = fathom_train(NULL, setting.dictionaries, 1, &setting.options);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    assert_int_equal(status, FATHOM_ERROR_LIMIT);
+    assert_non_null(strstr(fathom_error_message(), "kept/rows0-"));
+    assert_int_equal(count_files(in_folder("kept")), n_files);
+    setting.dictionaries[0].options.seed = 3;
+    setting.options.progress = NULL;
+    setting.options.resume = true;
+    assert_int_equal(fathom_train(NULL, setting.dictionaries, 1, &setting.options), 0);
+    check_same_file(in_folder("whole.gguf"), in_folder("cut.gguf"));
+}
+
 static void test_record(void **state) {
     (void)state;
     struct setting setting;
@@ -226,6 +272,7 @@ static void test_refusals(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_interruptions_change_nothing),
+        cmocka_unit_test(test_failed_saves_leave_the_checkpoint),
         cmocka_unit_test(test_record),
         cmocka_unit_test(test_refusals),
     };

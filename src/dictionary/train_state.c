@@ -5,6 +5,7 @@
  */
 #include <base/error.h>
 #include <base/file.h>
+#include <base/hash.h>
 #include <base/json.h>
 #include <base/memory.h>
 #include <base/safetensors.h>
@@ -18,16 +19,40 @@
 #define STATE "state.json"
 #define PARTIAL ".part" /* the ending of what a writer has not finished */
 
+/* A file's name holds the step and the run that it is of: what a save of another run left behind, or one that did not
+ * come to its end, is never taken for part of the checkpoint that the state tells of. */
 static int learner_path(char **out, const struct fathom__run *run, size_t i, uint64_t step) {
-    return fathom__format(out, "%s/trainer%zu-%" PRIu64 ".ckpt", run->options->checkpoint, i, step);
+    return fathom__format(out, "%s/trainer%zu-%" PRIu64 "-%s.ckpt", run->options->checkpoint, i, step, run->tag);
 }
 static int stream_path(char **out, const struct fathom__run *run, size_t s, uint64_t step) {
-    return fathom__format(out, "%s/rows%zu-%" PRIu64 ".safetensors", run->options->checkpoint, s, step);
+    return fathom__format(out, "%s/rows%zu-%" PRIu64 "-%s.safetensors", run->options->checkpoint, s, step, run->tag);
 }
 
-/* Removes every file that a save writes, finished or not, except those of step `kept` (UINT64_MAX: of none): a killed
- * process may have left some behind. */
-static void remove_files(const struct fathom__run *run, uint64_t kept) {
+static int find_tag(struct fathom__run *run) {
+    json_t *identity = fathom__run_identity(run);
+    char *text = NULL;
+    fathom__hash *hash = NULL;
+    int status = fathom__json_text(&text, identity, false);
+    if (!status) status = fathom__hash_open(&hash);
+    if (!status) {
+        fathom__hash_add(hash, text, strlen(text));
+        fathom__hash_text(run->tag, hash);
+    }
+    fathom__hash_close(hash);
+    fathom_free(text);
+    json_decref(identity);
+    return status;
+}
+
+enum which { ALL, ALL_BUT_SAVED, THIS_STEP };
+
+static bool has_ending(const char *name, const char *ending) {
+    const size_t length = strlen(name), ending_length = strlen(ending);
+    return length > ending_length && strcmp(name + length - ending_length, ending) == 0;
+}
+
+/* Removes files that a save writes, and those that one did not finish: a killed process may have left some behind. */
+static void remove_files(const struct fathom__run *run, enum which which) {
     DIR *entries = opendir(run->options->checkpoint);
     if (!entries) return;
     for (const struct dirent *entry = readdir(entries); entry; entry = readdir(entries)) {
@@ -35,12 +60,13 @@ static void remove_files(const struct fathom__run *run, uint64_t kept) {
         size_t number;
         char *path = NULL;
         const char *name = entry->d_name;
-        const size_t length = strlen(name);
-        if (sscanf(name, "trainer%zu-%" SCNu64 ".", &number, &step) != 2 &&
-            sscanf(name, "rows%zu-%" SCNu64 ".", &number, &step) != 2 && strncmp(name, STATE ".", sizeof STATE) != 0)
+        if (sscanf(name, "trainer%zu-%" SCNu64 "-", &number, &step) != 2 &&
+            sscanf(name, "rows%zu-%" SCNu64 "-", &number, &step) != 2 && strncmp(name, STATE ".", sizeof STATE) != 0)
             continue;
-        const bool partial = length > sizeof PARTIAL - 1 && strcmp(name + length - (sizeof PARTIAL - 1), PARTIAL) == 0;
-        if ((partial || step != kept) && !fathom__path_join(&path, run->options->checkpoint, name)) unlink(path);
+        const bool own = strstr(name, run->tag) != NULL, saved = own && run->saved && step == run->saved_step;
+        const bool remove = has_ending(name, PARTIAL) || which == ALL || (which == ALL_BUT_SAVED && !saved) ||
+                            (which == THIS_STEP && own && step == run->step && !saved);
+        if (remove && !fathom__path_join(&path, run->options->checkpoint, name)) unlink(path);
         fathom_free(path);
     }
     closedir(entries);
@@ -91,6 +117,7 @@ int fathom__run_save(struct fathom__run *run) {
     json_t *streams = NULL, *json = NULL;
     if (!run->opened) return 0;
     int status = fathom__make_folders(run->options->checkpoint);
+    if (!status) status = find_tag(run);
     if (!status) status = find_state(&state, run);
     if (status) return status;
     for (size_t i = 0; i < run->n_learners && !status; i++) {
@@ -113,7 +140,11 @@ int fathom__run_save(struct fathom__run *run) {
         status = fathom__json_write(state, json);
         json_decref(json);
     }
-    if (!status) remove_files(run, run->step);
+    if (!status) {
+        run->saved = true;
+        run->saved_step = run->step;
+    }
+    remove_files(run, status ? THIS_STEP : ALL_BUT_SAVED);
     fathom_free(state);
     return status;
 }
@@ -228,8 +259,11 @@ int fathom__run_restore(bool *found, struct fathom__run *run) {
     if (status) goto done;
     run->step = (uint64_t)step;
     run->delivered = (uint64_t)delivered;
+    run->saved_step = run->step;
+    run->saved = true;
     run->finished = run->step == run->total_steps;
-    status = restore_streams(run, json, state);
+    status = find_tag(run);
+    if (!status) status = restore_streams(run, json, state);
     for (size_t i = 0; i < run->n_learners && !status; i++)
         status = restore_learner(run, i);
     /* Lines written after the checkpoint will be written again. */
@@ -246,6 +280,6 @@ void fathom__run_forget(struct fathom__run *run) {
     char *state = NULL;
     if (find_state(&state, run)) return;
     unlink(state);
-    remove_files(run, UINT64_MAX);
+    remove_files(run, ALL);
     fathom_free(state);
 }

@@ -1,5 +1,6 @@
 """Where results go: missing folders, full disks, devices, pipes that nobody reads."""
 import os
+import resource
 import signal
 import stat
 import subprocess
@@ -93,6 +94,18 @@ class Outputs(command.Case):
             self.assertEqual([], [name for name in os.listdir(disk) if ".part" in name])
         finally:
             subprocess.run(["umount", disk], check=True)
+
+    def test_files_that_may_grow_no_further(self):
+        """A limit on the size of files stands for a full disk where none can be mounted."""
+        small = {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1024, 1024))}
+        corpus = self.corpus()
+        for arguments in (self.capture("rows", "--text", "the bridge over the river " * 20), self.train("dictionary", corpus=corpus),
+                          ("import", "folder", "-o", "dictionary"), ("export", self.toy, "-o", "exported"),
+                          ("index", "-q", self.toy, "-m", self.llama, "--corpus", corpus, "--catalogue", "catalogue"),
+                          ("features", "-m", self.llama, "--dict", self.toy, "--corpus", corpus, "--matrix", "matrix")):
+            if arguments[0] == "import":
+                self.good("export", self.toy, "-o", "folder")
+            self.bad(command.LIMIT, "cannot ", *arguments, **small)
 
     def test_pipe_that_nobody_reads(self):
         long = ("run", "-m", self.llama, "-t", 1, "-p", "the", "-n", 10**6, "--context", 10**5)

@@ -8,6 +8,7 @@
 #include <base/safetensors.h>
 #include <dictionary/dictionary_internal.h>
 #include <dictionary/formats/saelens.h>
+#include <unistd.h>
 
 static json_t *describe(const fathom_dictionary *dictionary) {
     const struct fathom_dictionary_info *info = &dictionary->info;
@@ -74,7 +75,8 @@ int fathom_dictionary_export_saelens(const char *folder, const fathom_dictionary
     if (!status) status = fathom__path_join(&config, folder, FATHOM__SAELENS_CONFIG);
     if (!status) status = fathom__path_join(&weights, folder, FATHOM__SAELENS_WEIGHTS);
     if (!status) status = write_weights(weights, dictionary);
-    if (!status) status = fathom__json_write(config, json);
+    if (!status && (status = fathom__json_write(config, json))) unlink(weights);
+    if (status) rmdir(folder); /* where it was made for this and nothing is in it */
     json_decref(json);
     fathom_free(config);
     fathom_free(weights);
