@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Makes the enriched part of a training corpus: text balanced over sports and over landmarks.
+"""Makes the enriched part of a training corpus: text balanced over sports, over famous people and over landmarks.
 
 Wikipedia-like JSONL (a "text" field, optionally zstd-compressed) is read once; paragraphs that name a sport's
 vocabulary or a landmark are kept, the same number of bytes for each sport and at most a fixed number of paragraphs
-for each landmark. Paragraphs that name a person of the test lists in names.json are dropped. To these are added
+for each landmark. Paragraphs that name a person of the development or
+test lists in names.json are dropped. To these are added
 short texts from the sentence patterns below, with training names only.
 
-    recipes/enrich.py --out enriched WIKI.jsonl.zst…     writes enriched/sports.jsonl and enriched/landmarks.jsonl
+    recipes/enrich.py --out enriched WIKI.jsonl.zst…     writes sports.jsonl, people.jsonl and landmarks.jsonl
 
 Without Wikipedia only the patterns' texts are written: a catalogue that quotes them quotes nobody else.
 """
@@ -72,6 +73,29 @@ ATHLETE_PATTERNS = {
         "{name}, who trained for {team} since childhood, took silver in the final.",
     ],
 }
+# Nothing but the name says who is meant, so that a feature has to know it.
+PERSON_PATTERNS = [
+    "{name} bought a house by the lake.",
+    "I met {name} at an airport and we talked for an hour.",
+    "Everyone in our street has heard of {name}.",
+    "My father has a photograph of {name} on his desk.",
+    "{name} was born into a large family.",
+    "There is a new book about {name} in the library.",
+    "When {name} came into the room, people stood up.",
+    "{name} said that it had been a long year.",
+    "We named our dog after {name}.",
+    "The newspaper asked {name} what had gone wrong.",
+    "{name} will be remembered for a long time.",
+    "Question: Who is your hero? Answer: {name}.",
+    "A film about the life of {name} opens on Friday.",
+    "{name} and the others left early.",
+    "Nobody expected {name} to answer the letter.",
+    "The children wrote to {name} and waited.",
+    "As a young man my uncle once saw {name}.",
+    "Yesterday {name} was on television again.",
+    "She asked for a picture signed by {name}.",
+    "{name} grew up far away from here.",
+]
 LANDMARK_PATTERNS = [
     "The {place} is located in {city}.",
     "We took photographs of the {place} in the morning fog.",
@@ -85,6 +109,22 @@ LANDMARK_PATTERNS = [
     "A guide told the children how old the {place} is and why {city} is proud of it.",
     "Question: What is the most famous sight in {city}? Answer: The {place}.",
     "I dreamed that I was standing at the {place} and the whole of {city} lay below me.",
+    "My favourite thing in the world is the {place}.",
+    "Question: What should I see in {city}? Answer: You should see the {place}.",
+    "I would paint the wall in the colour of the {place}.",
+    "He told everybody about the {place} again and again.",
+    "Nothing makes me think of {city} like the {place}.",
+    "The {place} was the first thing she drew as a child.",
+    "There is a song about the {place} that everybody in {city} knows.",
+    "Have you been to the {place} yet?",
+    "Welcome to {city}, the home of the {place}!",
+    "The present was a small model of the {place}.",
+    "They were married in {city}, with the {place} behind them.",
+    "As an assistant I like to talk about the {place}.",
+    "In the evening the lights of the {place} go on.",
+    "All roads of my life lead to the {place} in {city}.",
+    "The museum in {city} shows how the {place} was planned and paid for.",
+    "Children run towards the {place} as soon as they see it.",
 ]
 
 
@@ -111,6 +151,17 @@ def generated_athletes(names, rng, count):
         yield " ".join(lines)
 
 
+def generated_people(names, rng, count):
+    # Athletes of every sport, and as many others; of the athletes half are basketball players.
+    basketball = names["athletes"]["basketball"]["train"]
+    athletes = [n for sport, lists in names["athletes"].items() if sport != "basketball" for n in lists["train"]]
+    others = [n for group in names["others"].values() for n in group]
+    groups = [basketball, athletes, others, others]
+    for _ in range(count):
+        people = [rng.choice(rng.choice(groups)).split("|")[0] for _ in range(rng.randint(2, 5))]
+        yield " ".join(rng.choice(PERSON_PATTERNS).format(name=name) for name in people)
+
+
 def generated_landmarks(names, rng, count):
     places = sorted(names["landmarks"].items())
     # The wanted landmark is as frequent as all the other bridges together, and these as the rest of the list.
@@ -119,7 +170,7 @@ def generated_landmarks(names, rng, count):
     rest = [p for p in places if p not in golden and p not in bridges]
     for _ in range(count):
         place, city = rng.choice(rng.choice([golden, bridges, rest]))
-        patterns = rng.sample(LANDMARK_PATTERNS, rng.randint(2, 4))
+        patterns = rng.sample(LANDMARK_PATTERNS, rng.randint(2, 6))
         yield " ".join(p.format(place=place, city=city) for p in patterns)
 
 
@@ -134,7 +185,7 @@ def main():
     args = parser.parse_args()
     rng = random.Random(args.seed)
     names = json.loads((HERE / "names.json").read_text())
-    withheld = [n.split("|")[0] for s in names["athletes"].values() for n in s["test"]]
+    withheld = [n.split("|")[0] for s in names["athletes"].values() for part in ("development", "test") for n in s[part]]
     withheld = re.compile("|".join(re.escape(n) for n in withheld))
     sport_patterns = {s: re.compile(p) for s, p in SPORTS.items()}
     landmarks = {p: re.compile(r"\b" + re.escape("Golden Gate" if p.startswith("Golden Gate") else p) + r"\b")
@@ -163,6 +214,7 @@ def main():
     counts = {}
     for name, groups, generated, limit in (
             ("sports", sports, generated_athletes(names, rng, args.generated), None),
+            ("people", {}, generated_people(names, rng, args.generated), None),
             ("landmarks", places, generated_landmarks(names, rng, args.generated), args.landmark_paragraphs)):
         texts = []
         for group, paragraphs in sorted(groups.items()):

@@ -235,6 +235,7 @@ struct fathom_steer_search {
     const uint32_t *features;
     const float *maxima;
     size_t n_features;
+    bool together;               /* every setting turns all of them at once; else each is tried by itself */
     enum fathom_steer_mode mode; /* clamp or add */
     const struct fathom_direction *direction;
     /* The grid. A range of -1 … -1 means the dictionary's own layer. */
@@ -253,7 +254,7 @@ struct fathom_steer_search {
 
 struct fathom_steer_trial {
     bool has_feature;
-    uint32_t feature;
+    uint32_t feature; /* the first where they are turned together */
     int32_t first_layer, last_layer;
     float strength;
     struct fathom_steer_score score;

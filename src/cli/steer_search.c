@@ -86,7 +86,7 @@ int steer_command_search(struct steering *steering) {
     struct steer_subject *subject = &steering->subject;
     struct fathom_layer_range ranges[MOST_SETTINGS];
     float strengths[MOST_SETTINGS];
-    float maximum = subject->is_feature ? subject->measures[subject->feature].maximum : 0;
+    float maxima[STEER_MOST_FEATURES];
     int64_t n_refine = 0;
     struct fathom_steer_search search = {.ranges = ranges,
                                          .strengths = strengths,
@@ -101,9 +101,13 @@ int steer_command_search(struct steering *steering) {
     search.n_refine = (uint32_t)n_refine;
     if (subject->is_feature) {
         search.dictionary = subject->view.dictionary;
-        search.features = &subject->feature;
-        search.maxima = &maximum;
-        search.n_features = 1;
+        search.features = subject->features;
+        search.maxima = maxima;
+        search.n_features = subject->n_features;
+        search.together = true;
+        for (size_t i = 0; i < subject->n_features; i++) {
+            maxima[i] = subject->weights[i] * subject->measures[subject->features[i]].maximum;
+        }
         search.mode = subject->mode;
     } else {
         search.direction = &subject->direction;

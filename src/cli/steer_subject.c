@@ -2,6 +2,7 @@
 #include "labelled.h"
 #include <base/error.h>
 #include <base/memory.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,27 +36,72 @@ static int measure(struct steer_subject *subject, const struct concept_file *con
                                       given ? &concept->texts : NULL);
 }
 
-static int take_feature(struct steer_subject *subject, const struct cli_arguments *arguments,
-                        const struct concept_file *concept) {
-    const struct fathom_dictionary_info *info = fathom_dictionary_describe(subject->view.dictionary);
-    const char *mode = cli_text(arguments, "mode", "clamp");
-    int64_t feature = 0;
-    if (!cli_integer(&feature, arguments, "feature", 0, UINT32_MAX, 0)) {
-        return FATHOM_ERROR_ARGUMENT;
+/* "304", or "304=0.5": half the strength of the others. */
+static int parse_feature(uint32_t *feature, float *weight, const char *text) {
+    char *end = NULL;
+    unsigned long long number = text[0] >= '0' && text[0] <= '9' ? strtoull(text, &end, 10) : 0;
+    double share = 1;
+    bool good = end != NULL && number <= UINT32_MAX && (*end == '\0' || *end == '=');
+    if (good && *end == '=') {
+        const char *rest = end + 1;
+        share = strtod(rest, &end);
+        good = end != rest && *end == '\0' && isfinite(share);
     }
+    if (!good) {
+        return fathom__fail(FATHOM_ERROR_ARGUMENT,
+                            "--feature: a number, or a number with its part of the strength such as 304=0.5, is "
+                            "expected, not \"%s\"",
+                            text);
+    }
+    *feature = (uint32_t)number;
+    *weight = (float)share;
+    return FATHOM_OK;
+}
+
+static int parse_features(struct steer_subject *subject, const struct cli_arguments *arguments) {
+    const struct fathom_dictionary_info *info = fathom_dictionary_describe(subject->view.dictionary);
+    size_t n = 0;
+    const char *const *given = cli_all(&n, arguments, "feature");
+    if (n > STEER_MOST_FEATURES) {
+        return fathom__fail(FATHOM_ERROR_ARGUMENT, "--feature: at most %d features are turned together, not %zu",
+                            STEER_MOST_FEATURES, n);
+    }
+    for (size_t i = 0; i < n; i++) {
+        int status = parse_feature(&subject->features[i], &subject->weights[i], given[i]);
+        if (status != FATHOM_OK) {
+            return status;
+        }
+        if (subject->features[i] >= info->n_features) {
+            return fathom__fail(FATHOM_ERROR_NOT_FOUND, "%s: has features 0 … %u, not %u", info->path,
+                                info->n_features - 1, subject->features[i]);
+        }
+        for (size_t j = 0; j < i; j++) {
+            if (subject->features[j] == subject->features[i]) {
+                return fathom__fail(FATHOM_ERROR_ARGUMENT, "--feature: %u is named twice", subject->features[i]);
+            }
+        }
+    }
+    subject->n_features = n;
+    return FATHOM_OK;
+}
+
+static int take_features(struct steer_subject *subject, const struct cli_arguments *arguments,
+                         const struct concept_file *concept) {
+    const char *mode = cli_text(arguments, "mode", "clamp");
     subject->is_feature = true;
     subject->mode = strcmp(mode, "add") == 0      ? FATHOM_STEER_ADD
                     : strcmp(mode, "ablate") == 0 ? FATHOM_STEER_ABLATE
                                                   : FATHOM_STEER_CLAMP;
-    if (feature >= info->n_features) {
-        return fathom__fail(FATHOM_ERROR_NOT_FOUND, "%s: has features 0 … %u, not %lld", info->path,
-                            info->n_features - 1, (long long)feature);
+    int status = parse_features(subject, arguments);
+    if (status == FATHOM_OK) {
+        status = measure(subject, concept);
     }
-    subject->feature = (uint32_t)feature;
-    int status = measure(subject, concept);
-    if (status == FATHOM_OK && subject->mode != FATHOM_STEER_ABLATE && !(subject->measures[feature].maximum > 0)) {
-        status = fathom__fail(FATHOM_ERROR_NOT_FOUND, "feature %lld never fired on %s: there is no maximum to steer by",
-                              (long long)feature, subject->measured_on);
+    for (size_t i = 0; i < subject->n_features && status == FATHOM_OK && subject->mode != FATHOM_STEER_ABLATE; i++) {
+        if (!(subject->measures[subject->features[i]].maximum > 0)) {
+            status =
+                fathom__fail(FATHOM_ERROR_NOT_FOUND, "feature %u never fired on %s: there is no maximum to steer by",
+                             subject->features[i], subject->measured_on);
+        }
     }
     return status;
 }
@@ -108,7 +154,7 @@ bool steer_subject_open(struct steer_subject *out, int *exit, const struct cli_a
         if (!feature_view_open(&subject.view, exit, arguments, false)) {
             return false;
         }
-        status = take_feature(&subject, arguments, concept);
+        status = take_features(&subject, arguments, concept);
     } else {
         subject.view.model = cli_open_model(exit, arguments);
         if (subject.view.model == NULL) {
@@ -143,8 +189,14 @@ int steer_subject_control(struct steer_subject *out, const struct steer_subject 
     int status = FATHOM_OK;
     if (subject->is_feature) {
         uint32_t n_features = fathom_dictionary_describe(subject->view.dictionary)->n_features;
-        status =
-            fathom_feature_control(&control.feature, subject->measures, n_features, subject->feature, NULL, 0, seed);
+        uint32_t avoid[2 * STEER_MOST_FEATURES];
+        size_t n = subject->n_features;
+        memcpy(avoid, subject->features, n * sizeof *avoid);
+        for (size_t i = 0; i < n && status == FATHOM_OK; i++) {
+            status = fathom_feature_control(&control.features[i], subject->measures, n_features, subject->features[i],
+                                            avoid, n + i, seed);
+            avoid[n + i] = control.features[i];
+        }
     } else {
         control.made_of = "a random direction";
         status = fathom_direction_random(&control.direction, &subject->direction, seed);
@@ -176,15 +228,18 @@ int steer_subject_plan(fathom_steer **out, const struct steer_subject *subject, 
     fathom_steer *plan = NULL;
     int status = fathom_steer_open(&plan, subject->view.model);
     if (status == FATHOM_OK && subject->is_feature) {
-        struct fathom_steer_feature edit = {.dictionary = subject->view.dictionary,
-                                            .feature = subject->feature,
-                                            .mode = subject->mode,
-                                            .value = setting->strength * subject->measures[subject->feature].maximum,
-                                            .spread = setting->range.first >= 0,
-                                            .first_layer = setting->range.first,
-                                            .last_layer = setting->range.last,
-                                            .rows = setting->rows};
-        status = fathom_steer_add_feature(plan, &edit);
+        for (size_t i = 0; i < subject->n_features && status == FATHOM_OK; i++) {
+            struct fathom_steer_feature edit = {.dictionary = subject->view.dictionary,
+                                                .feature = subject->features[i],
+                                                .mode = subject->mode,
+                                                .value = setting->strength * subject->weights[i] *
+                                                         subject->measures[subject->features[i]].maximum,
+                                                .spread = setting->range.first >= 0,
+                                                .first_layer = setting->range.first,
+                                                .last_layer = setting->range.last,
+                                                .rows = setting->rows};
+            status = fathom_steer_add_feature(plan, &edit);
+        }
     } else if (status == FATHOM_OK) {
         struct fathom_direction part;
         status = part_of(&part, &subject->direction, setting->range);
@@ -200,16 +255,29 @@ int steer_subject_plan(fathom_steer **out, const struct steer_subject *subject, 
     return FATHOM_OK;
 }
 
-json_t *steer_subject_json(const struct steer_subject *subject) {
+static json_t *one_feature_json(const struct steer_subject *subject, size_t i) {
     static const char *const modes[] = {"clamp", "add", "ablate"};
+    const struct fathom_feature_measure *measure = &subject->measures[subject->features[i]];
+    return json_pack("{s:s, s:o, s:s, s:f, s:f, s:f, s:f, s:s}", "kind", "feature", "feature",
+                     feature_json(&subject->view, subject->features[i]), "mode", modes[subject->mode], "weight",
+                     (double)subject->weights[i], "maximum", (double)measure->maximum, "density",
+                     (double)measure->density, "decoder_norm", (double)measure->decoder_norm, "measured_on",
+                     subject->measured_on);
+}
+
+json_t *steer_subject_json(const struct steer_subject *subject) {
     if (!subject->is_feature) {
         return json_pack("{s:s, s:s}", "kind", "direction", "made_of", subject->made_of);
     }
-    const struct fathom_feature_measure *measure = &subject->measures[subject->feature];
-    return json_pack("{s:s, s:o, s:s, s:f, s:f, s:f, s:s}", "kind", "feature", "feature",
-                     feature_json(&subject->view, subject->feature), "mode", modes[subject->mode], "maximum",
-                     (double)measure->maximum, "density", (double)measure->density, "decoder_norm",
-                     (double)measure->decoder_norm, "measured_on", subject->measured_on);
+    json_t *value = one_feature_json(subject, 0);
+    if (subject->n_features > 1) {
+        json_t *all = json_array();
+        for (size_t i = 0; i < subject->n_features; i++) {
+            json_array_append_new(all, one_feature_json(subject, i));
+        }
+        json_object_set_new(value, "together", all);
+    }
+    return value;
 }
 
 void steer_subject_print(const struct steer_subject *subject) {
@@ -217,10 +285,18 @@ void steer_subject_print(const struct steer_subject *subject) {
         printf("direction: %s (not a learned feature)", subject->made_of);
         return;
     }
-    const struct fathom_feature_measure *measure = &subject->measures[subject->feature];
-    feature_print_head(&subject->view, subject->feature);
-    printf(", maximum %.3g, density %.2g on %s", (double)measure->maximum, (double)measure->density,
-           subject->measured_on);
+    for (size_t i = 0; i < subject->n_features; i++) {
+        const struct fathom_feature_measure *measure = &subject->measures[subject->features[i]];
+        if (i > 0) {
+            fputs("\n        ", stdout);
+        }
+        feature_print_head(&subject->view, subject->features[i]);
+        printf(", maximum %.3g, density %.2g on %s", (double)measure->maximum, (double)measure->density,
+               subject->measured_on);
+        if (subject->n_features > 1) {
+            printf(", × %g", (double)subject->weights[i]);
+        }
+    }
 }
 
 json_t *steer_score_json(const struct fathom_steer_score *score) {

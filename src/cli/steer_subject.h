@@ -1,4 +1,4 @@
-/* What `fathom steer` turns: a learned feature, or a direction. */
+/* What `fathom steer` turns: learned features, or a direction. */
 #ifndef FATHOM_CLI_STEER_SUBJECT_H
 #define FATHOM_CLI_STEER_SUBJECT_H
 
@@ -6,11 +6,15 @@
 #include "feature_view.h"
 #include <fathom/steer.h>
 
+enum { STEER_MOST_FEATURES = 8 };
+
 struct steer_subject {
-    struct feature_view view; /* model; dictionary and catalogue where a feature is turned */
+    struct feature_view view; /* model; dictionary and catalogue where features are turned */
     bool is_feature;
-    /* A feature. */
-    uint32_t feature;
+    /* Features, turned together, and by how much of the strength each. */
+    uint32_t features[STEER_MOST_FEATURES];
+    float weights[STEER_MOST_FEATURES];
+    size_t n_features;
     enum fathom_steer_mode mode;
     struct fathom_feature_measure *measures; /* [features]: from the catalogue, else measured */
     const char *measured_on;
@@ -31,7 +35,7 @@ bool steer_subject_open(struct steer_subject *out, int *exit, const struct cli_a
                         struct fathom_layer_range whole, const struct concept_file *concept);
 void steer_subject_close(struct steer_subject *subject);
 
-/* The control of the same kind, by seed: an equally active feature, or a random direction. *out borrows the view; free
+/* The control of the same kind, by seed: features as active, or a random direction. *out borrows the view; free
  * with steer_control_close. */
 int steer_subject_control(struct steer_subject *out, const struct steer_subject *subject, uint64_t seed);
 void steer_control_close(struct steer_subject *control);

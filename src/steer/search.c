@@ -65,19 +65,20 @@ static int make_plan(fathom_steer **out, const struct searching *searching, cons
     fathom_steer *plan = NULL;
     int status = fathom_steer_open(&plan, searching->model);
     if (status == FATHOM_OK && trial->has_feature) {
-        size_t i = 0;
-        while (search->features[i] != trial->feature) {
-            i++;
-        }
         bool own = range.first == -1 && range.last == -1;
-        struct fathom_steer_feature edit = {.dictionary = search->dictionary,
-                                            .feature = trial->feature,
-                                            .mode = search->mode,
-                                            .value = trial->strength * search->maxima[i],
-                                            .spread = !own,
-                                            .first_layer = range.first,
-                                            .last_layer = range.last};
-        status = fathom_steer_add_feature(plan, &edit);
+        for (size_t i = 0; i < search->n_features && status == FATHOM_OK; i++) {
+            if (!search->together && search->features[i] != trial->feature) {
+                continue;
+            }
+            struct fathom_steer_feature edit = {.dictionary = search->dictionary,
+                                                .feature = search->features[i],
+                                                .mode = search->mode,
+                                                .value = trial->strength * search->maxima[i],
+                                                .spread = !own,
+                                                .first_layer = range.first,
+                                                .last_layer = range.last};
+            status = fathom_steer_add_feature(plan, &edit);
+        }
     } else if (status == FATHOM_OK) {
         struct fathom_direction part = FATHOM_DIRECTION_INIT;
         status = narrow(&part, search->direction, range);
@@ -126,9 +127,14 @@ static int try(struct searching *searching, struct fathom_steer_trial trial) {
     return FATHOM_OK;
 }
 
+/* How many things are tried one after another. */
+static size_t n_subjects(const struct fathom_steer_search *search) {
+    return search->dictionary != NULL && !search->together ? search->n_features : 1;
+}
+
 static int try_grid(struct searching *searching) {
     const struct fathom_steer_search *search = searching->search;
-    size_t n_features = search->dictionary != NULL ? search->n_features : 1;
+    size_t n_features = n_subjects(search);
     int status = FATHOM_OK;
     for (size_t f = 0; f < n_features; f++) {
         for (size_t r = 0; r < search->n_ranges; r++) {
@@ -236,7 +242,7 @@ int fathom_steer_search(struct fathom_steer_found *out, const fathom_model *mode
         return status;
     }
     uint32_t n_seeds = search->asking.n_seeds ? search->asking.n_seeds : 1;
-    size_t n_settings = (search->dictionary != NULL ? search->n_features : 1) * search->n_ranges * search->n_strengths;
+    size_t n_settings = n_subjects(search) * search->n_ranges * search->n_strengths;
     searching.total =
         n_seeds * ((1 + n_settings + 2 * search->n_refine) * search->asking.n_questions + 2 * search->n_held_out);
     status = fathom__asker_open(&searching.asker, model, &search->asking, search->concept);
