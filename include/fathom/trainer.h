@@ -35,18 +35,47 @@ extern "C" {
 
 typedef struct fathom_trainer fathom_trainer;
 
-enum fathom_trainer_architecture { FATHOM_TRAIN_TOPK, FATHOM_TRAIN_BATCHTOPK };
+enum fathom_trainer_architecture {
+    FATHOM_TRAIN_TOPK,
+    FATHOM_TRAIN_BATCHTOPK,
+    FATHOM_TRAIN_MATRYOSHKA, /* BatchTopK whose prefixes reconstruct by themselves */
+    FATHOM_TRAIN_STANDARD,   /* ReLU + L1 */
+    FATHOM_TRAIN_GATED,
+    FATHOM_TRAIN_JUMPRELU,      /* with an L0 loss */
+    FATHOM_TRAIN_JUMPRELU_TANH, /* with a tanh loss and a pre-activation loss */
+    FATHOM_TRAIN_ARCHITECTURES
+};
+#define FATHOM_TRAIN_NAMES "topk|batchtopk|matryoshka|standard|gated|jumprelu|jumprelu-tanh"
+#define FATHOM_TRAIN_GROUPS 8
+FATHOM_API const char *fathom_trainer_architecture_name(enum fathom_trainer_architecture architecture);
+/* Errors: ARGUMENT (lists the names). */
+FATHOM_API int fathom_trainer_architecture_find(enum fathom_trainer_architecture *out, const char *name);
+
+/* How the learning rate goes after its warm-up. */
+enum fathom_trainer_schedule {
+    FATHOM_SCHEDULE_LAST_FIFTH, /* constant, the last fifth of total_steps linearly to zero */
+    FATHOM_SCHEDULE_CONSTANT,
+    FATHOM_SCHEDULE_LINEAR, /* to zero over the whole run */
+    FATHOM_SCHEDULE_COSINE, /* the same by half a cosine */
+    FATHOM_SCHEDULES
+};
+#define FATHOM_TRAIN_SCHEDULES "last-fifth|constant|linear|cosine"
+FATHOM_API const char *fathom_trainer_schedule_name(enum fathom_trainer_schedule schedule);
+FATHOM_API int fathom_trainer_schedule_find(enum fathom_trainer_schedule *out, const char *name);
 
 struct fathom_trainer_options {
     enum fathom_trainer_architecture architecture;
     uint32_t d_in, n_features;
-    uint32_t k;         /* active features a row: exactly (TopK), on average over the batch (BatchTopK) */
+    /* active features a row: exactly (TopK), on average over the batch (BatchTopK), or what the sparsity loss's
+     * coefficient is controlled for (the others) */
+    uint32_t k;
     uint32_t batch;     /* most rows of a step; 0: 4096 */
     uint32_t n_threads; /* 0: all cores */
     uint64_t seed;
-    double learning_rate;         /* 0: 2e-4 / sqrt(n_features / 16384) */
-    uint64_t total_steps;         /* the last fifth of them decays the rate to zero; 0: it stays */
-    uint32_t warmup_steps;        /* the rate rises linearly; 0: the smaller of 1000 and total_steps / 20 */
+    double learning_rate;  /* 0: 2e-4 / sqrt(n_features / 16384) */
+    uint64_t total_steps;  /* for the schedule; 0: the rate stays */
+    uint32_t warmup_steps; /* the rate rises linearly; 0: the smaller of 1000 and total_steps / 20 */
+    enum fathom_trainer_schedule schedule;
     uint32_t k_aux;               /* 0: the largest power of two not above d_in / 2 */
     double auxiliary_coefficient; /* 0: 1/32; negative: no auxiliary loss */
     /* rows without firing after which a feature is dead; 0: 10 million, or an eighth of total_steps * batch where that
@@ -55,6 +84,23 @@ struct fathom_trainer_options {
     double gradient_clip; /* largest gradient norm (a second pass over the active features finds it first); 0: none */
     bool no_input_scale;  /* leave s at 1 */
     bool freeze_decoder;  /* a control: the decoder stays the random one it started as */
+    bool free_norms;      /* decoder rows may have any length, 0.1 to start with, and the sparsity loss counts it */
+
+    /* Architectures with a sparsity loss --------------------------------------------------------------------- */
+    /* its coefficient, in units where E|x|² = d_in; 0: it is controlled, step by step, so that L0 comes to k */
+    double sparsity;
+    /* steps over which the coefficient rises from 0; 0: the smaller of 1000 and total_steps / 20 */
+    uint64_t sparsity_warmup;
+    /* L0 that biases or thresholds are set to before the first step, by the rows that the trainer is prepared with, so
+     * that it is sparse from the start; 0: 2 k; n_features / 2 or more: they are not set, and half of all features are
+     * active at first */
+    double start_l0;
+    double bandwidth;  /* JumpReLU: width of the straight-through estimator's kernel; 0: 0.05, or 2 with tanh */
+    bool quadratic_l0; /* JumpReLU: the loss is d_in (L0 / k - 1)², or `sparsity` times that; nothing is controlled */
+    double tanh_scale; /* c of tanh(c f |d|); 0: 4 */
+    double inactive_coefficient; /* of the pre-activation loss, with tanh; 0: 3e-6; negative: none */
+    /* Matryoshka: features of each group, which together are n_features; n_groups 0: 1/32, 1/16, 1/8, 1/4, the rest */
+    uint32_t groups[FATHOM_TRAIN_GROUPS], n_groups;
 };
 #define FATHOM_TRAINER_OPTIONS_INIT                                                                                    \
     { .k = 0 }
@@ -74,9 +120,12 @@ FATHOM_API const char *fathom_trainer_part_name(enum fathom_trainer_part part);
 
 struct fathom_trainer_metrics {
     uint64_t step, rows;   /* after this step: steps and rows so far */
-    double loss;           /* without the auxiliary part */
+    double loss;           /* of reconstruction alone: 1 - fve; Matryoshka: the mean of the prefixes' */
     double auxiliary_loss; /* times its coefficient; 0 without dead features */
-    double fve;            /* 1 - loss */
+    double gate_loss;      /* gated: of what the gate reconstructs */
+    double sparsity_loss;  /* times its coefficient; with tanh, with the pre-activation loss */
+    double sparsity;       /* that coefficient */
+    double fve;            /* 1 - Σ|x^ - x|² / Σ|x - mean|² */
     double l0;             /* mean active features a row */
     double dead_fraction;  /* at the step's beginning */
     double gradient_norm;  /* before clipping */

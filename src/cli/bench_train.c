@@ -42,8 +42,6 @@ static bool read_setting(struct setting *out, const struct cli_arguments *argume
     out->curve = cli_text(arguments, "curve", NULL);
     out->warm_steps = out->curve ? 0 : WARM_STEPS;
     out->options = (struct fathom_trainer_options){
-        .architecture =
-            strcmp(cli_text(arguments, "arch", "topk"), "topk") == 0 ? FATHOM_TRAIN_TOPK : FATHOM_TRAIN_BATCHTOPK,
         .d_in = (uint32_t)d,
         .n_features = (uint32_t)features,
         .k = (uint32_t)k,
@@ -53,7 +51,7 @@ static bool read_setting(struct setting *out, const struct cli_arguments *argume
         .learning_rate = lr,
         .total_steps = out->curve ? (uint64_t)out->steps : 0,
     };
-    return true;
+    return fathom_trainer_architecture_find(&out->options.architecture, cli_text(arguments, "arch", "topk")) == 0;
 }
 
 static int random_rows(float **out, size_t n, size_t d, uint64_t seed) {
@@ -155,10 +153,10 @@ static int print_json(const struct setting *setting, const struct fathom_trainer
     json_t *result = json_pack(
         "{s:f, s:f, s:o, s:s, s:i, s:i, s:i, s:i, s:i, s:I, s:f, s:s, s:s, s:f, s:I}", "tokens_per_second",
         steps * options->batch / outcome->seconds, "milliseconds_per_step", 1e3 * outcome->seconds / steps, "parts",
-        milliseconds, "architecture", options->architecture == FATHOM_TRAIN_TOPK ? "topk" : "batchtopk", "d",
-        (int)options->d_in, "features", (int)options->n_features, "k", (int)options->k, "batch", (int)options->batch,
-        "threads", (int)options->n_threads, "steps", (json_int_t)setting->steps, "dead", outcome->last.dead_fraction,
-        "data", setting->data ? setting->data : "random", "product", fathom__dense_name(trainer->product), "fve",
+        milliseconds, "architecture", fathom_trainer_architecture_name(options->architecture), "d", (int)options->d_in,
+        "features", (int)options->n_features, "k", (int)options->k, "batch", (int)options->batch, "threads",
+        (int)options->n_threads, "steps", (json_int_t)setting->steps, "dead", outcome->last.dead_fraction, "data",
+        setting->data ? setting->data : "random", "product", fathom__dense_name(trainer->product), "fve",
         outcome->last.fve, "active_features", (json_int_t)outcome->active_features);
     if (outcome->trainer_bytes >= 0) json_object_set_new(result, "trainer_bytes", json_real(outcome->trainer_bytes));
     return cli_print_json(result);

@@ -1,7 +1,8 @@
 #include "bench.h"
+#include <fathom/trainer.h>
 
 static const struct cli_option train_options[] = {
-    {"arch", 0, CLI_CHOICE, "topk|batchtopk", "architecture (topk)", false, false},
+    {"arch", 0, CLI_CHOICE, FATHOM_TRAIN_NAMES, "architecture (topk)", false, false},
     {"d", 0, CLI_INTEGER, "N", "width of a row (576)", false, false},
     {"features", 0, CLI_INTEGER, "F", "features of the dictionary (16384)", false, false},
     {"k", 0, CLI_INTEGER, "K", "active features a row (32)", false, false},

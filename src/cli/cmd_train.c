@@ -1,4 +1,5 @@
 #include "cli.h"
+#include "trainer_arguments.h"
 #include <base/error.h>
 #include <base/memory.h>
 #include <fathom/corpus.h>
@@ -11,10 +12,13 @@ enum { MOST_DICTIONARIES = 64, MOST_SOURCES = 4096 };
 static const struct cli_option options[] = {
     CLI_OPTION_MODEL,
     {"hook", 0, CLI_TEXT, "NAME[,NAME…]", "hook points; a dictionary is trained for each", false, true},
-    {"arch", 0, CLI_CHOICE, "topk|batchtopk", "architecture (topk)", false, false},
+    {"arch", 0, CLI_CHOICE, FATHOM_TRAIN_NAMES, "architecture (topk)", false, false},
     {"features", 0, CLI_TEXT, "F[,F…]", "features of a dictionary; a dictionary is trained for each number (4096)",
      false, false},
-    {"k", 0, CLI_TEXT, "K[,K…]", "active features a token; a dictionary is trained for each number (32)", false, false},
+    {"k", 0, CLI_TEXT, "K[,K…]",
+     "active features a token, or what the sparsity loss is controlled for; a dictionary is trained for each number "
+     "(32)",
+     false, false},
     {"corpus", 0, CLI_FILE, "FILE[:FIELD][=WEIGHT[*]]",
      "text or JSONL files or folders, with the field of the text and a share; * repeats the source", true, true},
     {"output", 'o', CLI_FILE, "DICT",
@@ -23,6 +27,8 @@ static const struct cli_option options[] = {
     {"batch", 0, CLI_INTEGER, "N", "rows of a step (4096)", false, false},
     {"lr", 0, CLI_NUMBER, "RATE", "learning rate (falls with the root of the width: 2e-4 at 16384 features)", false,
      false},
+    {"schedule", 0, CLI_CHOICE, FATHOM_TRAIN_SCHEDULES,
+     "of the learning rate after its warm-up; last-fifth: constant, then to zero (last-fifth)", false, false},
     {"warmup", 0, CLI_INTEGER, "STEPS", "steps of rising learning rate (1000, or a twentieth of all)", false, false},
     {"k-aux", 0, CLI_INTEGER, "N",
      "dead features that the auxiliary loss uses for a row (largest power of two up to half the width)", false, false},
@@ -30,6 +36,18 @@ static const struct cli_option options[] = {
     {"dead-after", 0, CLI_INTEGER, "TOKENS",
      "a feature that did not fire for so long is dead (10 million, or an eighth of all)", false, false},
     {"clip", 0, CLI_NUMBER, "NORM", "largest norm of the gradient (none)", false, false},
+    {"sparsity", 0, CLI_NUMBER, "C",
+     "coefficient of the sparsity loss of standard, gated and jumprelu (set as training goes, so that L0 is k)", false,
+     false},
+    {"sparsity-warmup", 0, CLI_INTEGER, "STEPS",
+     "steps over which that coefficient rises (1000, or a twentieth of all)", false, false},
+    {"start-l0", 0, CLI_NUMBER, "N", "L0 that biases or thresholds start with (2 k)", false, false},
+    {"bandwidth", 0, CLI_NUMBER, "X", "of jumprelu's straight-through estimator (0.05; jumprelu-tanh: 2)", false,
+     false},
+    {"quadratic-l0", 0, CLI_FLAG, NULL, "jumprelu: a loss of (L0 / k - 1) squared", false, false},
+    {"free-norms", 0, CLI_FLAG, NULL, "decoder rows of any length, which the sparsity loss counts", false, false},
+    {"groups", 0, CLI_TEXT, "N,N…", "matryoshka: features of each group (1/32, 1/16, 1/8, 1/4 of all, the rest)", false,
+     false},
     {"dtype", 0, CLI_CHOICE, "f32|bf16|f16|q8_0", "type of the stored matrices (bf16)", false, false},
     {"context", 0, CLI_INTEGER, "N", "tokens of a sequence (256)", false, false},
     {"skip-positions", 0, CLI_INTEGER, "N", "leave out the first N positions of a sequence (1)", false, false},
@@ -62,39 +80,19 @@ struct request {
 };
 
 static bool read_numbers(struct request *request, const struct cli_arguments *arguments) {
-    int64_t tokens, batch, warmup, k_aux, dead_after, context, skip, shuffle, held_out, evaluate, checkpoint, threads,
-        seed;
-    double lr, aux, clip, multiple;
-    const bool read =
-        cli_integer(&tokens, arguments, "tokens", 1, INT64_MAX, 0) &&
-        cli_integer(&batch, arguments, "batch", 1, 1 << 20, 4096) &&
-        cli_integer(&warmup, arguments, "warmup", 1, INT32_MAX, 0) &&
-        cli_integer(&k_aux, arguments, "k-aux", 1, INT32_MAX, 0) &&
-        cli_integer(&dead_after, arguments, "dead-after", 1, INT64_MAX, 0) &&
-        cli_integer(&context, arguments, "context", 2, 1 << 20, 0) &&
-        cli_integer(&skip, arguments, "skip-positions", 0, INT32_MAX, 1) &&
-        cli_integer(&shuffle, arguments, "shuffle", 1, INT64_MAX / 65536, 0) &&
-        cli_integer(&held_out, arguments, "held-out", 1, INT32_MAX, 0) &&
-        cli_integer(&evaluate, arguments, "evaluate-every", 1, INT32_MAX, 0) &&
-        cli_integer(&checkpoint, arguments, "checkpoint-every", 1, INT64_MAX, 0) &&
-        cli_integer(&threads, arguments, "threads", 1, 1024, 0) &&
-        cli_integer(&seed, arguments, "seed", 0, INT64_MAX, 1) && cli_number(&lr, arguments, "lr", 1e-12, 10, 0) &&
-        cli_number(&aux, arguments, "aux", -1, 1000, 0) && cli_number(&clip, arguments, "clip", 0, 1e9, 0) &&
-        cli_number(&multiple, arguments, "norm-multiple", 0, 1e9, 8);
+    int64_t tokens, context, skip, shuffle, held_out, evaluate, checkpoint, threads, seed;
+    double multiple;
+    const bool read = cli_integer(&tokens, arguments, "tokens", 1, INT64_MAX, 0) &&
+                      cli_integer(&context, arguments, "context", 2, 1 << 20, 0) &&
+                      cli_integer(&skip, arguments, "skip-positions", 0, INT32_MAX, 1) &&
+                      cli_integer(&shuffle, arguments, "shuffle", 1, INT64_MAX / 65536, 0) &&
+                      cli_integer(&held_out, arguments, "held-out", 1, INT32_MAX, 0) &&
+                      cli_integer(&evaluate, arguments, "evaluate-every", 1, INT32_MAX, 0) &&
+                      cli_integer(&checkpoint, arguments, "checkpoint-every", 1, INT64_MAX, 0) &&
+                      cli_integer(&threads, arguments, "threads", 1, 1024, 0) &&
+                      cli_integer(&seed, arguments, "seed", 0, INT64_MAX, 1) &&
+                      cli_number(&multiple, arguments, "norm-multiple", 0, 1e9, 8);
     if (!read) return false;
-    request->trainer = (struct fathom_trainer_options){
-        .architecture =
-            strcmp(cli_text(arguments, "arch", "topk"), "topk") == 0 ? FATHOM_TRAIN_TOPK : FATHOM_TRAIN_BATCHTOPK,
-        .batch = (uint32_t)batch,
-        .seed = (uint64_t)seed,
-        .learning_rate = lr,
-        .warmup_steps = (uint32_t)warmup,
-        .k_aux = (uint32_t)k_aux,
-        .auxiliary_coefficient = aux,
-        .dead_after = (uint64_t)dead_after,
-        .gradient_clip = clip,
-        .freeze_decoder = cli_has(arguments, "freeze-decoder"),
-    };
     request->run = (struct fathom_train_options){
         .model_path = cli_text(arguments, "model", "smollm2"),
         .tokens = (uint64_t)tokens,
@@ -234,6 +232,8 @@ static int run(struct cli_arguments *arguments) {
     int status = fathom__alloc(&request, 1, sizeof *request);
     if (status) return cli_fail(arguments, status);
     if (!read_numbers(request, arguments)) goto done;
+    code = trainer_arguments_read(&request->trainer, arguments);
+    if (code) goto done;
     status = read_sources(request, arguments);
     if (!status) status = list_dictionaries(request, arguments);
     if (!status) status = fathom_train(results, request->dictionaries, request->n_dictionaries, &request->run);
@@ -262,15 +262,20 @@ const struct cli_command cli_command_train = {
     .name = "train",
     .summary = "train sparse dictionaries on a corpus run through a model",
     .operands = "",
-    .description = "Runs the corpus through the model, shuffles the activations at the hook points and trains TopK or "
-                   "BatchTopK dictionaries on them; nothing but the dictionaries "
-                   "(and metrics and checkpoints where asked for) touches the disk. Several hook points, widths or "
-                   "values of k share one pass.\n\n"
-                   "Rows at the first position and rows of outlier norm are left out and counted: they are of another "
-                   "kind, and a few of them wreck a loss. The first rows of the "
-                   "corpus are kept aside; FVE, L0 and dead fraction on them are shown as training goes. Ctrl-C saves "
-                   "a checkpoint, and --resume goes on from it to the same bits that a "
-                   "run without interruption would have given.",
+    .description =
+        "Runs the corpus through the model, shuffles the activations at the hook points and trains "
+        "dictionaries on them; nothing but the dictionaries "
+        "(and metrics and checkpoints where asked for) touches the disk. Several hook points, widths or "
+        "values of k share one pass.\n\n"
+        "TopK and BatchTopK choose their features by k. Matryoshka is BatchTopK in which the first groups of "
+        "features reconstruct by themselves. Standard (L1), gated and JumpReLU (L0, or tanh) have a sparsity "
+        "loss; its coefficient is set as training goes, so that k features are active on average, or given by "
+        "--sparsity.\n\n"
+        "Rows at the first position and rows of outlier norm are left out and counted: they are of another "
+        "kind, and a few of them wreck a loss. The first rows of the "
+        "corpus are kept aside; FVE, L0 and dead fraction on them are shown as training goes. Ctrl-C saves "
+        "a checkpoint, and --resume goes on from it to the same bits that a "
+        "run without interruption would have given.",
     .examples = "fathom train -m smollm2 --hook resid_post.12 --arch topk --features 8192 --k 32 --corpus wiki.jsonl "
                 "-o layer12.gguf # one dictionary\n"
                 "fathom train -m smollm2 --hook resid_post.9,resid_post.15 --features 4096,8192 --corpus "

@@ -4,33 +4,52 @@
 
 int fathom__active_open(struct fathom__active *active, size_t batch, size_t capacity, size_t n_features,
                         uint32_t n_workers) {
-    *active = (struct fathom__active){.n_features = n_features, .capacity = capacity};
-    if (capacity > UINT32_MAX)
-        return fathom__fail(FATHOM_ERROR_ARGUMENT, "trainer: %zu active features in a batch; at most 2^32 - 1 are held",
-                            capacity);
+    *active = (struct fathom__active){.n_features = n_features};
     int status = fathom__alloc(&active->start, batch, sizeof *active->start);
     if (!status) status = fathom__alloc(&active->count, batch, sizeof *active->count);
-    if (!status) status = fathom__alloc(&active->feature, capacity, sizeof *active->feature);
-    if (!status) status = fathom__alloc(&active->value, capacity, sizeof *active->value);
-    if (!status) status = fathom__alloc(&active->slope, capacity, sizeof *active->slope);
-    if (!status) status = fathom__alloc(&active->bucket, n_features + 1, sizeof *active->bucket);
-    if (!status) status = fathom__alloc(&active->sorted_row, capacity, sizeof *active->sorted_row);
-    if (!status) status = fathom__alloc(&active->sorted_value, capacity, sizeof *active->sorted_value);
-    if (!status) status = fathom__alloc(&active->sorted_slope, capacity, sizeof *active->sorted_slope);
+    if (!status) status = fathom__active_reserve(active, capacity);
+    if (status || n_features == 0) return status;
+    status = fathom__alloc(&active->bucket, n_features + 1, sizeof *active->bucket);
     if (!status) status = fathom__alloc(&active->histogram, n_workers * n_features, sizeof *active->histogram);
     return status;
 }
 
-void fathom__active_close(struct fathom__active *active) {
-    fathom_free(active->start);
-    fathom_free(active->count);
+static void free_pairs(struct fathom__active *active) {
     fathom_free(active->feature);
     fathom_free(active->value);
     fathom_free(active->slope);
-    fathom_free(active->bucket);
     fathom_free(active->sorted_row);
     fathom_free(active->sorted_value);
     fathom_free(active->sorted_slope);
+    active->feature = active->sorted_row = NULL;
+    active->value = active->slope = active->sorted_value = active->sorted_slope = NULL;
+    active->capacity = 0;
+}
+
+int fathom__active_reserve(struct fathom__active *active, size_t capacity) {
+    if (capacity > UINT32_MAX)
+        return fathom__fail(FATHOM_ERROR_ARGUMENT, "trainer: %zu active features in a batch; at most 2^32 - 1 are held",
+                            capacity);
+    if (capacity <= active->capacity) return 0;
+    capacity += active->capacity ? capacity / 4 : 0; /* what grew once will grow again */
+    free_pairs(active);
+    int status = fathom__alloc(&active->feature, capacity, sizeof *active->feature);
+    if (!status) status = fathom__alloc(&active->value, capacity, sizeof *active->value);
+    if (!status) status = fathom__alloc(&active->slope, capacity, sizeof *active->slope);
+    if (!status && active->n_features) {
+        status = fathom__alloc(&active->sorted_row, capacity, sizeof *active->sorted_row);
+        if (!status) status = fathom__alloc(&active->sorted_value, capacity, sizeof *active->sorted_value);
+        if (!status) status = fathom__alloc(&active->sorted_slope, capacity, sizeof *active->sorted_slope);
+    }
+    if (!status) active->capacity = capacity;
+    return status;
+}
+
+void fathom__active_close(struct fathom__active *active) {
+    free_pairs(active);
+    fathom_free(active->start);
+    fathom_free(active->count);
+    fathom_free(active->bucket);
     fathom_free(active->histogram);
 }
 

@@ -1,5 +1,6 @@
 /* What is written down about a run. */
 #include <dictionary/train_internal.h>
+#include <dictionary/trainer_describe.h>
 #include <math.h>
 
 static json_t *describe_sources(const struct fathom_train_options *options) {
@@ -13,21 +14,12 @@ static json_t *describe_sources(const struct fathom_train_options *options) {
     return array;
 }
 
-static json_t *describe_trainer(const struct fathom_trainer_options *o) {
-    return json_pack("{s:s, s:i, s:i, s:i, s:f, s:i, s:i, s:f, s:I, s:f, s:b, s:I}", "architecture",
-                     o->architecture == FATHOM_TRAIN_TOPK ? "topk" : "batchtopk", "n_features", (int)o->n_features, "k",
-                     (int)o->k, "batch", (int)o->batch, "learning_rate", o->learning_rate, "warmup_steps",
-                     (int)o->warmup_steps, "k_aux", (int)o->k_aux, "auxiliary_coefficient", o->auxiliary_coefficient,
-                     "dead_after", (json_int_t)o->dead_after, "gradient_clip", o->gradient_clip, "freeze_decoder",
-                     (int)o->freeze_decoder, "seed", (json_int_t)o->seed);
-}
-
 json_t *fathom__run_identity(const struct fathom__run *run) {
     const struct fathom_train_options *o = run->options;
     json_t *learners = json_array();
     for (size_t i = 0; i < run->n_learners; i++) {
         const struct fathom__learner *learner = &run->learners[i];
-        json_t *json = describe_trainer(&learner->wanted->options);
+        json_t *json = fathom__trainer_options_json(&learner->wanted->options);
         json_object_set_new(json, "hook", json_string(learner->wanted->hook));
         json_array_append_new(learners, json);
     }
@@ -45,10 +37,11 @@ json_t *fathom__run_record(const struct fathom__run *run, const struct fathom__l
         json_pack("{s:I, s:f, s:f, s:f}", "rows", (json_int_t)stream->n_held_out, "fve", learner->evaluation.fve, "l0",
                   learner->evaluation.l0, "dead_fraction", learner->evaluation.dead_fraction);
     return json_pack("{s:o, s:s, s:o, s:I, s:I, s:I, s:i, s:I, s:I, s:f, s:f, s:o, s:s}", "trainer",
-                     describe_trainer(fathom_trainer_describe(learner->trainer)), "corpus_hash", run->corpus, "corpus",
-                     describe_sources(o), "seed", (json_int_t)o->seed, "steps", (json_int_t)run->step, "tokens",
-                     (json_int_t)(run->step * run->batch), "context", (int)o->context, "skipped_positions",
-                     (json_int_t)stream->skipped_positions, "skipped_norms", (json_int_t)stream->skipped_norms,
-                     "max_norm", isfinite(stream->max_norm) ? (double)stream->max_norm : 0.0, "seconds",
-                     fathom__run_seconds(run), "held_out", held_out, "version", fathom_version());
+                     fathom__trainer_options_json(fathom_trainer_describe(learner->trainer)), "corpus_hash",
+                     run->corpus, "corpus", describe_sources(o), "seed", (json_int_t)o->seed, "steps",
+                     (json_int_t)run->step, "tokens", (json_int_t)(run->step * run->batch), "context", (int)o->context,
+                     "skipped_positions", (json_int_t)stream->skipped_positions, "skipped_norms",
+                     (json_int_t)stream->skipped_norms, "max_norm",
+                     isfinite(stream->max_norm) ? (double)stream->max_norm : 0.0, "seconds", fathom__run_seconds(run),
+                     "held_out", held_out, "version", fathom_version());
 }

@@ -7,68 +7,7 @@
 #include <math.h>
 #include <stdio.h>
 
-#define DEFAULT_BATCH 4096
-#define DEFAULT_RATE 2e-4 /* at REFERENCE_FEATURES; falls with the square root of the width */
-#define REFERENCE_FEATURES 16384.0
-#define DEFAULT_WARMUP 1000
-#define WARMUP_PART 20 /* of total_steps, at most */
-#define DEFAULT_DEAD_AFTER 10000000
-#define DEAD_PART 8 /* of all rows, at most */
-#define DEFAULT_AUXILIARY (1.0 / 32)
-#define LARGEST_WIDTH (1U << 20)
-#define LARGEST_FEATURES (1U << 26)
-#define LARGEST_BATCH (1U << 20)
-#define LARGEST_THREADS 1024U
-
-static int check(const struct fathom_trainer_options *options) {
-    if (options->architecture != FATHOM_TRAIN_TOPK && options->architecture != FATHOM_TRAIN_BATCHTOPK)
-        return fathom__fail(FATHOM_ERROR_ARGUMENT, "trainer: architecture %d; topk or batchtopk is expected",
-                            (int)options->architecture);
-    if (options->d_in < 1 || options->d_in > LARGEST_WIDTH)
-        return fathom__fail(FATHOM_ERROR_ARGUMENT, "trainer: d_in %u; 1 to %u is expected", options->d_in,
-                            LARGEST_WIDTH);
-    if (options->n_features < 1 || options->n_features > LARGEST_FEATURES)
-        return fathom__fail(FATHOM_ERROR_ARGUMENT, "trainer: n_features %u; 1 to %u is expected", options->n_features,
-                            LARGEST_FEATURES);
-    if (options->k < 1 || options->k > options->n_features)
-        return fathom__fail(FATHOM_ERROR_ARGUMENT, "trainer: k %u; 1 to n_features (%u) is expected", options->k,
-                            options->n_features);
-    if (options->batch > LARGEST_BATCH)
-        return fathom__fail(FATHOM_ERROR_ARGUMENT, "trainer: batch %u; at most %u is expected", options->batch,
-                            LARGEST_BATCH);
-    if (options->n_threads > LARGEST_THREADS)
-        return fathom__fail(FATHOM_ERROR_ARGUMENT, "trainer: n_threads %u; at most %u is expected", options->n_threads,
-                            LARGEST_THREADS);
-    if (!(options->learning_rate >= 0) || !isfinite(options->learning_rate))
-        return fathom__fail(FATHOM_ERROR_ARGUMENT, "trainer: learning_rate %g; a number of 0 or more is expected",
-                            options->learning_rate);
-    if (!(options->gradient_clip >= 0))
-        return fathom__fail(FATHOM_ERROR_ARGUMENT, "trainer: gradient_clip %g; a number of 0 or more is expected",
-                            options->gradient_clip);
-    if (isnan(options->auxiliary_coefficient))
-        return fathom__fail(FATHOM_ERROR_ARGUMENT, "trainer: auxiliary_coefficient is not a number");
-    return 0;
-}
-
-static void fill_defaults(struct fathom_trainer_options *options) {
-    if (!options->batch) options->batch = DEFAULT_BATCH;
-    if (!options->n_threads) options->n_threads = fathom__cores();
-    if (options->learning_rate == 0)
-        options->learning_rate = DEFAULT_RATE / sqrt(options->n_features / REFERENCE_FEATURES);
-    if (!options->warmup_steps) {
-        const uint64_t part = options->total_steps / WARMUP_PART;
-        options->warmup_steps = options->total_steps && part < DEFAULT_WARMUP ? (uint32_t)part : DEFAULT_WARMUP;
-    }
-    if (!options->k_aux)
-        for (options->k_aux = 1; options->k_aux * 2 <= options->d_in / 2; options->k_aux *= 2) {
-        }
-    if (options->k_aux > options->n_features) options->k_aux = options->n_features;
-    if (options->auxiliary_coefficient == 0) options->auxiliary_coefficient = DEFAULT_AUXILIARY;
-    if (!options->dead_after) {
-        const uint64_t part = options->total_steps * options->batch / DEAD_PART;
-        options->dead_after = part && part < DEFAULT_DEAD_AFTER ? part : DEFAULT_DEAD_AFTER;
-    }
-}
+#define FREE_NORM 0.1F /* of decoder rows to start with, where their norms are free */
 
 static int open_parameter(struct fathom__parameter *parameter, size_t n) {
     int status = fathom__alloc_aligned(&parameter->value, n, sizeof(float));
@@ -97,6 +36,10 @@ static int open_worker(struct fathom__worker *worker, const fathom_trainer *trai
                                        sizeof *worker->gradients);
     if (!status) status = fathom__alloc_aligned(&worker->bias_gradient, trainer->stride, sizeof *worker->bias_gradient);
     if (!status) status = fathom__alloc(&worker->column, trainer->stride, sizeof *worker->column);
+    if (!status) status = fathom__alloc(&worker->input_column, trainer->stride, sizeof *worker->input_column);
+    if (!status) status = fathom__alloc(&worker->prefix_column, trainer->stride, sizeof *worker->prefix_column);
+    if (!status && !trainer->architecture->exact)
+        status = fathom__alloc(&worker->sums, (size_t)FATHOM__SUMS * trainer->options.n_features, sizeof *worker->sums);
     if (!status) status = fathom__alloc(&worker->histogram, FATHOM__RADIX, sizeof *worker->histogram);
     return status;
 }
@@ -109,6 +52,9 @@ static void close_worker(struct fathom__worker *worker) {
     fathom_free(worker->gradients);
     fathom_free(worker->bias_gradient);
     fathom_free(worker->column);
+    fathom_free(worker->input_column);
+    fathom_free(worker->prefix_column);
+    fathom_free(worker->sums);
     fathom_free(worker->histogram);
     fathom_free(worker->harvest);
     fathom_free(worker->harvest_feature);
@@ -124,6 +70,13 @@ static int open_batch(fathom_trainer *trainer) {
     if (!status) memset(trainer->x_bf16, 0, padded * trainer->stride * sizeof *trainer->x_bf16);
     if (!status) status = fathom__alloc(&trainer->column, trainer->stride, sizeof *trainer->column);
     if (!status) status = fathom__alloc(&trainer->error_column, trainer->stride, sizeof *trainer->error_column);
+    if (!status) status = fathom__alloc(&trainer->inputs_column, trainer->stride, sizeof *trainer->inputs_column);
+    if (!status && options->bandwidth > 0) status = fathom__active_open(&trainer->near, rows, 1, 0, trainer->n_workers);
+    if (!status && trainer->architecture->second)
+        status = fathom__alloc_aligned(&trainer->gate_error, rows * trainer->stride, sizeof *trainer->gate_error);
+    if (!status && options->n_groups > 1)
+        status = fathom__alloc_aligned(&trainer->group_error, (options->n_groups - 1) * rows * trainer->stride,
+                                       sizeof *trainer->group_error);
     if (!status) status = fathom__active_open(&trainer->main, rows, rows * options->k, F, trainer->n_workers);
     return status;
 }
@@ -135,6 +88,10 @@ static int open_arrays(fathom_trainer *trainer) {
     if (!status) status = open_parameter(&trainer->encoder_bias, padded);
     if (!status) status = open_parameter(&trainer->decoder, F * trainer->stride);
     if (!status) status = open_parameter(&trainer->decoder_bias, trainer->stride);
+    for (uint32_t i = 0; i < trainer->architecture->n_scalars && !status; i++)
+        status = open_parameter(&trainer->scalar[i], padded);
+    if (!status) status = fathom__alloc(&trainer->shifted_bias, padded, sizeof *trainer->shifted_bias);
+    if (!status && options->free_norms) status = fathom__alloc(&trainer->norm, F, sizeof *trainer->norm);
     if (!status) status = fathom__alloc(&trainer->touched, F, sizeof *trainer->touched);
     if (!status) status = fathom__alloc(&trainer->last_active, F, sizeof *trainer->last_active);
     if (!status) status = fathom__alloc(&trainer->dead, F, sizeof *trainer->dead);
@@ -146,6 +103,7 @@ static int open_arrays(fathom_trainer *trainer) {
 
 /* Decoder rows in random directions, the encoder its transpose. */
 static void initialise(fathom_trainer *trainer) {
+    const float norm = trainer->norm ? FREE_NORM : 1;
     struct fathom__random random;
     fathom__random_seed(&random, trainer->options.seed);
     for (size_t f = 0; f < trainer->options.n_features; f++) {
@@ -154,8 +112,11 @@ static void initialise(fathom_trainer *trainer) {
             row[j] = (float)fathom__random_normal(&random);
         const float length = sqrtf(fathom__dot(row, row, trainer->stride));
         for (size_t j = 0; j < trainer->options.d_in; j++)
-            row[j] /= length;
+            row[j] = row[j] / length * norm;
+        if (trainer->norm) trainer->norm[f] = norm;
         memcpy(trainer->encoder.value + f * trainer->stride, row, trainer->stride * sizeof *row);
+        for (uint32_t i = 0; i < trainer->architecture->n_scalars; i++)
+            trainer->scalar[i].value[f] = trainer->architecture->scalar_start[i];
     }
 }
 
@@ -164,7 +125,8 @@ static void initialise(fathom_trainer *trainer) {
 static int check_memory(const struct fathom_trainer_options *options, size_t stride) {
     const double matrix = (double)options->n_features * (double)stride, rows = (double)options->batch * (double)stride;
     const double bytes =
-        2 * matrix * (3 * sizeof(float) + sizeof(uint16_t)) + rows * (3 * sizeof(float) + sizeof(uint16_t));
+        2 * matrix * (3 * sizeof(float) + sizeof(uint16_t)) +
+        rows * ((3 + (double)(options->n_groups > 1 ? options->n_groups - 1 : 0)) * sizeof(float) + sizeof(uint16_t));
     char what[96];
     snprintf(what, sizeof what, "trainer: %u features of width %u in batches of %u", options->n_features, options->d_in,
              options->batch);
@@ -173,12 +135,15 @@ static int check_memory(const struct fathom_trainer_options *options, size_t str
 
 int fathom_trainer_open(fathom_trainer **out, const struct fathom_trainer_options *options) {
     fathom_trainer *trainer = NULL;
-    int status = check(options);
+    int status = fathom__trainer_check_options(options);
     if (!status) status = fathom__alloc(&trainer, 1, sizeof *trainer);
     if (status) return status;
     trainer->options = *options;
-    fill_defaults(&trainer->options);
+    fathom__trainer_fill_options(&trainer->options);
     options = &trainer->options;
+    trainer->architecture = fathom__architecture(options->architecture);
+    trainer->sparsity = options->sparsity > 0 ? options->sparsity : trainer->architecture->sparsity;
+    if (options->quadratic_l0) trainer->sparsity = options->d_in * (options->sparsity > 0 ? options->sparsity : 1);
     trainer->stride = fathom__padded(options->d_in);
     status = check_memory(options, trainer->stride);
     if (status) {
@@ -217,6 +182,16 @@ void fathom_trainer_close(fathom_trainer *trainer) {
     close_parameter(&trainer->encoder_bias);
     close_parameter(&trainer->decoder);
     close_parameter(&trainer->decoder_bias);
+    for (int i = 0; i < FATHOM__SCALARS; i++)
+        close_parameter(&trainer->scalar[i]);
+    fathom__active_close(&trainer->near);
+    fathom_free(trainer->gate.value);
+    fathom_free(trainer->gate.slope);
+    fathom_free(trainer->gate_error);
+    fathom_free(trainer->group_error);
+    fathom_free(trainer->shifted_bias);
+    fathom_free(trainer->norm);
+    fathom_free(trainer->inputs_column);
     fathom__active_close(&trainer->main);
     fathom_free(trainer->touched);
     fathom_free(trainer->last_active);
@@ -280,6 +255,8 @@ int fathom_trainer_prepare(fathom_trainer *trainer, const float *rows, size_t n)
         for (size_t j = 0; j < d; j++)
             trainer->decoder_bias.value[j] = (float)median[j];
         trainer->prepared = true;
+        status = fathom__trainer_start(trainer, rows, n);
+        if (status) trainer->prepared = false;
     }
     fathom_free(median);
     fathom_free(next);

@@ -94,12 +94,17 @@ static size_t n_chunks(const fathom_trainer *trainer) {
     return (trainer->n_dead + CHUNK - 1) / CHUNK;
 }
 
+static float dead_bias(const fathom_trainer *trainer, uint32_t feature) {
+    return trainer->architecture->dead_bias ? trainer->architecture->dead_bias(trainer, feature)
+                                            : trainer->encoder_bias.value[feature];
+}
+
 static int pack_chunk(fathom_trainer *trainer, uint32_t worker, size_t chunk) {
     const size_t stride = trainer->stride, first = chunk * CHUNK, n = fathom__tile_width(trainer->n_dead, chunk);
     const float *rows[CHUNK];
     for (size_t i = 0; i < n; i++) {
         rows[i] = trainer->encoder.value + (size_t)trainer->dead[first + i] * stride;
-        trainer->dead_bias[first + i] = trainer->encoder_bias.value[trainer->dead[first + i]];
+        trainer->dead_bias[first + i] = dead_bias(trainer, trainer->dead[first + i]);
     }
     int status = fathom__dense_pack(trainer->dead_encoder, worker, chunk, rows, n);
     if (status || !trainer->auxiliary_dense) return status;

@@ -5,17 +5,14 @@
  * result. The k·n-th value is then found by counting the upper and the lower halves of the values' bits, which order
  * positive floats as the floats themselves.
  */
-#include <base/error.h>
-#include <base/memory.h>
 #include <dictionary/trainer_internal.h>
 
 #define FLOOR_GUESS 0.9F  /* of the last batch's least kept value */
 #define FLOOR_RETRY 0.7F  /* each time too few pairs were found */
 #define FLOOR_LOWEST 0.1F /* of the first guess; below that everything positive is taken */
 
-struct gathering {
+struct counting {
     fathom_trainer *trainer;
-    float floor;
     uint32_t upper; /* second count: the upper half that is looked into */
     bool second;
 };
@@ -26,65 +23,16 @@ static uint32_t bits_of(float value) {
     return bits;
 }
 
-static void tag_rows(struct fathom__worker *own, uint32_t row, size_t before) {
-    for (size_t i = before; i < own->n_harvest; i++)
-        own->harvest_row[i] = row;
-}
-
-static int gather_block(struct fathom__worker *own, const struct gathering *gathering, uint32_t worker, size_t block,
-                        size_t n) {
-    fathom_trainer *trainer = gathering->trainer;
-    const size_t n_features = trainer->options.n_features;
-    for (size_t tile = 0; tile * FATHOM__TILE_FEATURES < n_features; tile++) {
-        const size_t first = tile * FATHOM__TILE_FEATURES,
-                     room = own->n_harvest + n * FATHOM__TILE_FEATURES + FATHOM__OFFER_SLACK;
-        const double begin = fathom__seconds();
-        int status =
-            fathom__dense_run(own->tile, trainer->product, worker, tile, trainer->x_bf16 + block * trainer->stride, n);
-        if (!status) status = fathom__grow(&own->harvest, &own->harvest_capacity, room, sizeof *own->harvest);
-        if (!status)
-            status =
-                fathom__grow(&own->harvest_feature, &own->harvest_feature_capacity, room, sizeof *own->harvest_feature);
-        if (!status)
-            status = fathom__grow(&own->harvest_row, &own->harvest_row_capacity, room, sizeof *own->harvest_row);
-        if (status) return status;
-        const double middle = fathom__seconds();
-        for (size_t r = 0; r < n; r++) {
-            const size_t before = own->n_harvest;
-            fathom__offer_above(own->harvest, own->harvest_feature, &own->n_harvest, gathering->floor,
-                                own->tile + r * FATHOM__TILE_FEATURES, trainer->encoder_bias.value + first,
-                                (uint32_t)first, fathom__tile_width(n_features, tile));
-            tag_rows(own, (uint32_t)(block + r), before);
-        }
-        own->seconds[FATHOM_TRAINER_ENCODE] += middle - begin;
-        own->seconds[FATHOM_TRAINER_SELECT] += fathom__seconds() - middle;
-    }
-    return 0;
-}
-
-static void gather(uint32_t worker, uint32_t n_workers, void *payload) {
-    const struct gathering *gathering = payload;
-    struct fathom__worker *own = &gathering->trainer->workers[worker];
-    size_t first, last;
-    fathom__team_share(&first, &last, gathering->trainer->n, FATHOM__LANES, worker, n_workers);
-    own->n_harvest = 0;
-    int status = 0;
-    for (size_t block = first; block < last && !status; block += FATHOM__TILE_ROWS)
-        status = gather_block(own, gathering, worker, block,
-                              last - block < FATHOM__TILE_ROWS ? last - block : FATHOM__TILE_ROWS);
-    if (status) fathom__worker_fail(own, status);
-}
-
 static void count_bits(uint32_t worker, uint32_t n_workers, void *payload) {
     (void)n_workers;
-    const struct gathering *gathering = payload;
-    struct fathom__worker *own = &gathering->trainer->workers[worker];
+    const struct counting *counting = payload;
+    struct fathom__worker *own = &counting->trainer->workers[worker];
     memset(own->histogram, 0, FATHOM__RADIX * sizeof *own->histogram);
     for (size_t i = 0; i < own->n_harvest; i++) {
         const uint32_t bits = bits_of(own->harvest[i]);
-        if (!gathering->second)
+        if (!counting->second)
             own->histogram[bits >> 16]++;
-        else if (bits >> 16 == gathering->upper)
+        else if (bits >> 16 == counting->upper)
             own->histogram[bits & (FATHOM__RADIX - 1)]++;
     }
 }
@@ -158,29 +106,29 @@ static int guess_floor(float *out, fathom_trainer *trainer, struct fathom__activ
 }
 
 int fathom__trainer_batchtopk(struct fathom__active *active, float *least, fathom_trainer *trainer) {
-    struct gathering gathering = {.trainer = trainer};
+    struct counting counting = {.trainer = trainer};
     size_t wanted = (size_t)trainer->options.k * trainer->n;
     int status = 0;
     float guess = trainer->floor;
     if (guess < 0) status = guess_floor(&guess, trainer, active);
     if (status) return status;
     guess *= FLOOR_GUESS;
-    for (gathering.floor = guess;;) {
-        status = fathom__trainer_run(trainer, gather, &gathering);
+    for (float floor = guess;;) {
+        status = fathom__trainer_gather(trainer, trainer->encoder_bias.value, floor);
         if (status) return status;
-        if (gathered(trainer) >= wanted || gathering.floor == 0) break;
-        gathering.floor = gathering.floor * FLOOR_RETRY < guess * FLOOR_LOWEST ? 0 : gathering.floor * FLOOR_RETRY;
+        if (gathered(trainer) >= wanted || floor == 0) break;
+        floor = floor * FLOOR_RETRY < guess * FLOOR_LOWEST ? 0 : floor * FLOOR_RETRY;
     }
     if (wanted > gathered(trainer)) wanted = gathered(trainer);
     const double begin = fathom__seconds();
     size_t higher = 0, above = 0;
     uint32_t cut = 0;
     if (wanted) {
-        fathom__team_run(trainer->team, count_bits, &gathering);
-        gathering.upper = find_bin(&higher, trainer, wanted);
-        gathering.second = true;
-        fathom__team_run(trainer->team, count_bits, &gathering);
-        cut = gathering.upper << 16 | find_bin(&above, trainer, wanted - higher);
+        fathom__team_run(trainer->team, count_bits, &counting);
+        counting.upper = find_bin(&higher, trainer, wanted);
+        counting.second = true;
+        fathom__team_run(trainer->team, count_bits, &counting);
+        cut = counting.upper << 16 | find_bin(&above, trainer, wanted - higher);
     }
     keep(trainer, active, cut, wanted - higher - above);
     memcpy(least, &cut, sizeof cut);
@@ -188,3 +136,10 @@ int fathom__trainer_batchtopk(struct fathom__active *active, float *least, fatho
         trainer->workers[w].seconds[FATHOM_TRAINER_SELECT] += fathom__seconds() - begin;
     return 0;
 }
+
+static int choose(float *least, fathom_trainer *trainer) {
+    return fathom__trainer_batchtopk(&trainer->main, least, trainer);
+}
+
+const struct fathom__architecture fathom__batchtopk = {
+    .name = "batchtopk", .kind = "batchtopk", .exact = true, .batchwise = true, .choose = choose};

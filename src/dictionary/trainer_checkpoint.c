@@ -11,15 +11,17 @@
 #include <base/hash.h>
 #include <base/json.h>
 #include <base/memory.h>
-#include <dictionary/trainer_internal.h>
+#include <dictionary/trainer_describe.h>
 #include <inttypes.h>
 
 #define MAGIC "FATHOMCK"
-enum { MAGIC_SIZE = 8, VERSION = 1, HASH_SIZE = 32, HEADER_SIZE = MAGIC_SIZE + 4 + 8 };
+enum { MAGIC_SIZE = 8, VERSION = 2, HASH_SIZE = 32, HEADER_SIZE = MAGIC_SIZE + 4 + 8 };
+
+enum { MOST_ARRAYS = 24 };
 
 struct arrays {
-    void *data[16];
-    size_t bytes[16];
+    void *data[MOST_ARRAYS];
+    size_t bytes[MOST_ARRAYS];
     size_t n;
 };
 
@@ -30,30 +32,26 @@ static void add_array(struct arrays *arrays, void *data, size_t bytes) {
 
 static void visit_arrays(struct arrays *arrays, const fathom_trainer *trainer) {
     const size_t F = trainer->options.n_features, stride = trainer->stride;
-    const struct fathom__parameter *parameters[] = {&trainer->encoder, &trainer->encoder_bias, &trainer->decoder,
-                                                    &trainer->decoder_bias};
-    const size_t sizes[] = {F * stride, F, F * stride, stride};
+    const struct fathom__parameter *parameters[] = {&trainer->encoder,   &trainer->encoder_bias,
+                                                    &trainer->decoder,   &trainer->decoder_bias,
+                                                    &trainer->scalar[0], &trainer->scalar[1]};
+    const size_t sizes[] = {F * stride, F, F * stride, stride, F, F};
     arrays->n = 0;
-    for (int i = 0; i < 4; i++) {
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        if (!parameters[i]->value) continue;
         add_array(arrays, parameters[i]->value, sizes[i] * sizeof(float));
         add_array(arrays, parameters[i]->first, sizes[i] * sizeof(float));
         add_array(arrays, parameters[i]->second, sizes[i] * sizeof(float));
     }
+    if (trainer->norm) add_array(arrays, trainer->norm, F * sizeof *trainer->norm);
     add_array(arrays, trainer->touched, F * sizeof *trainer->touched);
     add_array(arrays, trainer->last_active, F * sizeof *trainer->last_active);
 }
 
 static json_t *describe(const fathom_trainer *trainer, const char *note) {
-    const struct fathom_trainer_options *o = &trainer->options;
-    return json_pack("{s:i, s:i, s:i, s:i, s:i, s:i, s:I, s:f, s:I, s:i, s:i, s:f, s:I, s:f, s:b, s:b, s:f, s:f, s:f, "
-                     "s:b, s:I, s:I, s:s}",
-                     "architecture", (int)o->architecture, "d_in", (int)o->d_in, "n_features", (int)o->n_features, "k",
-                     (int)o->k, "batch", (int)o->batch, "n_threads", (int)o->n_threads, "seed", (json_int_t)o->seed,
-                     "learning_rate", o->learning_rate, "total_steps", (json_int_t)o->total_steps, "warmup_steps",
-                     (int)o->warmup_steps, "k_aux", (int)o->k_aux, "auxiliary_coefficient", o->auxiliary_coefficient,
-                     "dead_after", (json_int_t)o->dead_after, "gradient_clip", o->gradient_clip, "no_input_scale",
-                     (int)o->no_input_scale, "freeze_decoder", (int)o->freeze_decoder, "input_scale",
-                     trainer->input_scale, "threshold", (double)trainer->threshold, "floor", (double)trainer->floor,
+    return json_pack("{s:o, s:f, s:f, s:f, s:f, s:b, s:I, s:I, s:s}", "options",
+                     fathom__trainer_options_json(&trainer->options), "input_scale", trainer->input_scale, "threshold",
+                     (double)trainer->threshold, "floor", (double)trainer->floor, "sparsity", trainer->sparsity,
                      "prepared", (int)trainer->prepared, "step", (json_int_t)trainer->step, "rows",
                      (json_int_t)trainer->rows, "note", note ? note : "{}");
 }
@@ -122,66 +120,28 @@ static int check_file(uint64_t *length, const struct fathom__mapping *file, cons
 
 struct saved {
     struct fathom_trainer_options options;
-    double input_scale, threshold, floor;
+    double input_scale, threshold, floor, sparsity;
     int64_t step, rows;
     bool prepared;
     const char *note;
 };
 
 static int read_description(struct saved *saved, const json_t *json, const char *path) {
-    int64_t architecture = 0, d_in = 0, n_features = 0, k = 0, batch = 0, n_threads = 0, seed = 0, total_steps = 0,
-            warmup_steps = 0, k_aux = 0, dead_after = 0;
-    struct fathom_trainer_options *o = &saved->options;
-    const struct {
-        int64_t *to;
-        const char *key;
-        int64_t least, most;
-    } integers[] = {
-        {&architecture, "architecture", 0, 1},
-        {&d_in, "d_in", 1, INT32_MAX},
-        {&n_features, "n_features", 1, INT32_MAX},
-        {&k, "k", 1, INT32_MAX},
-        {&batch, "batch", 1, INT32_MAX},
-        {&n_threads, "n_threads", 1, INT32_MAX},
-        {&seed, "seed", INT64_MIN, INT64_MAX},
-        {&total_steps, "total_steps", 0, INT64_MAX},
-        {&warmup_steps, "warmup_steps", 0, INT32_MAX},
-        {&k_aux, "k_aux", 1, INT32_MAX},
-        {&dead_after, "dead_after", 0, INT64_MAX},
-        {&saved->step, "step", 0, UINT32_MAX},
-        {&saved->rows, "rows", 0, INT64_MAX},
-    };
     const struct {
         double *to;
         const char *key;
-    } numbers[] = {
-        {&o->learning_rate, "learning_rate"}, {&o->auxiliary_coefficient, "auxiliary_coefficient"},
-        {&o->gradient_clip, "gradient_clip"}, {&saved->input_scale, "input_scale"},
-        {&saved->threshold, "threshold"},     {&saved->floor, "floor"},
-    };
-    int status = 0;
-    for (size_t i = 0; i < sizeof integers / sizeof *integers && !status; i++)
-        status = fathom__json_get_integer(integers[i].to, json, integers[i].key, integers[i].least, integers[i].most,
-                                          true, path);
+    } numbers[] = {{&saved->input_scale, "input_scale"},
+                   {&saved->threshold, "threshold"},
+                   {&saved->floor, "floor"},
+                   {&saved->sparsity, "sparsity"}};
+    int status = fathom__trainer_options_read(&saved->options, json_object_get(json, "options"), path);
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers && !status; i++)
         status = fathom__json_get_number(numbers[i].to, json, numbers[i].key, true, path);
-    if (!status) status = fathom__json_get_bool(&o->no_input_scale, json, "no_input_scale", true, path);
-    if (!status) status = fathom__json_get_bool(&o->freeze_decoder, json, "freeze_decoder", true, path);
+    if (!status) status = fathom__json_get_integer(&saved->step, json, "step", 0, UINT32_MAX, true, path);
+    if (!status) status = fathom__json_get_integer(&saved->rows, json, "rows", 0, INT64_MAX, true, path);
     if (!status) status = fathom__json_get_bool(&saved->prepared, json, "prepared", true, path);
     if (!status) status = fathom__json_get_string(&saved->note, json, "note", true, path);
-    if (status) return status;
-    o->architecture = (enum fathom_trainer_architecture)architecture;
-    o->d_in = (uint32_t)d_in;
-    o->n_features = (uint32_t)n_features;
-    o->k = (uint32_t)k;
-    o->batch = (uint32_t)batch;
-    o->n_threads = (uint32_t)n_threads;
-    o->seed = (uint64_t)seed;
-    o->total_steps = (uint64_t)total_steps;
-    o->warmup_steps = (uint32_t)warmup_steps;
-    o->k_aux = (uint32_t)k_aux;
-    o->dead_after = (uint64_t)dead_after;
-    return 0;
+    return status;
 }
 
 static int read_arrays(fathom_trainer *trainer, const struct fathom__mapping *file, size_t at, const char *path) {
@@ -222,6 +182,8 @@ int fathom_trainer_resume(fathom_trainer **out, char **note, const char *path, u
         goto done;
     }
     trainer->options.warmup_steps = saved.options.warmup_steps; /* 0 would be read as "the default" */
+    trainer->options.sparsity_warmup = saved.options.sparsity_warmup;
+    trainer->sparsity = saved.sparsity;
     trainer->input_scale = saved.input_scale;
     trainer->threshold = (float)saved.threshold;
     trainer->floor = (float)saved.floor;

@@ -74,15 +74,18 @@ static void check_resume(enum fathom_trainer_architecture architecture) {
     assert_memory_equal(whole->encoder_bias.value, resumed->encoder_bias.value, FEATURES * sizeof(float));
     assert_memory_equal(whole->decoder_bias.value, resumed->decoder_bias.value, D * sizeof(float));
     assert_memory_equal(whole->last_active, resumed->last_active, FEATURES * sizeof *whole->last_active);
+    for (uint32_t s = 0; s < whole->architecture->n_scalars; s++)
+        assert_memory_equal(whole->scalar[s].value, resumed->scalar[s].value, FEATURES * sizeof(float));
     assert_true(whole->threshold == resumed->threshold);
+    assert_true(whole->sparsity == resumed->sparsity);
     fathom_trainer_close(whole);
     fathom_trainer_close(resumed);
 }
 
 static void test_resume(void **state) {
     (void)state;
-    check_resume(FATHOM_TRAIN_TOPK);
-    check_resume(FATHOM_TRAIN_BATCHTOPK);
+    for (int architecture = 0; architecture < FATHOM_TRAIN_ARCHITECTURES; architecture++)
+        check_resume((enum fathom_trainer_architecture)architecture);
 }
 
 static void test_damaged_checkpoints(void **state) {

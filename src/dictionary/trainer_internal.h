@@ -7,16 +7,19 @@
 #include <dictionary/select.h>
 #include <dictionary/vector.h>
 #include <fathom/trainer.h>
+#include <math.h>
 
 #define FATHOM__ERROR_TEXT 256
 #define FATHOM__RADIX 65536 /* values of half a float's bits */
+#define FATHOM__SCALARS 2   /* most trained numbers that a feature has beside its encoder's bias */
 
 /* Active features of the rows of a batch, and the same sorted by feature. `slope` is the loss's derivative by the
  * pre-activation, up to the factor that trainer_step.c applies at the end. */
 struct fathom__active {
-    size_t n_features, capacity; /* of pairs */
-    uint32_t *start, *count;     /* [batch]: row r has pairs start[r] … start[r] + count[r] - 1 */
-    uint32_t *feature;           /* [capacity] */
+    size_t n_features;       /* 0: pairs are never sorted, and there is nothing to sort them with */
+    size_t capacity;         /* of pairs; fathom__active_reserve */
+    uint32_t *start, *count; /* [batch]: row r has pairs start[r] … start[r] + count[r] - 1 */
+    uint32_t *feature;       /* [capacity] */
     float *value, *slope;
     /* by feature: bucket[f] … bucket[f + 1] - 1, rows ascending */
     uint32_t *bucket;     /* [n_features + 1] */
@@ -28,6 +31,15 @@ struct fathom__active {
 /* One trained array and Adam's two moments of it. */
 struct fathom__parameter {
     float *value, *first, *second;
+};
+
+/* Sums over a batch that a worker keeps for every feature, of what its rows' pairs say; found by the architecture's
+ * `slopes`, up to the same factor as the slopes. */
+enum fathom__sum {
+    FATHOM__SUM_BIAS,   /* of the encoder's bias, where it is not the sum of the slopes */
+    FATHOM__SUM_SCALAR, /* of the scalars, one after the other */
+    FATHOM__SUM_PULL = FATHOM__SUM_SCALAR + FATHOM__SCALARS, /* of the decoder row's length */
+    FATHOM__SUMS
 };
 
 /* What one worker owns. */
@@ -44,9 +56,15 @@ struct fathom__worker {
     float *bias_gradient;           /* [stride]: the part of b_dec's gradient that comes through the encoder */
     double *column;                 /* [stride]: sums over rows */
     double sum_squares, sum_errors; /* of the rows it loaded, of the errors it decoded */
+    double sum_prefixes;            /* Matryoshka: of the errors of all prefixes */
+    double sum_penalty;             /* of the sparsity loss's terms, before its coefficient */
+    double sum_inactive;            /* of the pre-activation loss's terms, before its coefficient */
     double norm;                    /* squared, of the gradients it formed */
+    double *prefix_column;          /* Matryoshka: [stride], sums over rows of all prefixes' errors */
+    double *input_column;           /* [stride]: sums over the inputs that it loaded */
+    float *sums;                    /* [FATHOM__SUMS, n_features]; penalised architectures only */
     double seconds[FATHOM_TRAINER_PARTS];
-    float *harvest; /* BatchTopK: values above the floor, their features and rows */
+    float *harvest; /* values above a floor, their features and rows: trainer_gather.c */
     uint32_t *harvest_feature, *harvest_row;
     size_t n_harvest, harvest_capacity, harvest_feature_capacity, harvest_row_capacity;
     uint32_t *histogram; /* BatchTopK: [FATHOM__RADIX] */
@@ -55,9 +73,48 @@ struct fathom__worker {
     char message[FATHOM__ERROR_TEXT];
 };
 
+/* One feature's gradients, in a worker's scratch. */
+struct fathom__gradient {
+    float *encoder, *decoder;
+    float input; /* the sum of the slopes: by what is added to every input's product with the encoder row */
+    float bias, scalar[FATHOM__SCALARS];
+    uint32_t feature;
+    const float *dense; /* a dead feature's auxiliary gradient by dense products, not yet scaled; NULL: none */
+};
+
+/* What sets an architecture apart. Adding one is a file with one of these and a line in trainer_architecture.c. */
+struct fathom__architecture {
+    const char *name; /* of the option */
+    const char *kind; /* of the dictionary file */
+    bool exact;       /* the choice of pairs alone makes it sparse: no sparsity loss, no coefficient */
+    bool batchwise;   /* features compete over the whole batch; what they need is kept as a threshold */
+    bool nested;      /* has groups of features */
+    uint32_t n_scalars;
+    float scalar_start[FATHOM__SCALARS];
+    /* what stands for 0 in the options */
+    double sparsity; /* where control starts from */
+    double bandwidth, tanh_scale, inactive_coefficient;
+    /* The loaded rows' pairs into trainer->main. *least: the smallest value chosen, where that is a threshold. */
+    int (*choose)(float *least, fathom_trainer *trainer);
+    /* What is decoded beside the main features, before them; returns its loss, times spread. NULL: nothing. */
+    double (*second)(fathom_trainer *trainer);
+    /* The errors, their sums and the slopes; NULL: fathom__trainer_decode. */
+    void (*decode)(fathom_trainer *trainer);
+    /* Adds the sparsity loss to a row's slopes, and fills the worker's sums. NULL where exact. */
+    void (*slopes)(fathom_trainer *trainer, struct fathom__worker *own, size_t row);
+    /* What a feature's gradient gets beside its pairs' rows. NULL: nothing. */
+    void (*feature)(struct fathom__gradient *gradient, const fathom_trainer *trainer, struct fathom__worker *own,
+                    float factor);
+    /* Sets a feature's bias or threshold so that pre-activations above `level` are active. NULL: nothing. */
+    void (*start_at)(fathom_trainer *trainer, uint32_t feature, float level);
+    /* A feature's bias in the auxiliary loss. NULL: the encoder's bias. */
+    float (*dead_bias)(const fathom_trainer *trainer, uint32_t feature);
+};
+
 struct fathom_trainer {
     struct fathom_trainer_options options;
-    size_t stride; /* d_in padded */
+    const struct fathom__architecture *architecture;
+    size_t stride; /* the larger of d_in and d_out, padded: both kinds of rows are held in rows of this length */
     uint32_t n_workers;
     fathom__team *team;
     fathom__dense *product;
@@ -65,7 +122,10 @@ struct fathom_trainer {
     size_t room; /* keys a row */
 
     struct fathom__parameter encoder, encoder_bias, decoder,
-        decoder_bias;      /* [F, stride], [F padded to a tile], [F, stride], [stride] */
+        decoder_bias;                                 /* [F, stride], [F padded to a tile], [F, stride], [stride] */
+    struct fathom__parameter scalar[FATHOM__SCALARS]; /* [F padded to a tile] each; as many as the architecture has */
+    float *shifted_bias;   /* [F padded to a tile]: what is added to products before they are compared with 0 */
+    float *norm;           /* [F]: lengths of the decoder rows, where they are free; NULL: all are 1 */
     uint32_t *touched;     /* [F]: step of the last update */
     uint64_t *last_active; /* [F]: rows seen when it last fired */
     double input_scale;
@@ -80,6 +140,14 @@ struct fathom_trainer {
     uint16_t *x_bf16; /* [batch padded to a tile, stride] */
     size_t n;         /* rows of the present batch */
     struct fathom__active main, auxiliary;
+    struct fathom__active near; /* JumpReLU: pairs not active, but within the estimator's band */
+    struct fathom__active gate; /* gated: the same pairs as main (borrowed) with the gate's values and slopes */
+    size_t gate_capacity, gate_slope_capacity;
+    float *gate_error;      /* gated: [batch, stride] */
+    float *group_error;     /* Matryoshka: [n_groups - 1, batch, stride]; the last group's is `error` */
+    double sparsity;        /* the coefficient that control has come to, or the one asked for */
+    float half_sparsity;    /* half of the present step's coefficient, since the slopes' factor has a 2 in it */
+    double *inputs_column;  /* [stride]: sums over the batch's inputs */
     uint32_t *dead, n_dead; /* numbers of the dead features at the step's beginning */
     uint32_t *dead_slot;    /* [F]: index in `dead`, or UINT32_MAX */
     /* What the auxiliary loss needs, made when there are dead features and for as many as there are. */
@@ -102,6 +170,8 @@ void fathom__worker_fail(struct fathom__worker *worker, int status);
 
 int fathom__active_open(struct fathom__active *active, size_t batch, size_t capacity, size_t n_features,
                         uint32_t n_workers);
+/* Room for so many pairs; those that it holds are lost. */
+int fathom__active_reserve(struct fathom__active *active, size_t capacity);
 void fathom__active_close(struct fathom__active *active);
 /* Fills bucket and sorted_*. */
 void fathom__active_sort(struct fathom__active *active, fathom_trainer *trainer);
@@ -119,6 +189,61 @@ int fathom__trainer_topk(struct fathom__active *active, fathom_trainer *trainer,
                          const float *bias, size_t n_features, uint32_t k);
 /* BatchTopK: the k·n strongest of the batch. *least: the smallest value kept, 0 when none. */
 int fathom__trainer_batchtopk(struct fathom__active *active, float *least, fathom_trainer *trainer);
+
+/* trainer_gather.c: every value + bias above a floor, into the workers' harvests, rows of a worker together and a row's
+ * features ascending. bias: [F padded to a tile]. */
+int fathom__trainer_gather(fathom_trainer *trainer, const float *bias, float floor);
+/* The same, placed: those above 0 into main and, where the floor is below 0, the others into near. */
+int fathom__trainer_above(fathom_trainer *trainer, const float *bias, float floor);
+/* Calls fn for every loaded row, each worker for its own. */
+typedef void (*fathom__row_fn)(fathom_trainer *trainer, struct fathom__worker *own, size_t row);
+void fathom__trainer_rows(fathom_trainer *trainer, fathom__row_fn fn);
+
+/* trainer_architecture.c */
+const struct fathom__architecture *fathom__architecture(enum fathom_trainer_architecture architecture);
+extern const struct fathom__architecture fathom__topk, fathom__batchtopk, fathom__matryoshka, fathom__standard,
+    fathom__gated, fathom__jumprelu, fathom__jumprelu_tanh;
+
+/* trainer_standard.c: a dead feature's bias keeps every row out; the auxiliary loss looks at what it would do without. */
+float fathom__lifted_bias(const fathom_trainer *trainer, uint32_t feature);
+
+/* trainer_jumprelu.c, for both of its losses */
+int fathom__jumprelu_choose(float *least, fathom_trainer *trainer);
+static inline float fathom__jumprelu_threshold(const fathom_trainer *trainer, uint32_t feature) {
+    return expf(trainer->scalar[0].value[feature]);
+}
+
+/* trainer_matryoshka.c: the group of a feature, and the batch's errors that its gradient is made of. */
+uint32_t fathom__trainer_group(const fathom_trainer *trainer, uint32_t feature);
+const float *fathom__trainer_errors(const fathom_trainer *trainer, uint32_t feature);
+
+/* trainer_options.c */
+int fathom__trainer_check_options(const struct fathom_trainer_options *options);
+void fathom__trainer_fill_options(struct fathom_trainer_options *options);
+
+/* trainer_schedule.c: the learning rate of a step; the coefficient of a step whose batch has this L0; control. */
+double fathom__trainer_rate(const struct fathom_trainer_options *options, uint64_t step);
+double fathom__trainer_sparsity(const fathom_trainer *trainer, double l0);
+void fathom__trainer_control(fathom_trainer *trainer, double l0);
+
+/* trainer_start.c: biases or thresholds at which rows f32 [n, d_in] have options.start_l0 features. */
+int fathom__trainer_start(fathom_trainer *trainer, const float *rows, size_t n);
+
+/* The length of a feature's decoder row. */
+static inline float fathom__decoder_norm(const fathom_trainer *trainer, uint32_t feature) {
+    return trainer->norm ? trainer->norm[feature] : 1;
+}
+static inline float *fathom__sums(const fathom_trainer *trainer, const struct fathom__worker *worker,
+                                  enum fathom__sum sum) {
+    return worker->sums + (size_t)sum * trainer->options.n_features;
+}
+/* One sum of a feature over all workers. */
+static inline float fathom__sum_of(const fathom_trainer *trainer, enum fathom__sum sum, uint32_t feature) {
+    float total = 0;
+    for (uint32_t w = 0; w < trainer->n_workers; w++)
+        total += fathom__sums(trainer, &trainer->workers[w], sum)[feature];
+    return total;
+}
 
 /* trainer_decode.c: error = W_dec f - x, its sums over rows and (if asked) the slopes. */
 void fathom__trainer_decode(fathom_trainer *trainer, bool slopes);

@@ -6,7 +6,6 @@
 #include <stdio.h>
 
 #define THRESHOLD_KEEP 0.999 /* BatchTopK's running mean, once it has seen as many batches */
-#define DECAY_FROM 0.8       /* of total_steps */
 
 const char *fathom_trainer_part_name(enum fathom_trainer_part part) {
     static const char *const names[FATHOM_TRAINER_PARTS] = {"encode",    "select",    "decode",    "sort",
@@ -27,17 +26,6 @@ int fathom__trainer_run(fathom_trainer *trainer, fathom__team_fn fn, void *paylo
         if (trainer->workers[w].status)
             return fathom__fail(trainer->workers[w].status, "%s", trainer->workers[w].message);
     return 0;
-}
-
-static double learning_rate(const struct fathom_trainer_options *options, uint64_t step) {
-    double rate = options->learning_rate;
-    if (step < options->warmup_steps) rate *= (double)(step + 1) / options->warmup_steps;
-    const double from = DECAY_FROM * (double)options->total_steps;
-    if (options->total_steps && (double)step >= from) {
-        const double left = ((double)options->total_steps - (double)step) / ((double)options->total_steps - from);
-        rate *= left > 0 ? left : 0;
-    }
-    return rate;
 }
 
 static double sum_squares(const struct fathom__worker *worker) {
@@ -86,12 +74,47 @@ static void note_threshold(fathom_trainer *trainer, float least) {
     trainer->threshold = (float)(keep * trainer->threshold + (1 - keep) * least);
 }
 
-/* The features of the loaded rows, as training chooses them. */
-static int choose(float *least, fathom_trainer *trainer) {
-    if (trainer->options.architecture == FATHOM_TRAIN_BATCHTOPK)
-        return fathom__trainer_batchtopk(&trainer->main, least, trainer);
-    return fathom__trainer_topk(&trainer->main, trainer, trainer->product, trainer->encoder_bias.value,
-                                trainer->options.n_features, trainer->options.k);
+static void add_slopes(uint32_t worker, uint32_t n_workers, void *payload) {
+    fathom_trainer *trainer = payload;
+    struct fathom__worker *own = &trainer->workers[worker];
+    size_t first, last;
+    fathom__team_share(&first, &last, trainer->n, FATHOM__LANES, worker, n_workers);
+    own->sum_penalty = 0;
+    memset(own->sums, 0, (size_t)FATHOM__SUMS * trainer->options.n_features * sizeof *own->sums);
+    for (size_t r = first; r < last; r++)
+        trainer->architecture->slopes(trainer, own, r);
+}
+
+/* The sparsity loss, times the spread; its slopes are added to those of the reconstruction. */
+static double find_penalty(struct fathom_trainer_metrics *metrics, fathom_trainer *trainer) {
+    const double l0 = metrics->l0, k = trainer->options.k;
+    double sum = 0;
+    metrics->sparsity = fathom__trainer_sparsity(trainer, l0);
+    trainer->half_sparsity = (float)(metrics->sparsity / 2);
+    fathom__team_run(trainer->team, add_slopes, trainer);
+    for (uint32_t w = 0; w < trainer->n_workers; w++)
+        sum += trainer->workers[w].sum_penalty;
+    if (trainer->options.quadratic_l0) /* the coefficient is the square's derivative by L0 */
+        return metrics->sparsity * (l0 - k) / 2 * (double)trainer->n;
+    return metrics->sparsity * sum;
+}
+
+/* Errors and slopes. Returns Σ|x^ - x|²; *loss gets what is minimised, times the spread. */
+static double decode(double *loss, fathom_trainer *trainer) {
+    if (trainer->architecture->decode)
+        trainer->architecture->decode(trainer);
+    else
+        fathom__trainer_decode(trainer, true);
+    const double errors = *loss = fathom__trainer_sum(trainer, trainer->error_column, sum_errors);
+    if (!trainer->architecture->nested) return errors;
+    *loss = 0;
+    memset(trainer->error_column, 0, trainer->stride * sizeof *trainer->error_column);
+    for (uint32_t w = 0; w < trainer->n_workers; w++) {
+        *loss += trainer->workers[w].sum_prefixes / trainer->options.n_groups;
+        for (size_t j = 0; j < trainer->stride; j++)
+            trainer->error_column[j] += trainer->workers[w].prefix_column[j];
+    }
+    return errors;
 }
 
 int fathom_trainer_step(struct fathom_trainer_metrics *out, fathom_trainer *trainer, const float *rows, size_t n) {
@@ -108,15 +131,19 @@ int fathom_trainer_step(struct fathom_trainer_metrics *out, fathom_trainer *trai
     if (!status) status = fathom__trainer_load(trainer, rows, n);
     if (status) return status;
     const double total = spread(trainer, trainer->column, sum_squares);
+    memcpy(trainer->inputs_column, trainer->column, trainer->stride * sizeof *trainer->column);
     lap(&metrics, FATHOM_TRAINER_ENCODE, &begin);
     status = fathom__trainer_pack(trainer);
     lap(&metrics, FATHOM_TRAINER_PACK, &begin);
     float least = 0;
-    if (!status) status = choose(&least, trainer);
+    if (!status) status = trainer->architecture->choose(&least, trainer);
     if (status) return status;
     begin = fathom__seconds();
-    fathom__trainer_decode(trainer, true);
-    const double errors = fathom__trainer_sum(trainer, trainer->error_column, sum_errors);
+    metrics.l0 = (double)count_active(&trainer->main, n) / (double)n;
+    double loss, gate = 0, penalty = 0, inactive = 0;
+    if (trainer->architecture->second) gate = trainer->architecture->second(trainer);
+    const double errors = decode(&loss, trainer);
+    if (!trainer->architecture->exact) penalty = find_penalty(&metrics, trainer);
     lap(&metrics, FATHOM_TRAINER_DECODE, &begin);
     fathom__active_sort(&trainer->main, trainer);
     lap(&metrics, FATHOM_TRAINER_SORT, &begin);
@@ -125,8 +152,9 @@ int fathom_trainer_step(struct fathom_trainer_metrics *out, fathom_trainer *trai
          w++) /* the auxiliary part has its own product and selection: keep them out of the main ones */
         for (int p = 0; p < FATHOM_TRAINER_PARTS; p++)
             before[p] += trainer->workers[w].seconds[p] / trainer->n_workers;
-    struct fathom__update update = {.factor = total > 0 ? 2 / total : 0,
-                                    .learning_rate = learning_rate(options, trainer->step)};
+    const double prefixes = trainer->architecture->nested ? options->n_groups : 1;
+    struct fathom__update update = {.factor = total > 0 ? 2 / (prefixes * total) : 0,
+                                    .learning_rate = fathom__trainer_rate(options, trainer->step)};
     status = fathom__trainer_auxiliary(&metrics.auxiliary_loss, &update.auxiliary_factor, trainer);
     if (status) return status;
     lap(&metrics, FATHOM_TRAINER_AUXILIARY, &begin);
@@ -142,13 +170,17 @@ int fathom_trainer_step(struct fathom_trainer_metrics *out, fathom_trainer *trai
     trainer->step++;
     trainer->rows += n;
     note_active(trainer);
-    if (options->architecture == FATHOM_TRAIN_BATCHTOPK) note_threshold(trainer, least);
+    if (trainer->architecture->batchwise) note_threshold(trainer, least);
+    fathom__trainer_control(trainer, metrics.l0);
     if (!out) return 0;
     metrics.step = trainer->step;
     metrics.rows = trainer->rows;
-    metrics.loss = total > 0 ? errors / total : 0;
-    metrics.fve = 1 - metrics.loss;
-    metrics.l0 = (double)count_active(&trainer->main, n) / (double)n;
+    for (uint32_t w = 0; w < trainer->n_workers && options->inactive_coefficient > 0; w++)
+        inactive += options->inactive_coefficient * trainer->workers[w].sum_inactive;
+    metrics.loss = total > 0 ? loss / total : 0;
+    metrics.gate_loss = total > 0 ? gate / total : 0;
+    metrics.sparsity_loss = total > 0 ? (penalty + inactive) / total : 0;
+    metrics.fve = 1 - (total > 0 ? errors / total : 0);
     metrics.dead_fraction = (double)trainer->n_dead / options->n_features;
     metrics.learning_rate = update.learning_rate;
     metrics.seconds = fathom__seconds() - start;

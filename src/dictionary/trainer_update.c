@@ -6,6 +6,7 @@
  * moments' decay is made up for when it next is.
  */
 #include <dictionary/trainer_internal.h>
+#include <float.h>
 #include <math.h>
 
 #define BETA_FIRST 0.9
@@ -20,14 +21,6 @@ struct updating {
     const struct fathom__update *update;
     bool measure; /* only the gradient's norm is wanted */
     float clip;   /* gradients are multiplied by this */
-};
-
-/* One feature's gradients, in a worker's scratch. */
-struct gradient {
-    float *encoder, *decoder;
-    float bias;
-    uint32_t feature;
-    const float *dense; /* a dead feature's auxiliary gradient by dense products, not yet scaled; NULL: none */
 };
 
 struct rates {
@@ -62,8 +55,9 @@ static void adam(struct fathom__parameter parameter, size_t at, const float *res
 
 /* Adds the pairs [first, last) of a feature: their rows of `errors` to the decoder's gradient, of x to the
  * encoder's. */
-static void add_pairs(struct gradient *gradient, const fathom_trainer *trainer, const struct fathom__active *active,
-                      uint32_t first, uint32_t last, const float *errors, float factor) {
+static void add_pairs(struct fathom__gradient *gradient, const fathom_trainer *trainer,
+                      const struct fathom__active *active, uint32_t first, uint32_t last, const float *errors,
+                      float factor) {
     const size_t stride = trainer->stride;
     uint32_t i = first;
     for (; i + 4 <= last; i += 4) {
@@ -77,23 +71,33 @@ static void add_pairs(struct gradient *gradient, const fathom_trainer *trainer, 
                                    trainer->x + row[2] * stride, trainer->x + row[3] * stride};
         fathom__add_scaled4(gradient->decoder, values, error, stride);
         fathom__add_scaled4(gradient->encoder, slopes, x, stride);
-        gradient->bias += (slopes[0] + slopes[1]) + (slopes[2] + slopes[3]);
+        gradient->input += (slopes[0] + slopes[1]) + (slopes[2] + slopes[3]);
     }
     for (; i < last; i++) {
         const size_t row = active->sorted_row[i];
         fathom__add_scaled(gradient->decoder, factor * active->sorted_value[i], errors + row * stride, stride);
         fathom__add_scaled(gradient->encoder, factor * active->sorted_slope[i], trainer->x + row * stride, stride);
-        gradient->bias += factor * active->sorted_slope[i];
+        gradient->input += factor * active->sorted_slope[i];
     }
 }
 
-static void find_gradient(struct gradient *gradient, const fathom_trainer *trainer,
+/* What the sparsity loss says of a feature itself: its decoder row's length, its scalars. */
+static void add_penalty(struct fathom__gradient *gradient, const fathom_trainer *trainer, struct fathom__worker *own,
+                        float factor) {
+    const uint32_t f = gradient->feature;
+    if (trainer->norm)
+        fathom__add_scaled(gradient->decoder, factor * fathom__sum_of(trainer, FATHOM__SUM_PULL, f) / trainer->norm[f],
+                           trainer->decoder.value + (size_t)f * trainer->stride, trainer->stride);
+    if (trainer->architecture->feature) trainer->architecture->feature(gradient, trainer, own, factor);
+}
+
+static void find_gradient(struct fathom__gradient *gradient, const fathom_trainer *trainer, struct fathom__worker *own,
                           const struct fathom__update *update) {
     const size_t stride = trainer->stride;
     const uint32_t f = gradient->feature, slot = trainer->dead_slot[f];
     const float factor = (float)update->auxiliary_factor;
     const struct fathom__active *auxiliary = &trainer->auxiliary;
-    gradient->bias = 0;
+    gradient->input = 0;
     if (gradient->dense) {
         const float *encoder = gradient->dense + FATHOM__TILE_ROWS * stride;
         for (size_t j = 0; j < stride; j++) {
@@ -101,7 +105,7 @@ static void find_gradient(struct gradient *gradient, const fathom_trainer *train
             gradient->encoder[j] = factor * encoder[j];
         }
         for (uint32_t i = auxiliary->bucket[slot]; i < auxiliary->bucket[slot + 1]; i++)
-            gradient->bias += factor * auxiliary->sorted_slope[i];
+            gradient->input += factor * auxiliary->sorted_slope[i];
     } else {
         memset(gradient->encoder, 0, stride * sizeof(float));
         memset(gradient->decoder, 0, stride * sizeof(float));
@@ -109,8 +113,11 @@ static void find_gradient(struct gradient *gradient, const fathom_trainer *train
             add_pairs(gradient, trainer, auxiliary, auxiliary->bucket[slot], auxiliary->bucket[slot + 1],
                       trainer->auxiliary_error, factor);
     }
-    add_pairs(gradient, trainer, &trainer->main, trainer->main.bucket[f], trainer->main.bucket[f + 1], trainer->error,
-              (float)update->factor);
+    add_pairs(gradient, trainer, &trainer->main, trainer->main.bucket[f], trainer->main.bucket[f + 1],
+              fathom__trainer_errors(trainer, f), (float)update->factor);
+    gradient->bias = gradient->input;
+    if (!trainer->architecture->exact) add_penalty(gradient, trainer, own, (float)update->factor);
+    if (trainer->norm) return;
     /* A row of length 1 can only turn. */
     const float *decoder = trainer->decoder.value + f * stride;
     fathom__add_scaled(gradient->decoder, -fathom__dot(gradient->decoder, decoder, stride), decoder, stride);
@@ -121,7 +128,7 @@ static void scale(float *row, float factor, size_t n) {
         row[j] *= factor;
 }
 
-static void apply(struct gradient *gradient, fathom_trainer *trainer, const struct updating *updating) {
+static void apply(struct fathom__gradient *gradient, fathom_trainer *trainer, const struct updating *updating) {
     const size_t stride = trainer->stride, at = gradient->feature * stride;
     const uint64_t now = trainer->step + 1;
     const struct rates rates =
@@ -130,13 +137,20 @@ static void apply(struct gradient *gradient, fathom_trainer *trainer, const stru
         scale(gradient->encoder, updating->clip, stride);
         scale(gradient->decoder, updating->clip, stride);
         gradient->bias *= updating->clip;
+        scale(gradient->scalar, updating->clip, trainer->architecture->n_scalars);
     }
     adam(trainer->encoder, at, gradient->encoder, stride, rates);
     adam(trainer->encoder_bias, gradient->feature, &gradient->bias, 1, rates);
+    for (uint32_t i = 0; i < trainer->architecture->n_scalars; i++)
+        adam(trainer->scalar[i], gradient->feature, &gradient->scalar[i], 1, rates);
     if (!trainer->options.freeze_decoder) {
         adam(trainer->decoder, at, gradient->decoder, stride, rates);
         float *decoder = trainer->decoder.value + at;
-        scale(decoder, 1 / sqrtf(fathom__dot(decoder, decoder, stride)), stride);
+        const float length = sqrtf(fathom__dot(decoder, decoder, stride));
+        if (trainer->norm)
+            trainer->norm[gradient->feature] = fmaxf(length, FLT_MIN);
+        else
+            scale(decoder, 1 / length, stride);
     }
     trainer->touched[gradient->feature] = (uint32_t)now;
 }
@@ -146,9 +160,12 @@ static bool by_chunk(const fathom_trainer *trainer, const struct fathom__update 
     return update->auxiliary_factor > 0 && trainer->auxiliary_dense && trainer->dead_slot[f] != UINT32_MAX;
 }
 
+/* 0: the feature has no gradient. */
 static uint32_t count_pairs(const fathom_trainer *trainer, const struct fathom__update *update, uint32_t f) {
     const uint32_t slot = trainer->dead_slot[f];
     uint32_t pairs = trainer->main.bucket[f + 1] - trainer->main.bucket[f];
+    if (trainer->options.inactive_coefficient > 0) pairs++; /* has a gradient without pairs */
+    if (trainer->near.count && fathom__sum_of(trainer, FATHOM__SUM_SCALAR, f) != 0) pairs++;
     if (update->auxiliary_factor > 0 && slot != UINT32_MAX)
         pairs += trainer->auxiliary.bucket[slot + 1] - trainer->auxiliary.bucket[slot];
     return pairs;
@@ -172,21 +189,23 @@ static void share_features(uint32_t *first, uint32_t *last, const fathom_trainer
     if (worker == 0) *first = 0;
 }
 
-static void update_group(struct gradient *group, uint32_t n, fathom_trainer *trainer, const struct updating *updating,
-                         struct fathom__worker *own) {
+static void update_group(struct fathom__gradient *group, uint32_t n, fathom_trainer *trainer,
+                         const struct updating *updating, struct fathom__worker *own) {
     const size_t stride = trainer->stride;
     const double begin = fathom__seconds();
     for (uint32_t i = 0; i < n; i++) {
-        find_gradient(&group[i], trainer, updating->update);
+        find_gradient(&group[i], trainer, own, updating->update);
         own->norm +=
             (double)fathom__dot(group[i].encoder, group[i].encoder, stride) + (double)group[i].bias * group[i].bias;
+        for (uint32_t s = 0; s < trainer->architecture->n_scalars; s++)
+            own->norm += (double)group[i].scalar[s] * group[i].scalar[s];
         if (!trainer->options.freeze_decoder) own->norm += fathom__dot(group[i].decoder, group[i].decoder, stride);
     }
     const double middle = fathom__seconds();
     own->seconds[FATHOM_TRAINER_GRADIENTS] += middle - begin;
     if (updating->measure) return;
     for (uint32_t i = 0; i < n; i++) {
-        fathom__add_scaled(own->bias_gradient, -group[i].bias, trainer->encoder.value + group[i].feature * stride,
+        fathom__add_scaled(own->bias_gradient, -group[i].input, trainer->encoder.value + group[i].feature * stride,
                            stride);
         apply(&group[i], trainer, updating);
     }
@@ -195,7 +214,7 @@ static void update_group(struct gradient *group, uint32_t n, fathom_trainer *tra
 
 /* Gathers a group of features and updates it when it is full. */
 struct grouping {
-    struct gradient group[GROUP];
+    struct fathom__gradient group[GROUP];
     uint32_t n;
 };
 
@@ -241,11 +260,11 @@ static void update_features(uint32_t worker, uint32_t n_workers, void *payload) 
     struct grouping grouping = {.n = 0};
     uint32_t first, last;
     int status = 0;
-    own->norm = 0;
+    own->norm = own->sum_inactive = 0;
     memset(own->bias_gradient, 0, stride * sizeof(float));
     for (uint32_t i = 0; i < GROUP; i++)
-        grouping.group[i] = (struct gradient){.encoder = own->gradients + 2 * i * stride,
-                                              .decoder = own->gradients + (2 * i + 1) * stride};
+        grouping.group[i] = (struct fathom__gradient){.encoder = own->gradients + 2 * i * stride,
+                                                      .decoder = own->gradients + (2 * i + 1) * stride};
     if (updating->update->auxiliary_factor > 0 && trainer->auxiliary_dense)
         status = update_dead(&grouping, worker, n_workers, trainer, updating);
     if (status) {

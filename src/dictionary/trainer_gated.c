@@ -1,0 +1,97 @@
+/* Gated: with u = W_enc (x - b_dec), a feature is active where u + b_gate > 0, and then f = relu(e^r u + b_enc)
+ * (Rajamanoharan et al. 2024).
+ *
+ * The gate gets no gradient through that, so it has losses of its own: λ Σ relu(u + b_gate) |d|, and the error of what
+ * relu(u + b_gate) reconstructs with a decoder held fixed. A pair's slope, by u, is the sum of both ways.
+ */
+#include <base/memory.h>
+#include <dictionary/trainer_internal.h>
+
+enum { GATE, SCALE }; /* the scalars: b_gate and r */
+
+static void open_gate(fathom_trainer *trainer, struct fathom__worker *own, size_t row) {
+    (void)own;
+    const struct fathom__active *active = &trainer->main;
+    for (uint32_t i = active->start[row]; i < active->start[row] + active->count[row]; i++) {
+        const uint32_t f = active->feature[i];
+        const float product = active->value[i] - trainer->scalar[GATE].value[f],
+                    value = expf(trainer->scalar[SCALE].value[f]) * product + trainer->encoder_bias.value[f];
+        trainer->gate.value[i] = active->value[i];
+        active->value[i] = value > 0 ? value : 0;
+    }
+}
+
+static int choose(float *least, fathom_trainer *trainer) {
+    (void)least;
+    int status = fathom__trainer_above(trainer, trainer->scalar[GATE].value, 0);
+    if (!status)
+        status = fathom__grow(&trainer->gate.value, &trainer->gate_capacity, trainer->main.capacity,
+                              sizeof *trainer->gate.value);
+    if (!status)
+        status = fathom__grow(&trainer->gate.slope, &trainer->gate_slope_capacity, trainer->main.capacity,
+                              sizeof *trainer->gate.slope);
+    if (status) return status;
+    trainer->gate.start = trainer->main.start;
+    trainer->gate.count = trainer->main.count;
+    trainer->gate.feature = trainer->main.feature;
+    fathom__trainer_rows(trainer, open_gate);
+    return 0;
+}
+
+static double decode_gate(fathom_trainer *trainer) {
+    const struct fathom__decoding what = {&trainer->gate, NULL, trainer->x, -1, trainer->gate_error, true};
+    double errors = 0;
+    fathom__trainer_decode_pairs(trainer, &what);
+    for (uint32_t w = 0; w < trainer->n_workers; w++)
+        errors += trainer->workers[w].sum_errors;
+    return errors;
+}
+
+static void find_slopes(fathom_trainer *trainer, struct fathom__worker *own, size_t row) {
+    const struct fathom__active *active = &trainer->main, *gate = &trainer->gate;
+    const float half = trainer->half_sparsity;
+    float *bias = fathom__sums(trainer, own, FATHOM__SUM_BIAS), *pull = fathom__sums(trainer, own, FATHOM__SUM_PULL),
+          *scale = fathom__sums(trainer, own, FATHOM__SUM_SCALAR + SCALE);
+    for (uint32_t i = active->start[row]; i < active->start[row] + active->count[row]; i++) {
+        const uint32_t f = active->feature[i];
+        const float norm = fathom__decoder_norm(trainer, f), factor = expf(trainer->scalar[SCALE].value[f]),
+                    slope = active->value[i] > 0 ? active->slope[i] : 0;
+        bias[f] += slope;
+        scale[f] += slope * factor * (gate->value[i] - trainer->scalar[GATE].value[f]);
+        pull[f] += half * gate->value[i];
+        active->slope[i] = slope * factor + gate->slope[i] + half * norm;
+        own->sum_penalty += gate->value[i] * norm;
+    }
+}
+
+static void find_feature(struct fathom__gradient *gradient, const fathom_trainer *trainer, struct fathom__worker *own,
+                         float factor) {
+    (void)own;
+    const uint32_t f = gradient->feature;
+    gradient->bias = factor * fathom__sum_of(trainer, FATHOM__SUM_BIAS, f);
+    /* The slopes by u less those that come by way of the magnitude. */
+    gradient->scalar[GATE] = gradient->input - expf(trainer->scalar[SCALE].value[f]) * gradient->bias;
+    gradient->scalar[SCALE] = factor * fathom__sum_of(trainer, FATHOM__SUM_SCALAR + SCALE, f);
+}
+
+static void start_at(fathom_trainer *trainer, uint32_t feature, float level) {
+    trainer->scalar[GATE].value[feature] = trainer->encoder_bias.value[feature] = -level;
+}
+
+static float dead_bias(const fathom_trainer *trainer, uint32_t feature) {
+    const float bias = trainer->scalar[GATE].value[feature];
+    return bias > 0 ? bias : 0;
+}
+
+const struct fathom__architecture fathom__gated = {
+    .name = "gated",
+    .kind = "gated",
+    .n_scalars = 2,
+    .sparsity = 5,
+    .choose = choose,
+    .second = decode_gate,
+    .slopes = find_slopes,
+    .feature = find_feature,
+    .start_at = start_at,
+    .dead_bias = dead_bias,
+};
