@@ -5,7 +5,7 @@ PREFIX ?= /usr/local
 SANITIZED := build/asan
 JOBS ?= 2
 
-.PHONY: all build setup setup-test test demo install format clean
+.PHONY: all build setup setup-test test bench demo install format clean
 all: build
 
 setup:
@@ -25,6 +25,11 @@ test: setup-test build
 	cmake --preset asan -DFATHOM_ENGINE_DIR="$$engine" >/dev/null && \
 	cmake --build $(SANITIZED) --target unit_tests
 	@ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS)
+
+# ONLY=train,harvest runs some parts (bench/run.py lists them), CORPUS="FILE…" other text than the model's own.
+bench: build
+	@$(BUILD)/fathom fetch smollm2 gemma3 && \
+	bench/run.sh $(BUILD)/fathom $(if $(ONLY),--only $(ONLY)) $(if $(CORPUS),--corpus $(CORPUS))
 
 demo: build
 	@$(BUILD)/fathom fetch $(MODEL) && $(BUILD)/fathom demo -m $(MODEL)

@@ -1,7 +1,7 @@
 """How fast other libraries turn tokens into activations: one JSON line with tokens_per_second.
 
 Models of the default models' shapes with random weights (the time does not depend on the weights), bf16, stopping after the
-layer. Run it with the Python of scripts/setup-python.sh; bench/harvest.sh does, beside `fathom bench harvest`.
+layer. Run it with the Python of `scripts/setup-python.sh bench`; bench/harvest.py does, beside `fathom bench harvest`.
 """
 
 import argparse

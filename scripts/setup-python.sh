@@ -1,12 +1,15 @@
 #!/bin/sh
-# Makes the Python environment of the proofs (tests/reference) and of the comparisons (bench) in the cache, once; prints its
-# folder as the last line. Only people who change the golden models, their numbers or the comparisons need it: building, testing and using Fathom do not.
+# Makes a Python environment in the cache, once, and prints its folder as the last line: that of the proofs (tests/reference), or with the
+# argument "bench" that of the benchmarks' peers. Building, testing and using Fathom need neither.
 set -eu
 
 root=$(cd "$(dirname "$0")/.." && pwd)
-pins=$root/tests/reference/requirements.txt
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/fathom
-venv=$cache/python
+case ${1:-reference} in
+reference) pins=$root/tests/reference/requirements.txt venv=$cache/python ;;
+bench) pins=$root/bench/requirements.txt venv=$cache/peers ;;
+*) echo "usage: $0 [reference|bench]" >&2; exit 2 ;;
+esac
 stamp=$venv/complete
 python=${PYTHON:-python3}
 

@@ -1,0 +1,47 @@
+"""What the machine can do: the rates that the floors are reckoned with, by the product and the sum that PyTorch has."""
+
+import time
+
+import torch
+
+import common
+
+PRODUCT = (4096, 576, 16384)
+SUM_FLOATS = 1 << 25  # 134 MB an array: no cache holds it
+REPEATS = 12
+
+
+def best(work):
+    """Seconds of the fastest repetition: what the machine can do, not what it did while disturbed."""
+    seconds = []
+    for _ in range(REPEATS):
+        begin = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - begin)
+    return min(seconds)
+
+
+def rates(threads):
+    torch.set_num_threads(threads)
+    n, d, features = PRODUCT
+    a, b = torch.randn(n, d), torch.randn(features, d)
+    x, y = torch.zeros(SUM_FLOATS), torch.ones(SUM_FLOATS)
+    a16, b16 = a.bfloat16(), b.bfloat16()
+    flops = 2.0 * n * d * features
+    return {
+        "product_bf16_flops": flops / best(lambda: a16 @ b16.t()),
+        "product_f32_flops": flops / best(lambda: a @ b.t()),
+        "memory_bytes": 3 * 4.0 * SUM_FLOATS / best(lambda: x.add_(y)),
+    }
+
+
+def run(setting, results):
+    found = {str(threads): rates(threads) for threads in sorted({1, setting.threads})}
+    common.table(
+        ["threads", "bf16 product, GFLOP/s", "f32 product, GFLOP/s", "memory, GB/s"],
+        [
+            [threads, *(common.rate(r[key] / 1e9) for key in ("product_bf16_flops", "product_f32_flops", "memory_bytes"))]
+            for threads, r in found.items()
+        ],
+    )
+    return {"rates": found}

@@ -1,0 +1,51 @@
+"""What the speed costs: held-out FVE against tokens, Fathom's TopK beside SAELens's on the same rows in the same order and schedule."""
+
+import json
+
+import common
+import rows
+
+FEATURES, K, BATCH, LEARNING_RATE = 4096, 32, 4096, 4e-4
+ROWS, EPOCHS, EVALUATE_EVERY = 409600, 2, 20
+SEEDS = (1, 2, 3)
+
+
+def curve(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def both(setting, path, steps, features, every, seed):
+    common_part = ["--features", features, "--k", K, "--batch", BATCH, "--threads", setting.threads, "--steps", steps,
+                   "--evaluate-every", every, "--seed", seed, "--lr", LEARNING_RATE]  # fmt: skip
+    first, second = setting.work / "curve-fathom.jsonl", setting.work / "curve-peer.jsonl"
+    common.fathom(setting, "bench", "train", "--arch", "topk", "--data", path, "--curve", first, *common_part)
+    common.peer("quality_peer.py", "--rows", path, "--curve", second, *common_part, threads=setting.threads)
+    return curve(first), curve(second)
+
+
+def mean(curves, i, key):
+    return sum(c[i][key] for c in curves) / len(curves)
+
+
+def run(setting, results):
+    wanted, features, every = (5 * BATCH, 512, 2) if setting.quick else (ROWS, FEATURES, EVALUATE_EVERY)
+    seeds = SEEDS[:1] if setting.quick else SEEDS
+    path = rows.real(setting, wanted)
+    from safetensors import safe_open
+
+    with safe_open(path, "np") as file:
+        batches = file.get_slice("rows").get_shape()[0] // BATCH - 1
+    if batches < 1:
+        raise common.Failed(f"the corpus gives less than {2 * BATCH} rows; a longer one is expected")
+    steps = min(wanted // BATCH * EPOCHS, batches * EPOCHS)
+    pairs = [both(setting, path, steps, features, every, seed) for seed in seeds]
+    fathom, peer = [p[0] for p in pairs], [p[1] for p in pairs]
+    lines = []
+    for i, point in enumerate(fathom[0]):
+        ours, theirs = mean(fathom, i, "fve"), mean(peer, i, "fve")
+        spread = max(c[i]["fve"] for c in fathom) - min(c[i]["fve"] for c in fathom)
+        lines.append([common.rate(point["tokens"]), f"{ours:.4f}", f"{spread:.4f}", f"{mean(fathom, i, 'l0'):.2f}",
+                      f"{theirs:.4f}", f"{mean(peer, i, 'l0'):.2f}", f"{100 * (ours - theirs):+.2f} %"])  # fmt: skip
+    print(f"F {features}, k {K}, {batches} batches of {BATCH} rows, {len(seeds)} seeds\n")
+    common.table(["tokens", "Fathom FVE", "its spread", "L0", "SAELens FVE", "L0", "difference"], lines)
+    return {"features": features, "k": K, "learning_rate": LEARNING_RATE, "rows": batches * BATCH, "fathom": fathom, "peer": peer}

@@ -1,0 +1,122 @@
+"""Training steps: every architecture that Fathom trains beside its peers, several widths and threads, random and real rows."""
+
+import common
+import rows
+
+D, K, BATCH = 576, 32, 4096
+
+# Fathom's architecture: (name of the peer, bf16 products)
+ARCHITECTURES = {
+    "topk": [("saelens_topk", False), ("saelens_topk", True), ("pytorch_topk", False), ("pytorch_topk", True)],
+    "batchtopk": [("saelens_batchtopk", False), ("dictionary_learning_batchtopk", False)],
+}
+MAIN = list(ARCHITECTURES)
+FIRST = ["topk", "batchtopk"]
+
+# What is measured: features, threads (None: as many as were asked for), real rows with a fifth of the features dead, architectures
+SETTINGS = [
+    (16384, None, False, MAIN),
+    (16384, None, True, MAIN),
+    (4096, None, True, FIRST),
+    (65536, None, True, FIRST),
+    (16384, 1, True, FIRST),
+]
+QUICK = [(1024, None, False, MAIN), (1024, None, True, FIRST)]
+DEAD = 0.2
+REAL_ROWS = 32768
+FATHOM_STEPS = 12
+WIDE = 65536  # from here on one step of a peer is enough, and the slow variants are left out
+
+FLOATS_A_ROW = 2 * 3  # encoder and decoder row, each with Adam's two moments
+
+
+def shape(features, threads, real):
+    out = ["--d", D, "--features", features, "--k", K, "--batch", BATCH, "--threads", threads]
+    return out + (["--dead", DEAD] if real else [])
+
+
+def ours(setting, architecture, arguments, path):
+    data = ["--data", path] if path else []
+    steps = 2 if setting.quick else FATHOM_STEPS
+    return common.fathom(setting, "bench", "train", "--arch", architecture, *arguments, *data, "--steps", steps)
+
+
+def theirs(name, autocast, arguments, path, steps, threads):
+    extra = (["--rows", path] if path else []) + (["--autocast"] if autocast else [])
+    return common.peer("train_peer.py", "--peer", name, *arguments, *extra, "--steps", steps, threads=threads)
+
+
+def floor(result, rates):
+    """Milliseconds that a step takes at least on this machine: its one dense product, and the optimiser's memory traffic."""
+    product = 2.0 * BATCH * D * result["features"] / rates["product_bf16_flops"]
+    updated = result["active_features"] * FLOATS_A_ROW * D * 4 * 2
+    return 1e3 * product, 1e3 * updated / rates["memory_bytes"]
+
+
+def parts_table(found, rates):
+    names = list(found[0]["parts"])
+    header = ["ms a step", *[f"{r['architecture']} {r['features']}" for r in found]]
+    lines = [[name, *(f"{r['parts'][name]:.1f}" for r in found)] for name in names]
+    lines.append(["whole step", *(f"{r['milliseconds_per_step']:.1f}" for r in found)])
+    floors = [floor(r, rates[str(r["threads"])]) for r in found]
+    lines.append(["floor: encoder's product", *(f"{f[0]:.1f}" for f in floors)])
+    lines.append(["floor: optimiser's traffic", *(f"{f[1]:.1f}" for f in floors)])
+    common.table(header, lines)
+
+
+def memory(result):
+    """What weights and moments take, and the trainer's whole as a multiple of that."""
+    stored = 3 * 4.0 * (2 * result["features"] * D + result["features"] + D)
+    return stored, result["trainer_bytes"] / stored if "trainer_bytes" in result else None
+
+
+def one(setting, features, threads, real, architectures):
+    threads = threads or setting.threads
+    path = rows.real(setting, 2 * BATCH + BATCH if setting.quick else REAL_ROWS) if real else None
+    arguments = shape(features, threads, real)
+    before = {a: ours(setting, a, arguments, path) for a in architectures}
+    peers = {}
+    for architecture in architectures:
+        for name, autocast in ARCHITECTURES[architecture]:
+            if features >= WIDE and (name == "pytorch_topk") != autocast:
+                continue
+            steps = 1 if features >= WIDE or setting.quick else 2
+            peers.setdefault(architecture, []).append(theirs(name, autocast, arguments, path, steps, threads))
+    after = {a: ours(setting, a, arguments, path) for a in architectures}
+    lines = []
+    for a in architectures:
+        first, second = before[a]["tokens_per_second"], after[a]["tokens_per_second"]
+        lines.append([f"Fathom {a}", f"{common.rate(first)} and {common.rate(second)}", ""])
+        for p in peers.get(a, []):
+            factor = common.times(min(first, second), p["tokens_per_second"])
+            lines.append([p["peer"], common.rate(p["tokens_per_second"]), factor])
+    kind = f"real rows, {DEAD:.0%} of the features dead, auxiliary loss on" if real else "random rows"
+    print(f"F {features}, {threads} threads, {kind}\n")
+    common.table(["", "tokens/s", "Fathom's slower run is"], lines)
+    return {"features": features, "threads": threads, "real": real, "before": before, "after": after, "peers": peers}
+
+
+def run(setting, results):
+    import machine
+
+    if "machine" not in results:
+        results["machine"] = machine.run(setting, results)
+    found = [one(setting, *each) for each in (QUICK if setting.quick else SETTINGS)]
+    print("Where a step's time goes, and the least that it takes at this machine's measured rates\n")
+    for group in found:
+        print(f"F {group['features']}, {group['threads']} threads, {'real' if group['real'] else 'random'} rows\n")
+        parts_table(list(group["after"].values()), results["machine"]["rates"])
+    weigh = []
+    for features in sorted({group["features"] for group in found}):
+        result = ours(setting, "topk", shape(features, setting.threads, True), None)
+        stored, factor = memory(result)
+        weigh.append({"features": features, "stored_bytes": stored, "trainer_bytes": result.get("trainer_bytes"), "factor": factor})
+    print("Memory of the trainer with the auxiliary loss on, beside weights and two moments\n")
+    common.table(
+        ["features", "weights and moments, MB", "trainer at its peak, MB", ""],
+        [
+            [w["features"], common.rate(w["stored_bytes"] / 1e6), common.rate((w["trainer_bytes"] or 0) / 1e6), f"{w['factor'] or 0:.2f} ×"]
+            for w in weigh
+        ],
+    )
+    return {"settings": found, "memory": weigh}

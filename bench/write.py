@@ -1,0 +1,13 @@
+"""How fast a model writes its own corpus: documents in parallel, filtered; only the tokens that are kept count."""
+
+import common
+
+
+def run(setting, results):
+    path, counts = common.own_corpus(setting, again=True)
+    rate = counts["tokens"] / counts["seconds"]
+    common.table(
+        ["tokens kept", "documents", "dropped", "seconds", "tokens/s"],
+        [[common.rate(counts["tokens"]), counts["documents"], sum(counts["dropped"].values()), f"{counts['seconds']:.1f}", common.rate(rate)]],
+    )
+    return dict(counts, path=path.name, tokens_per_second=rate)
