@@ -17,7 +17,7 @@ setup-test:
 build: setup
 	@engine=$$(scripts/setup-engine.sh) && \
 	cmake --preset release -B $(BUILD) -DFATHOM_ENGINE_DIR="$$engine" >/dev/null && \
-	cmake --build $(BUILD) --target fathom fathom_command
+	cmake --build $(BUILD) --target fathom_library fathom_command
 
 test: setup-test build
 	@engine=$$(scripts/setup-engine.sh) && \
@@ -37,7 +37,7 @@ demo: build
 # The prefix is known to the library too: it finds its dictionaries and catalogues below it.
 install: build
 	@cmake -B $(BUILD) -DCMAKE_INSTALL_PREFIX="$(PREFIX)" >/dev/null && \
-	cmake --build $(BUILD) --target fathom fathom_command && \
+	cmake --build $(BUILD) --target fathom_library fathom_command && \
 	DESTDIR="$(DESTDIR)" cmake --install $(BUILD)
 
 format:

@@ -2,12 +2,9 @@
 # shell completion, dictionaries and catalogues.
 include(CMakePackageConfigHelpers)
 
-install(TARGETS fathom EXPORT fathom
+install(TARGETS fathom_library EXPORT fathom
     LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(TARGETS fathom_command RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/share)
-    install(DIRECTORY share/ DESTINATION ${CMAKE_INSTALL_DATADIR}/fathom FILES_MATCHING PATTERN "*.gguf" PATTERN "*.sqlite")
-endif()
 install(DIRECTORY share/ DESTINATION ${CMAKE_INSTALL_DATADIR}/fathom)
 install(DIRECTORY include/fathom DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
 

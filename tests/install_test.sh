@@ -6,6 +6,14 @@ trap 'rm -rf "$work"' EXIT
 model=tests/reference/llama/model.gguf
 
 cmake=${CMAKE:-cmake}
+# What `make install` builds is all that is installed.
+if command -v ninja >/dev/null 2>&1 && [ -f "$FATHOM_BUILD/build.ninja" ]; then
+    # shellcheck disable=SC2046
+    ninja -C "$FATHOM_BUILD" -t query $(sed -n 's/.*--target \(fathom.*[a-z]\).*/\1/p' Makefile | sort -u) >"$work/built"
+    grep -q '^    libfathom\.' "$work/built" && grep -q '^    fathom$' "$work/built" ||
+        { echo "make install does not build both the library and the command"; exit 1; }
+fi
+
 DESTDIR=$work/stage "$cmake" --install "$FATHOM_BUILD" --prefix /usr >"$work/log"
 mv "$work/stage/usr" "$work/prefix"
 lib=$(dirname "$(dirname "$(find "$work/prefix" -name fathom.pc)")")

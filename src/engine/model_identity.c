@@ -13,6 +13,15 @@
 #include <string.h>
 #include <sys/stat.h>
 
+/* The members of struct stat that macOS names otherwise. */
+#ifdef __APPLE__
+#define MODIFIED st_mtimespec
+#define CHANGED st_ctimespec
+#else
+#define MODIFIED st_mtim
+#define CHANGED st_ctim
+#endif
+
 #define CACHE_RECIPE "identity 1" /* changes when the hash or the checks made with it change */
 #define CACHE_FILE_LIMIT 256
 #define CACHE_FROM_BYTES ((uint64_t)16 << 20) /* smaller files are read as quickly as a mark in the cache */
@@ -77,10 +86,10 @@ static int cache_place(char **out, const struct fathom__model_files *files) {
             fathom__hash_close(hash);
             return fathom__fail_errno(files->paths[f], "read");
         }
-        const int64_t facts[] = {(int64_t)file.st_size,         (int64_t)file.st_ino,
-                                 (int64_t)file.st_dev,          (int64_t)file.st_mtim.tv_sec,
-                                 (int64_t)file.st_mtim.tv_nsec, (int64_t)file.st_ctim.tv_sec,
-                                 (int64_t)file.st_ctim.tv_nsec};
+        const int64_t facts[] = {(int64_t)file.st_size,          (int64_t)file.st_ino,
+                                 (int64_t)file.st_dev,           (int64_t)file.MODIFIED.tv_sec,
+                                 (int64_t)file.MODIFIED.tv_nsec, (int64_t)file.CHANGED.tv_sec,
+                                 (int64_t)file.CHANGED.tv_nsec};
         add_text(hash, place);
         fathom__hash_add(hash, facts, sizeof facts);
         free(place);

@@ -17,7 +17,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* macOS' shared libraries do not see the variable. */
+#ifdef __APPLE__
+#include <crt_externs.h>
+#define environ (*_NSGetEnviron())
+#else
 extern char **environ;
+#endif
 
 enum { MOST_ARGUMENTS = 24, MOST_DEPTH = 16, LAST_LINE_SIZE = 400, POLL_MILLISECONDS = 250, CHUNK = 4096 };
 
