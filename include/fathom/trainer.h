@@ -14,6 +14,10 @@
  * The dense product rounds its inputs to bf16 and sums in f32; parameters, moments, reconstructions and gradients are
  * f32.
  *
+ * A transcoder reads rows of one hook point and reconstructs those of another; x above is then the second kind, scaled
+ * by its own mean norm, and nothing trained is subtracted from what is read (its geometric median is, which
+ * fathom_trainer_parts folds into the biases).
+ *
  * A trainer belongs to one thread at a time and uses n_threads of its own. The same seed, rows, options and n_threads
  * give the same bits, also across fathom_trainer_save and _resume. Sources: Gao et al. 2024; Bussmann et al. 2024
  * (BatchTopK).
@@ -66,6 +70,10 @@ FATHOM_API int fathom_trainer_schedule_find(enum fathom_trainer_schedule *out, c
 struct fathom_trainer_options {
     enum fathom_trainer_architecture architecture;
     uint32_t d_in, n_features;
+    /* A transcoder's width of the rows that it reconstructs from those that it reads; 0: an SAE, which reconstructs what
+     * it reads. The rows of a transcoder hold both, one after the other: d_in + d_out numbers. */
+    uint32_t d_out;
+    bool skip; /* a transcoder's linear way from input to output, beside the features */
     /* active features a row: exactly (TopK), on average over the batch (BatchTopK), or what the sparsity loss's
      * coefficient is controlled for (the others) */
     uint32_t k;
@@ -140,12 +148,12 @@ FATHOM_API void fathom_trainer_close(fathom_trainer *trainer);
 /* The options in force, defaults filled in. Borrowed. */
 FATHOM_API const struct fathom_trainer_options *fathom_trainer_describe(const fathom_trainer *trainer);
 
-/* Sets input scale (sqrt(d_in) / mean norm) and b_dec (the geometric median) from rows f32 [n, d_in]; once, before the
- * first step, which otherwise does it with its own rows. Errors: ARGUMENT (called later, n is 0), NUMERIC (names the
+/* Sets input scale (sqrt(d_in) / mean norm) and b_dec (the geometric median) from rows f32 [n, d_in], of a transcoder
+ * [n, d_in + d_out]; once, before the first step, which otherwise does it with its own rows. Errors: ARGUMENT (called later, n is 0), NUMERIC (names the
  * row). */
 FATHOM_API int fathom_trainer_prepare(fathom_trainer *trainer, const float *rows, size_t n);
 
-/* One optimiser step on n rows f32 [n, d_in], 1 <= n <= batch. Nothing has changed after an error, except after ENGINE:
+/* One optimiser step on n such rows, 1 <= n <= batch. Nothing has changed after an error, except after ENGINE:
  * close the trainer then. metrics may be NULL.
  * Errors: ARGUMENT, NUMERIC (names the row), MEMORY, ENGINE. */
 FATHOM_API int fathom_trainer_step(struct fathom_trainer_metrics *metrics, fathom_trainer *trainer, const float *rows,

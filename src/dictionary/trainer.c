@@ -9,7 +9,7 @@
 
 #define FREE_NORM 0.1F /* of decoder rows to start with, where their norms are free */
 
-static int open_parameter(struct fathom__parameter *parameter, size_t n) {
+int fathom__parameter_open(struct fathom__parameter *parameter, size_t n) {
     int status = fathom__alloc_aligned(&parameter->value, n, sizeof(float));
     if (!status) status = fathom__alloc_aligned(&parameter->first, n, sizeof(float));
     if (!status) status = fathom__alloc_aligned(&parameter->second, n, sizeof(float));
@@ -65,6 +65,14 @@ static int open_batch(fathom_trainer *trainer) {
     const struct fathom_trainer_options *options = &trainer->options;
     const size_t rows = options->batch, padded = rows + FATHOM__TILE_ROWS, F = options->n_features;
     int status = fathom__alloc_aligned(&trainer->x, rows * trainer->stride, sizeof *trainer->x);
+    trainer->target = trainer->x;
+    if (!status && options->d_out) {
+        trainer->target = NULL;
+        status = fathom__alloc_aligned(&trainer->target, rows * trainer->stride, sizeof *trainer->target);
+        if (!status) status = fathom__alloc_aligned(&trainer->centre, trainer->stride, sizeof *trainer->centre);
+        if (!status) memset(trainer->centre, 0, trainer->stride * sizeof *trainer->centre);
+    }
+    if (!status && options->skip) status = fathom__skip_open(trainer);
     if (!status) status = fathom__alloc_aligned(&trainer->error, rows * trainer->stride, sizeof *trainer->error);
     if (!status) status = fathom__alloc_aligned(&trainer->x_bf16, padded * trainer->stride, sizeof *trainer->x_bf16);
     if (!status) memset(trainer->x_bf16, 0, padded * trainer->stride * sizeof *trainer->x_bf16);
@@ -84,12 +92,12 @@ static int open_batch(fathom_trainer *trainer) {
 static int open_arrays(fathom_trainer *trainer) {
     const struct fathom_trainer_options *options = &trainer->options;
     const size_t F = options->n_features, padded = F + FATHOM__TILE_FEATURES;
-    int status = open_parameter(&trainer->encoder, F * trainer->stride);
-    if (!status) status = open_parameter(&trainer->encoder_bias, padded);
-    if (!status) status = open_parameter(&trainer->decoder, F * trainer->stride);
-    if (!status) status = open_parameter(&trainer->decoder_bias, trainer->stride);
+    int status = fathom__parameter_open(&trainer->encoder, F * trainer->stride);
+    if (!status) status = fathom__parameter_open(&trainer->encoder_bias, padded);
+    if (!status) status = fathom__parameter_open(&trainer->decoder, F * trainer->stride);
+    if (!status) status = fathom__parameter_open(&trainer->decoder_bias, trainer->stride);
     for (uint32_t i = 0; i < trainer->architecture->n_scalars && !status; i++)
-        status = open_parameter(&trainer->scalar[i], padded);
+        status = fathom__parameter_open(&trainer->scalar[i], padded);
     if (!status) status = fathom__alloc(&trainer->shifted_bias, padded, sizeof *trainer->shifted_bias);
     if (!status && options->free_norms) status = fathom__alloc(&trainer->norm, F, sizeof *trainer->norm);
     if (!status) status = fathom__alloc(&trainer->touched, F, sizeof *trainer->touched);
@@ -101,20 +109,30 @@ static int open_arrays(fathom_trainer *trainer) {
     return status;
 }
 
-/* Decoder rows in random directions, the encoder its transpose. */
+/* A random direction of d numbers, of this length. */
+static void random_row(float *row, size_t d, size_t stride, float length, struct fathom__random *random) {
+    for (size_t j = 0; j < d; j++)
+        row[j] = (float)fathom__random_normal(random);
+    const float drawn = sqrtf(fathom__dot(row, row, stride));
+    for (size_t j = 0; j < d; j++)
+        row[j] = row[j] / drawn * length;
+}
+
+/* Decoder rows in random directions; an SAE's encoder is its transpose, a transcoder's has directions of its own. */
 static void initialise(fathom_trainer *trainer) {
+    const struct fathom_trainer_options *options = &trainer->options;
     const float norm = trainer->norm ? FREE_NORM : 1;
     struct fathom__random random;
-    fathom__random_seed(&random, trainer->options.seed);
-    for (size_t f = 0; f < trainer->options.n_features; f++) {
-        float *row = trainer->decoder.value + f * trainer->stride;
-        for (size_t j = 0; j < trainer->options.d_in; j++)
-            row[j] = (float)fathom__random_normal(&random);
-        const float length = sqrtf(fathom__dot(row, row, trainer->stride));
-        for (size_t j = 0; j < trainer->options.d_in; j++)
-            row[j] = row[j] / length * norm;
+    fathom__random_seed(&random, options->seed);
+    for (size_t f = 0; f < options->n_features; f++) {
+        float *encoder = trainer->encoder.value + f * trainer->stride,
+              *decoder = trainer->decoder.value + f * trainer->stride;
+        random_row(decoder, options->d_out ? options->d_out : options->d_in, trainer->stride, norm, &random);
         if (trainer->norm) trainer->norm[f] = norm;
-        memcpy(trainer->encoder.value + f * trainer->stride, row, trainer->stride * sizeof *row);
+        if (options->d_out)
+            random_row(encoder, options->d_in, trainer->stride, norm, &random);
+        else
+            memcpy(encoder, decoder, trainer->stride * sizeof *encoder);
         for (uint32_t i = 0; i < trainer->architecture->n_scalars; i++)
             trainer->scalar[i].value[f] = trainer->architecture->scalar_start[i];
     }
@@ -144,14 +162,15 @@ int fathom_trainer_open(fathom_trainer **out, const struct fathom_trainer_option
     trainer->architecture = fathom__architecture(options->architecture);
     trainer->sparsity = options->sparsity > 0 ? options->sparsity : trainer->architecture->sparsity;
     if (options->quadratic_l0) trainer->sparsity = options->d_in * (options->sparsity > 0 ? options->sparsity : 1);
-    trainer->stride = fathom__padded(options->d_in);
+    trainer->stride = fathom__padded(options->d_in > options->d_out ? options->d_in : options->d_out);
+    trainer->row_width = (size_t)options->d_in + options->d_out;
     status = check_memory(options, trainer->stride);
     if (status) {
         fathom_free(trainer);
         return status;
     }
     trainer->threshold = trainer->floor = -1;
-    trainer->input_scale = 1;
+    trainer->input_scale = trainer->output_scale = 1;
     trainer->room =
         fathom__candidate_room(options->k > options->k_aux ? options->k : options->k_aux, FATHOM__TILE_FEATURES);
     status = fathom__team_open(&trainer->team, options->n_threads);
@@ -197,7 +216,11 @@ void fathom_trainer_close(fathom_trainer *trainer) {
     fathom_free(trainer->last_active);
     fathom_free(trainer->dead);
     fathom_free(trainer->dead_slot);
+    if (trainer->target != trainer->x) fathom_free(trainer->target);
     fathom_free(trainer->x);
+    fathom_free(trainer->centre);
+    close_parameter(&trainer->skip);
+    fathom_free(trainer->skip_gradient);
     fathom_free(trainer->error);
     fathom_free(trainer->x_bf16);
     fathom_free(trainer->column);
@@ -207,60 +230,6 @@ void fathom_trainer_close(fathom_trainer *trainer) {
 
 const struct fathom_trainer_options *fathom_trainer_describe(const fathom_trainer *trainer) {
     return &trainer->options;
-}
-
-/* The point with the least sum of distances to the rows (Weiszfeld's iteration), which a few far rows do not move. */
-static void geometric_median(double *out, double *next, const float *rows, size_t n, size_t d, double row_scale) {
-    enum { ITERATIONS = 20 };
-    const double nearest = 1e-6;
-    for (int iteration = 0; iteration <= ITERATIONS; iteration++) {
-        double weights = 0;
-        memset(next, 0, d * sizeof *next);
-        for (size_t r = 0; r < n; r++) {
-            const float *row = rows + r * d;
-            double distance = 0;
-            if (iteration > 0) /* the first round takes the mean */
-                for (size_t j = 0; j < d; j++)
-                    distance += (row[j] * row_scale - out[j]) * (row[j] * row_scale - out[j]);
-            const double weight = iteration > 0 ? 1 / fmax(sqrt(distance), nearest) : 1;
-            weights += weight;
-            for (size_t j = 0; j < d; j++)
-                next[j] += weight * row_scale * row[j];
-        }
-        for (size_t j = 0; j < d; j++)
-            out[j] = next[j] / weights;
-    }
-}
-
-int fathom_trainer_prepare(fathom_trainer *trainer, const float *rows, size_t n) {
-    enum { MOST_ROWS = 8192 };
-    const size_t d = trainer->options.d_in;
-    if (n == 0) return fathom__fail(FATHOM_ERROR_ARGUMENT, "trainer: no rows to prepare with");
-    if (trainer->prepared) return fathom__fail(FATHOM_ERROR_ARGUMENT, "trainer: was prepared before");
-    double *median = NULL, *next = NULL, norms = 0;
-    for (size_t r = 0; r < n; r++) {
-        double squares = 0;
-        for (size_t j = 0; j < d; j++)
-            squares += (double)rows[r * d + j] * rows[r * d + j];
-        if (!isfinite(squares))
-            return fathom__fail(FATHOM_ERROR_NUMERIC, "trainer: row %zu of those to prepare with is not finite", r);
-        norms += sqrt(squares);
-    }
-    int status = fathom__alloc(&median, d, sizeof *median);
-    if (!status) status = fathom__alloc(&next, d, sizeof *next);
-    if (!status) {
-        if (!trainer->options.no_input_scale && norms > 0)
-            trainer->input_scale = (float)(sqrt((double)d) * (double)n / norms);
-        geometric_median(median, next, rows, n < MOST_ROWS ? n : MOST_ROWS, d, trainer->input_scale);
-        for (size_t j = 0; j < d; j++)
-            trainer->decoder_bias.value[j] = (float)median[j];
-        trainer->prepared = true;
-        status = fathom__trainer_start(trainer, rows, n);
-        if (status) trainer->prepared = false;
-    }
-    fathom_free(median);
-    fathom_free(next);
-    return status;
 }
 
 void fathom__trainer_force_dead(fathom_trainer *trainer, uint32_t n) {

@@ -17,7 +17,7 @@
 #define MAGIC "FATHOMCK"
 enum { MAGIC_SIZE = 8, VERSION = 2, HASH_SIZE = 32, HEADER_SIZE = MAGIC_SIZE + 4 + 8 };
 
-enum { MOST_ARRAYS = 24 };
+enum { MOST_ARRAYS = 32 };
 
 struct arrays {
     void *data[MOST_ARRAYS];
@@ -32,10 +32,11 @@ static void add_array(struct arrays *arrays, void *data, size_t bytes) {
 
 static void visit_arrays(struct arrays *arrays, const fathom_trainer *trainer) {
     const size_t F = trainer->options.n_features, stride = trainer->stride;
-    const struct fathom__parameter *parameters[] = {&trainer->encoder,   &trainer->encoder_bias,
-                                                    &trainer->decoder,   &trainer->decoder_bias,
-                                                    &trainer->scalar[0], &trainer->scalar[1]};
-    const size_t sizes[] = {F * stride, F, F * stride, stride, F, F};
+    const struct fathom__parameter *parameters[] = {
+        &trainer->encoder,   &trainer->encoder_bias, &trainer->decoder, &trainer->decoder_bias,
+        &trainer->scalar[0], &trainer->scalar[1],    &trainer->skip,
+    };
+    const size_t sizes[] = {F * stride, F, F * stride, stride, F, F, trainer->options.d_out * stride};
     arrays->n = 0;
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         if (!parameters[i]->value) continue;
@@ -43,17 +44,18 @@ static void visit_arrays(struct arrays *arrays, const fathom_trainer *trainer) {
         add_array(arrays, parameters[i]->first, sizes[i] * sizeof(float));
         add_array(arrays, parameters[i]->second, sizes[i] * sizeof(float));
     }
+    if (trainer->centre) add_array(arrays, trainer->centre, stride * sizeof *trainer->centre);
     if (trainer->norm) add_array(arrays, trainer->norm, F * sizeof *trainer->norm);
     add_array(arrays, trainer->touched, F * sizeof *trainer->touched);
     add_array(arrays, trainer->last_active, F * sizeof *trainer->last_active);
 }
 
 static json_t *describe(const fathom_trainer *trainer, const char *note) {
-    return json_pack("{s:o, s:f, s:f, s:f, s:f, s:b, s:I, s:I, s:s}", "options",
-                     fathom__trainer_options_json(&trainer->options), "input_scale", trainer->input_scale, "threshold",
-                     (double)trainer->threshold, "floor", (double)trainer->floor, "sparsity", trainer->sparsity,
-                     "prepared", (int)trainer->prepared, "step", (json_int_t)trainer->step, "rows",
-                     (json_int_t)trainer->rows, "note", note ? note : "{}");
+    return json_pack("{s:o, s:f, s:f, s:f, s:f, s:f, s:b, s:I, s:I, s:s}", "options",
+                     fathom__trainer_options_json(&trainer->options), "input_scale", trainer->input_scale,
+                     "output_scale", trainer->output_scale, "threshold", (double)trainer->threshold, "floor",
+                     (double)trainer->floor, "sparsity", trainer->sparsity, "prepared", (int)trainer->prepared, "step",
+                     (json_int_t)trainer->step, "rows", (json_int_t)trainer->rows, "note", note ? note : "{}");
 }
 
 static int put(struct fathom__writer *writer, fathom__hash *hash, const void *bytes, size_t length) {
@@ -120,7 +122,7 @@ static int check_file(uint64_t *length, const struct fathom__mapping *file, cons
 
 struct saved {
     struct fathom_trainer_options options;
-    double input_scale, threshold, floor, sparsity;
+    double input_scale, output_scale, threshold, floor, sparsity;
     int64_t step, rows;
     bool prepared;
     const char *note;
@@ -131,6 +133,7 @@ static int read_description(struct saved *saved, const json_t *json, const char 
         double *to;
         const char *key;
     } numbers[] = {{&saved->input_scale, "input_scale"},
+                   {&saved->output_scale, "output_scale"},
                    {&saved->threshold, "threshold"},
                    {&saved->floor, "floor"},
                    {&saved->sparsity, "sparsity"}};
@@ -185,6 +188,7 @@ int fathom_trainer_resume(fathom_trainer **out, char **note, const char *path, u
     trainer->options.sparsity_warmup = saved.options.sparsity_warmup;
     trainer->sparsity = saved.sparsity;
     trainer->input_scale = saved.input_scale;
+    trainer->output_scale = saved.output_scale;
     trainer->threshold = (float)saved.threshold;
     trainer->floor = (float)saved.floor;
     trainer->prepared = saved.prepared;

@@ -44,9 +44,11 @@ static void steps(fathom_trainer *trainer, int first, int last) {
     }
 }
 
-static void check_resume(enum fathom_trainer_architecture architecture) {
+static void check_resume(enum fathom_trainer_architecture architecture, bool transcoder) {
     const struct fathom_trainer_options options = {.architecture = architecture,
-                                                   .d_in = D,
+                                                   .d_in = transcoder ? D - 8 : D,
+                                                   .d_out = transcoder ? 8 : 0,
+                                                   .skip = transcoder,
                                                    .n_features = FEATURES,
                                                    .k = K,
                                                    .batch = ROWS,
@@ -72,8 +74,9 @@ static void check_resume(enum fathom_trainer_architecture architecture) {
     assert_memory_equal(whole->decoder.value, resumed->decoder.value, floats * sizeof(float));
     assert_memory_equal(whole->encoder.second, resumed->encoder.second, floats * sizeof(float));
     assert_memory_equal(whole->encoder_bias.value, resumed->encoder_bias.value, FEATURES * sizeof(float));
-    assert_memory_equal(whole->decoder_bias.value, resumed->decoder_bias.value, D * sizeof(float));
+    assert_memory_equal(whole->decoder_bias.value, resumed->decoder_bias.value, whole->stride * sizeof(float));
     assert_memory_equal(whole->last_active, resumed->last_active, FEATURES * sizeof *whole->last_active);
+    if (transcoder) assert_memory_equal(whole->skip.value, resumed->skip.value, 8 * whole->stride * sizeof(float));
     for (uint32_t s = 0; s < whole->architecture->n_scalars; s++)
         assert_memory_equal(whole->scalar[s].value, resumed->scalar[s].value, FEATURES * sizeof(float));
     assert_true(whole->threshold == resumed->threshold);
@@ -85,7 +88,8 @@ static void check_resume(enum fathom_trainer_architecture architecture) {
 static void test_resume(void **state) {
     (void)state;
     for (int architecture = 0; architecture < FATHOM_TRAIN_ARCHITECTURES; architecture++)
-        check_resume((enum fathom_trainer_architecture)architecture);
+        for (int transcoder = 0; transcoder < 2; transcoder++)
+            check_resume((enum fathom_trainer_architecture)architecture, transcoder);
 }
 
 static void test_damaged_checkpoints(void **state) {

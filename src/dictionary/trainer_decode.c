@@ -64,7 +64,7 @@ void fathom__trainer_decode_pairs(fathom_trainer *trainer, const struct fathom__
 }
 
 void fathom__trainer_decode(fathom_trainer *trainer, bool slopes) {
-    const struct fathom__decoding what = {&trainer->main, NULL, trainer->x, -1, trainer->error, slopes};
+    const struct fathom__decoding what = {&trainer->main, NULL, trainer->target, -1, trainer->error, slopes};
     fathom__trainer_decode_pairs(trainer, &what);
 }
 

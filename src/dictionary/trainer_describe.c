@@ -15,6 +15,8 @@ static const struct field {
 #define FIELD(name, type, of_penalty)                                                                                  \
     { #name, offsetof(struct fathom_trainer_options, name), type, of_penalty }
     FIELD(d_in, U32, false),
+    FIELD(d_out, U32, false),
+    FIELD(skip, BOOL, false),
     FIELD(n_features, U32, false),
     FIELD(k, U32, false),
     FIELD(batch, U32, false),

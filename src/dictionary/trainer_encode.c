@@ -9,29 +9,54 @@ struct loading {
     const float *rows;
 };
 
+/* A transcoder's other half of a row. */
+static void load_target(struct fathom__worker *own, const fathom_trainer *trainer, size_t r, const float *row) {
+    const size_t d = trainer->options.d_out, stride = trainer->stride;
+    const float scale = (float)trainer->output_scale, *x = trainer->x + r * stride;
+    float *target = trainer->target + r * stride;
+    for (size_t j = 0; j < d; j++)
+        target[j] = row[j] * scale - trainer->decoder_bias.value[j];
+    for (size_t j = d; j < stride; j++)
+        target[j] = 0;
+    const double squares = fathom__dot(target, target, stride);
+    if (!isfinite(squares) && own->bad_row == SIZE_MAX) own->bad_row = r;
+    own->sum_squares += squares;
+    for (size_t j = 0; j < stride; j++) {
+        own->column[j] += target[j];
+        own->input_column[j] += x[j];
+    }
+    if (trainer->skip.value) fathom__skip_subtract(trainer, target, x);
+}
+
 static void load(uint32_t worker, uint32_t n_workers, void *payload) {
     const struct loading *loading = payload;
     fathom_trainer *trainer = loading->trainer;
     struct fathom__worker *own = &trainer->workers[worker];
     const size_t d = trainer->options.d_in, stride = trainer->stride;
-    const float scale = (float)trainer->input_scale;
+    const bool transcoder = trainer->options.d_out > 0;
+    const float scale = (float)trainer->input_scale, *bias = transcoder ? trainer->centre : trainer->decoder_bias.value;
     size_t first, last;
     fathom__team_share(&first, &last, trainer->n, FATHOM__LANES, worker, n_workers);
     own->sum_squares = 0;
     own->bad_row = SIZE_MAX;
     memset(own->column, 0, stride * sizeof *own->column);
+    memset(own->input_column, 0, stride * sizeof *own->input_column);
     for (size_t r = first; r < last; r++) {
         float *x = trainer->x + r * stride;
-        const float *row = loading->rows + r * d, *bias = trainer->decoder_bias.value;
+        const float *row = loading->rows + r * trainer->row_width;
         for (size_t j = 0; j < d; j++)
             x[j] = row[j] * scale - bias[j];
         for (size_t j = d; j < stride; j++)
             x[j] = 0;
         const double squares = fathom__dot(x, x, stride);
         if (!isfinite(squares) && own->bad_row == SIZE_MAX) own->bad_row = r;
-        own->sum_squares += squares;
-        for (size_t j = 0; j < d; j++)
-            own->column[j] += x[j];
+        if (transcoder) {
+            load_target(own, trainer, r, row + d);
+        } else {
+            own->sum_squares += squares;
+            for (size_t j = 0; j < d; j++)
+                own->column[j] += x[j];
+        }
         fathom__row_to_bf16(trainer->x_bf16 + r * stride, x, stride);
     }
 }

@@ -44,7 +44,7 @@ int fathom_trainer_evaluate(struct fathom_trainer_evaluation *out, fathom_traine
     if (!status) status = fathom__trainer_pack(trainer);
     for (size_t at = 0; at < n && !status; at += trainer->options.batch) {
         const size_t here = n - at < trainer->options.batch ? n - at : trainer->options.batch;
-        status = fathom__trainer_load(trainer, rows + at * trainer->options.d_in, here);
+        status = fathom__trainer_load(trainer, rows + at * trainer->row_width, here);
         if (status) break;
         squares += fathom__trainer_sum(trainer, trainer->column, sum_squares);
         for (size_t j = 0; j < trainer->stride; j++)
@@ -71,7 +71,7 @@ int fathom_trainer_calibrate(float *threshold, fathom_trainer *trainer, const fl
     for (size_t at = 0; at < n && !status; at += trainer->options.batch) {
         const size_t here = n - at < trainer->options.batch ? n - at : trainer->options.batch;
         float least = 0;
-        status = fathom__trainer_load(trainer, rows + at * trainer->options.d_in, here);
+        status = fathom__trainer_load(trainer, rows + at * trainer->row_width, here);
         if (!status) status = fathom__trainer_batchtopk(&trainer->main, &least, trainer);
         sum += (double)here * least;
     }

@@ -15,7 +15,7 @@
 #include <cmocka.h>
 // clang-format on
 
-enum { D = 20, FEATURES = 48, K = 6, ROWS = 70 };
+enum { D = 20, D_OUT = 13, FEATURES = 48, K = 6, ROWS = 70 }; /* D_OUT: of transcoders */
 
 /* What is checked, with the sparsity loss's coefficient. */
 struct subject {
@@ -23,6 +23,7 @@ struct subject {
     bool free_norms;
     double sparsity;
     bool quadratic;
+    bool transcoder; /* with a skip */
 };
 
 #define BANDWIDTH 0.75
@@ -34,21 +35,25 @@ enum { GROUPS = 3, GATE = 0, SCALE = 1 };
 /* Parameters in double. */
 struct model {
     double encoder[FEATURES][D], encoder_bias[FEATURES], decoder[FEATURES][D], decoder_bias[D];
-    double scalar[FATHOM__SCALARS][FEATURES];
+    double scalar[FATHOM__SCALARS][FEATURES], skip[D_OUT][D];
 };
 
 /* What is held fixed while parameters move: the rows, which pairs are active, and a copy of the model. */
 struct scene {
     struct subject subject;
     struct model model, frozen;
-    double x[ROWS][D], spread;
+    double x[ROWS][D], y[ROWS][D], spread; /* of a SAE y is x */
     bool active[ROWS][FEATURES];
 };
 
-static double product(const struct model *model, const double *x, int f) {
+static int n_outputs(const struct scene *scene) {
+    return scene->subject.transcoder ? D_OUT : D;
+}
+
+static double product(const struct scene *scene, const struct model *model, size_t r, int f) {
     double sum = 0;
     for (int j = 0; j < D; j++)
-        sum += model->encoder[f][j] * (x[j] - model->decoder_bias[j]);
+        sum += model->encoder[f][j] * (scene->x[r][j] - (scene->subject.transcoder ? 0 : model->decoder_bias[j]));
     return sum;
 }
 
@@ -65,7 +70,7 @@ static bool is_jumprelu(const struct scene *scene) {
 }
 
 static double before_threshold(const struct scene *scene, const struct model *model, size_t r, int f) {
-    return product(model, scene->x[r], f) + model->encoder_bias[f];
+    return product(scene, model, r, f) + model->encoder_bias[f];
 }
 
 /* Activations of a row; of a gated one the gate's too. */
@@ -76,16 +81,20 @@ static void encode(double *values, double *gates, const struct scene *scene, siz
         if (!scene->active[r][f]) continue;
         values[f] = before_threshold(scene, model, r, f);
         if (scene->subject.architecture != FATHOM_TRAIN_GATED) continue;
-        gates[f] = product(model, scene->x[r], f) + model->scalar[GATE][f];
-        values[f] = fmax(0, exp(model->scalar[SCALE][f]) * product(model, scene->x[r], f) + model->encoder_bias[f]);
+        gates[f] = product(scene, model, r, f) + model->scalar[GATE][f];
+        values[f] = fmax(0, exp(model->scalar[SCALE][f]) * product(scene, model, r, f) + model->encoder_bias[f]);
     }
 }
 
-/* x^ - x, by the first features of a decoder. */
+/* y^ - y, by the first features of a decoder. */
 static void find_error(double *error, const struct scene *scene, const struct model *by, const double *values, size_t r,
                        int n_features) {
-    for (int j = 0; j < D; j++) {
-        error[j] = by->decoder_bias[j] - scene->x[r][j];
+    for (int j = 0; j < D; j++)
+        error[j] = 0;
+    for (int j = 0; j < n_outputs(scene); j++) {
+        error[j] = by->decoder_bias[j] - scene->y[r][j];
+        for (int i = 0; i < D && scene->subject.transcoder; i++)
+            error[j] += by->skip[j][i] * scene->x[r][i];
         for (int f = 0; f < n_features; f++)
             error[j] += values[f] * by->decoder[f][j];
     }
@@ -223,8 +232,12 @@ static void scatter(fathom_trainer *trainer, struct fathom__random *random) {
         for (uint32_t s = 0; s < trainer->architecture->n_scalars; s++)
             trainer->scalar[s].value[f] = 0.3F * (float)fathom__random_normal(random) - 0.1F;
     }
-    for (int j = 0; j < D; j++)
+    const int n_outputs = trainer->options.d_out ? D_OUT : D;
+    for (int j = 0; j < n_outputs; j++)
         trainer->decoder_bias.value[j] = (float)coarse(random) / 2;
+    for (int j = 0; j < D_OUT && trainer->options.skip; j++)
+        for (int i = 0; i < D; i++)
+            trainer->skip.value[j * stride + i] = 0.1F * (float)fathom__random_normal(random);
     trainer->prepared = true;
 }
 
@@ -240,16 +253,19 @@ static void read_model(struct model *model, const fathom_trainer *trainer) {
     }
     for (int j = 0; j < D; j++)
         model->decoder_bias[j] = trainer->decoder_bias.value[j];
+    for (int j = 0; j < D_OUT && trainer->skip.value; j++)
+        for (int i = 0; i < D; i++)
+            model->skip[j][i] = trainer->skip.value[j * trainer->stride + i];
 }
 
 static double find_spread(const struct scene *scene) {
     double mean[D] = {0}, sum = 0;
     for (size_t r = 0; r < ROWS; r++)
         for (int j = 0; j < D; j++)
-            mean[j] += scene->x[r][j] / ROWS;
+            mean[j] += scene->y[r][j] / ROWS;
     for (size_t r = 0; r < ROWS; r++)
         for (int j = 0; j < D; j++)
-            sum += (scene->x[r][j] - mean[j]) * (scene->x[r][j] - mean[j]);
+            sum += (scene->y[r][j] - mean[j]) * (scene->y[r][j] - mean[j]);
     return sum;
 }
 
@@ -275,12 +291,14 @@ static void check_matrix(struct scene *scene, const fathom_trainer *trainer, boo
 
 static void check_gradients(const struct subject *subject) {
     static struct scene scene;
-    static float rows[ROWS * D];
-    double expected[FEATURES], found[FEATURES];
+    static float rows[ROWS * (D + D_OUT)];
+    static double expected[FEATURES * D], found[FEATURES * D];
     const bool tanh = subject->architecture == FATHOM_TRAIN_JUMPRELU_TANH,
                jumprelu = tanh || subject->architecture == FATHOM_TRAIN_JUMPRELU;
     const struct fathom_trainer_options options = {.architecture = subject->architecture,
                                                    .d_in = D,
+                                                   .d_out = subject->transcoder ? D_OUT : 0,
+                                                   .skip = subject->transcoder,
                                                    .n_features = FEATURES,
                                                    .k = K,
                                                    .batch = ROWS,
@@ -304,9 +322,15 @@ static void check_gradients(const struct subject *subject) {
     fathom__random_seed(&random, 8);
     memset(&scene, 0, sizeof scene);
     scene.subject = *subject;
-    for (int i = 0; i < ROWS * D; i++) {
-        scene.x[i / D][i % D] = coarse(&random);
-        rows[i] = (float)scene.x[i / D][i % D];
+    for (int r = 0, at = 0; r < ROWS; r++) {
+        for (int j = 0; j < D; j++) {
+            scene.x[r][j] = scene.y[r][j] = coarse(&random);
+            rows[at++] = (float)scene.x[r][j];
+        }
+        for (int j = 0; j < D && subject->transcoder; j++) {
+            scene.y[r][j] = j < D_OUT ? scene.x[r][(j + 3) % D] + coarse(&random) : 0;
+            if (j < D_OUT) rows[at++] = (float)scene.y[r][j];
+        }
     }
     scene.spread = find_spread(&scene);
     assert_int_equal(fathom_trainer_open(&trainer, &options), 0);
@@ -341,6 +365,11 @@ static void check_gradients(const struct subject *subject) {
         found[j] = trainer->decoder_bias.first[j] / FIRST_STEP;
     }
     check_direction(found, expected, D, name, "decoder bias");
+    for (int i = 0; i < D_OUT * D && subject->transcoder; i++) {
+        expected[i] = slope(&scene, &scene.model.skip[i / D][i % D]);
+        found[i] = trainer->skip.first[(size_t)(i / D) * trainer->stride + i % D] / FIRST_STEP;
+    }
+    if (subject->transcoder) check_direction(found, expected, D_OUT * D, name, "skip");
     fathom_trainer_close(trainer);
 }
 
@@ -355,7 +384,7 @@ static void test_exact(void **state) {
 
 static void check_penalised(enum fathom_trainer_architecture architecture) {
     for (int free_norms = 0; free_norms < 2; free_norms++) {
-        const struct subject subject = {architecture, free_norms, 0.7, false};
+        const struct subject subject = {architecture, free_norms, 0.7, false, false};
         check_gradients(&subject);
     }
 }
@@ -370,7 +399,7 @@ static void test_gated(void **state) {
 }
 static void test_jumprelu(void **state) {
     (void)state;
-    const struct subject quadratic = {FATHOM_TRAIN_JUMPRELU, false, 0.01, true};
+    const struct subject quadratic = {FATHOM_TRAIN_JUMPRELU, false, 0.01, true, false};
     check_penalised(FATHOM_TRAIN_JUMPRELU);
     check_gradients(&quadratic);
 }
@@ -379,10 +408,20 @@ static void test_jumprelu_tanh(void **state) {
     check_penalised(FATHOM_TRAIN_JUMPRELU_TANH);
 }
 
+/* Any of them as a transcoder. */
+static void test_transcoder(void **state) {
+    (void)state;
+    for (int i = 0; i < FATHOM_TRAIN_ARCHITECTURES; i++) {
+        struct subject subject = {.architecture = (enum fathom_trainer_architecture)i, .transcoder = true};
+        if (!fathom__architecture(subject.architecture)->exact) subject.sparsity = 0.7;
+        check_gradients(&subject);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_exact),    cmocka_unit_test(test_standard),      cmocka_unit_test(test_gated),
-        cmocka_unit_test(test_jumprelu), cmocka_unit_test(test_jumprelu_tanh),
+        cmocka_unit_test(test_jumprelu), cmocka_unit_test(test_jumprelu_tanh), cmocka_unit_test(test_transcoder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -128,7 +128,11 @@ struct fathom_trainer {
     float *norm;           /* [F]: lengths of the decoder rows, where they are free; NULL: all are 1 */
     uint32_t *touched;     /* [F]: step of the last update */
     uint64_t *last_active; /* [F]: rows seen when it last fired */
-    double input_scale;
+    double input_scale, output_scale; /* the same for an SAE */
+    size_t row_width;                 /* of the rows that the caller gives: d_in, of a transcoder d_in + d_out */
+    float *centre;                    /* transcoder: [stride], subtracted from inputs; not trained */
+    struct fathom__parameter skip;    /* [d_out, stride], or NULL */
+    float *skip_gradient;             /* the same */
     /* BatchTopK: running mean of the batches' least active value; calibrate sets it for either; < 0: none */
     float threshold;
     float floor; /* BatchTopK: the last batch's threshold, from which the next guess is made; < 0: none */
@@ -136,9 +140,10 @@ struct fathom_trainer {
     bool packed; /* product holds the present encoder */
     uint64_t step, rows;
 
-    float *x, *error; /* [batch, stride]: scaled rows less b_dec; reconstruction less those */
-    uint16_t *x_bf16; /* [batch padded to a tile, stride] */
-    size_t n;         /* rows of the present batch */
+    float *x, *target, *error; /* [batch, stride]: what is encoded; what is to be decoded, less b_dec and, of a
+                                * transcoder, less what the skip makes of the input (an SAE's is x); W_dec f - target */
+    uint16_t *x_bf16;          /* [batch padded to a tile, stride] */
+    size_t n;                  /* rows of the present batch */
     struct fathom__active main, auxiliary;
     struct fathom__active near; /* JumpReLU: pairs not active, but within the estimator's band */
     struct fathom__active gate; /* gated: the same pairs as main (borrowed) with the gate's values and slopes */
@@ -168,6 +173,7 @@ int fathom__trainer_run(fathom_trainer *trainer, fathom__team_fn fn, void *paylo
 /* Inside a worker: records the calling thread's message with the status. */
 void fathom__worker_fail(struct fathom__worker *worker, int status);
 
+int fathom__parameter_open(struct fathom__parameter *parameter, size_t n); /* zeros */
 int fathom__active_open(struct fathom__active *active, size_t batch, size_t capacity, size_t n_features,
                         uint32_t n_workers);
 /* Room for so many pairs; those that it holds are lost. */
@@ -277,6 +283,16 @@ struct fathom__update {
 /* errors: [stride], the sum of the batch's errors. */
 int fathom__trainer_update(double *gradient_norm, fathom_trainer *trainer, const struct fathom__update *update,
                            const double *errors);
+/* One Adam step of n parameters. */
+void fathom__trainer_adam(const fathom_trainer *trainer, const struct fathom__parameter *parameter,
+                          const float *gradient, size_t n, double learning_rate);
+
+/* trainer_skip.c */
+int fathom__skip_open(fathom_trainer *trainer);
+/* target -= W_skip x */
+void fathom__skip_subtract(const fathom_trainer *trainer, float *target, const float *x);
+/* Finds the gradient by the present errors, times factor; returns its squared length. */
+double fathom__skip_gradient(fathom_trainer *trainer, float factor);
 /* Floats that a worker's `gradients` must hold. */
 size_t fathom__trainer_update_scratch(size_t stride);
 

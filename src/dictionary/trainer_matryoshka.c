@@ -37,7 +37,7 @@ static void decode_row(fathom_trainer *trainer, struct fathom__worker *own, size
         float *error = group_rows(trainer, g) + row * stride;
         end += trainer->options.groups[g];
         for (size_t j = 0; j < stride; j++)
-            error[j] = before ? before[j] : -trainer->x[row * stride + j];
+            error[j] = before ? before[j] : -trainer->target[row * stride + j];
         for (; i < last && active->feature[i] < end; i++)
             fathom__add_scaled(error, active->value[i], trainer->decoder.value + active->feature[i] * stride, stride);
         const double squares = fathom__dot(error, error, stride);

@@ -72,6 +72,11 @@ int fathom__trainer_check_options(const struct fathom_trainer_options *options) 
     if (options->d_in < 1 || options->d_in > LARGEST_WIDTH)
         return fathom__fail(FATHOM_ERROR_ARGUMENT, "trainer: d_in %u; 1 to %u is expected", options->d_in,
                             LARGEST_WIDTH);
+    if (options->d_out > LARGEST_WIDTH)
+        return fathom__fail(FATHOM_ERROR_ARGUMENT, "trainer: d_out %u; at most %u is expected", options->d_out,
+                            LARGEST_WIDTH);
+    if (options->skip && !options->d_out)
+        return fathom__fail(FATHOM_ERROR_ARGUMENT, "trainer: skip; only a transcoder (d_out) has one");
     if (options->n_features < 1 || options->n_features > LARGEST_FEATURES)
         return fathom__fail(FATHOM_ERROR_ARGUMENT, "trainer: n_features %u; 1 to %u is expected", options->n_features,
                             LARGEST_FEATURES);

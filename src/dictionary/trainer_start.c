@@ -77,7 +77,7 @@ static void start_tiles(uint32_t worker, uint32_t n_workers, void *payload) {
 
 /* Rows at even distances, since neighbours are of one text. */
 static int load_some(fathom_trainer *trainer, const float *rows, size_t n) {
-    const size_t width = trainer->options.d_in;
+    const size_t width = trainer->row_width;
     size_t taken = n < MOST_ROWS ? n : MOST_ROWS;
     float *some = NULL;
     if (taken > trainer->options.batch) taken = trainer->options.batch;

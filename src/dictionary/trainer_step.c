@@ -74,6 +74,16 @@ static void note_threshold(fathom_trainer *trainer, float least) {
     trainer->threshold = (float)(keep * trainer->threshold + (1 - keep) * least);
 }
 
+/* Σx of the batch, which the sums' next users overwrite. */
+static void note_inputs(fathom_trainer *trainer) {
+    memcpy(trainer->inputs_column, trainer->column, trainer->stride * sizeof *trainer->column);
+    if (trainer->target == trainer->x) return;
+    memset(trainer->inputs_column, 0, trainer->stride * sizeof *trainer->inputs_column);
+    for (uint32_t w = 0; w < trainer->n_workers; w++)
+        for (size_t j = 0; j < trainer->stride; j++)
+            trainer->inputs_column[j] += trainer->workers[w].input_column[j];
+}
+
 static void add_slopes(uint32_t worker, uint32_t n_workers, void *payload) {
     fathom_trainer *trainer = payload;
     struct fathom__worker *own = &trainer->workers[worker];
@@ -131,7 +141,7 @@ int fathom_trainer_step(struct fathom_trainer_metrics *out, fathom_trainer *trai
     if (!status) status = fathom__trainer_load(trainer, rows, n);
     if (status) return status;
     const double total = spread(trainer, trainer->column, sum_squares);
-    memcpy(trainer->inputs_column, trainer->column, trainer->stride * sizeof *trainer->column);
+    note_inputs(trainer);
     lap(&metrics, FATHOM_TRAINER_ENCODE, &begin);
     status = fathom__trainer_pack(trainer);
     lap(&metrics, FATHOM_TRAINER_PACK, &begin);

@@ -282,19 +282,24 @@ size_t fathom__trainer_update_scratch(size_t stride) {
     return 2 * GROUP * stride;
 }
 
-static double total_norm(const fathom_trainer *trainer) {
-    double sum = 0;
+void fathom__trainer_adam(const fathom_trainer *trainer, const struct fathom__parameter *parameter,
+                          const float *gradient, size_t n, double learning_rate) {
+    adam(*parameter, 0, gradient, n, find_rates(trainer, learning_rate, 1));
+}
+
+static double total_norm(const fathom_trainer *trainer, double skip) {
+    double sum = skip;
     for (uint32_t w = 0; w < trainer->n_workers; w++)
         sum += trainer->workers[w].norm;
     return sqrt(sum);
 }
 
-/* b_dec appears twice: added to the reconstruction, and subtracted from what is encoded. */
+/* An SAE's b_dec appears twice: added to the reconstruction, and subtracted from what is encoded. */
 static void update_decoder_bias(fathom_trainer *trainer, const struct updating *updating, const double *errors) {
     float *gradient = trainer->workers[0].gradients;
     for (size_t j = 0; j < trainer->stride; j++) {
         double g = updating->update->factor * errors[j];
-        for (uint32_t w = 0; w < trainer->n_workers; w++)
+        for (uint32_t w = 0; w < trainer->n_workers && !trainer->options.d_out; w++)
             g += trainer->workers[w].bias_gradient[j];
         gradient[j] = (float)(g * updating->clip);
     }
@@ -304,18 +309,24 @@ static void update_decoder_bias(fathom_trainer *trainer, const struct updating *
 int fathom__trainer_update(double *gradient_norm, fathom_trainer *trainer, const struct fathom__update *update,
                            const double *errors) {
     struct updating updating = {trainer, update, false, 1};
+    const size_t n_skip = trainer->options.d_out * trainer->stride;
+    const double skip = trainer->skip.value ? fathom__skip_gradient(trainer, (float)update->factor) : 0;
     int status = 0;
     if (trainer->options.gradient_clip > 0) {
         updating.measure = true;
         status = fathom__trainer_run(trainer, update_features, &updating);
         if (status) return status;
-        const double norm = total_norm(trainer);
+        const double norm = total_norm(trainer, skip);
         updating.measure = false;
         if (norm > trainer->options.gradient_clip) updating.clip = (float)(trainer->options.gradient_clip / norm);
     }
     status = fathom__trainer_run(trainer, update_features, &updating);
     if (status) return status;
-    *gradient_norm = total_norm(trainer);
+    *gradient_norm = total_norm(trainer, skip);
+    if (trainer->skip.value) {
+        if (updating.clip != 1) scale(trainer->skip_gradient, updating.clip, n_skip);
+        fathom__trainer_adam(trainer, &trainer->skip, trainer->skip_gradient, n_skip, update->learning_rate);
+    }
     update_decoder_bias(trainer, &updating, errors);
     return 0;
 }
