@@ -23,7 +23,8 @@ prefix=$cache/engine/$engine_version-$(uname -m)-$key
 if [ ! -f "$prefix/complete" ]; then
     mkdir -p "$cache/engine"
     exec 9>"$cache/engine/lock"
-    if command -v flock >/dev/null 2>&1; then flock 9; fi
+    # Whoever holds the lock builds alone: what else lies there was left by a build that was killed.
+    if command -v flock >/dev/null 2>&1; then flock 9 && rm -rf "$cache"/engine/build.*; fi
 fi
 if [ ! -f "$prefix/complete" ]; then
     work=$(mktemp -d "$cache/engine/build.XXXXXX")
