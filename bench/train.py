@@ -9,6 +9,10 @@ D, K, BATCH = 576, 32, 4096
 ARCHITECTURES = {
     "topk": [("saelens_topk", False), ("saelens_topk", True), ("pytorch_topk", False), ("pytorch_topk", True)],
     "batchtopk": [("saelens_batchtopk", False), ("dictionary_learning_batchtopk", False)],
+    "matryoshka": [("saelens_matryoshka", False)],
+    "jumprelu": [("saelens_jumprelu", False)],
+    "standard": [("saelens_standard", False)],
+    "gated": [("saelens_gated", False)],
 }
 MAIN = list(ARCHITECTURES)
 FIRST = ["topk", "batchtopk"]

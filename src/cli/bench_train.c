@@ -51,7 +51,10 @@ static bool read_setting(struct setting *out, const struct cli_arguments *argume
         .learning_rate = lr,
         .total_steps = out->curve ? (uint64_t)out->steps : 0,
     };
-    return fathom_trainer_architecture_find(&out->options.architecture, cli_text(arguments, "arch", "topk")) == 0;
+    if (fathom_trainer_architecture_find(&out->options.architecture, cli_text(arguments, "arch", "topk"))) return false;
+    /* Where control would bring it: what is timed is not a run's first steps. */
+    if (!out->curve && !fathom__architecture(out->options.architecture)->exact) out->options.start_l0 = (double)k;
+    return true;
 }
 
 static int random_rows(float **out, size_t n, size_t d, uint64_t seed) {
@@ -151,13 +154,13 @@ static int print_json(const struct setting *setting, const struct fathom_trainer
         json_object_set_new(milliseconds, fathom_trainer_part_name((enum fathom_trainer_part)p),
                             json_real(1e3 * outcome->parts[p] / steps));
     json_t *result = json_pack(
-        "{s:f, s:f, s:o, s:s, s:i, s:i, s:i, s:i, s:i, s:I, s:f, s:s, s:s, s:f, s:I}", "tokens_per_second",
+        "{s:f, s:f, s:o, s:s, s:i, s:i, s:i, s:i, s:i, s:I, s:f, s:s, s:s, s:f, s:f, s:I}", "tokens_per_second",
         steps * options->batch / outcome->seconds, "milliseconds_per_step", 1e3 * outcome->seconds / steps, "parts",
         milliseconds, "architecture", fathom_trainer_architecture_name(options->architecture), "d", (int)options->d_in,
         "features", (int)options->n_features, "k", (int)options->k, "batch", (int)options->batch, "threads",
         (int)options->n_threads, "steps", (json_int_t)setting->steps, "dead", outcome->last.dead_fraction, "data",
         setting->data ? setting->data : "random", "product", fathom__dense_name(trainer->product), "fve",
-        outcome->last.fve, "active_features", (json_int_t)outcome->active_features);
+        outcome->last.fve, "l0", outcome->last.l0, "active_features", (json_int_t)outcome->active_features);
     if (outcome->trainer_bytes >= 0) json_object_set_new(result, "trainer_bytes", json_real(outcome->trainer_bytes));
     return cli_print_json(result);
 }

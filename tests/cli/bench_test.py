@@ -1,0 +1,56 @@
+"""bench train: what it prints, the curve it writes, and rows that do not fit."""
+import json
+import random
+import struct
+
+import command
+
+WIDTH, BATCH = 8, 64
+SMALL = ("--d", WIDTH, "--features", 32, "--k", 4, "--batch", BATCH, "--threads", 1)
+
+
+class Train(command.Case):
+    def rows(self, name, n, width=WIDTH):
+        """A safetensors file of n rows, each a few of the same directions."""
+        numbers = random.Random(1)
+        directions = [[numbers.gauss(0, 1) for _ in range(width)] for _ in range(2 * width)]
+        values = []
+        for _ in range(n):
+            chosen = numbers.sample(directions, 2)
+            values += [sum(column) for column in zip(*chosen, strict=True)]
+        header = json.dumps({"rows": {"dtype": "F32", "shape": [n, width], "data_offsets": [0, 4 * len(values)]}}).encode()
+        path = self.folder / name
+        path.write_bytes(struct.pack("<Q", len(header)) + header + struct.pack(f"<{len(values)}f", *values))
+        return path
+
+    def test_random_rows(self):
+        result = json.loads(self.good("bench", "train", *SMALL, "--steps", 2, "--dead", "0.25", "--json").out)
+        self.assertGreater(result["tokens_per_second"], 0)
+        self.assertAlmostEqual(result["dead"], 0.25)
+        self.assertEqual(result["data"], "random")
+        self.assertEqual(result["l0"], 4)
+        self.assertLessEqual(result["active_features"], 32)
+        self.assertGreater(result["active_features"], 4)
+        self.assertGreaterEqual(result["trainer_bytes"], 0)
+
+    def test_curve(self):
+        path = self.rows("rows.safetensors", 5 * BATCH)
+        result = json.loads(self.good("bench", "train", *SMALL, "--data", path, "--curve", "curve.jsonl", "--steps", 300,
+                                      "--evaluate-every", 120, "--lr", "0.01", "--json").out)  # fmt: skip
+        self.assertNotIn("trainer_bytes", result)
+        points = [json.loads(line) for line in (self.folder / "curve.jsonl").read_text().splitlines()]
+        self.assertEqual([point["tokens"] for point in points], [120 * BATCH, 240 * BATCH, 300 * BATCH])
+        self.assertTrue(all(0 < point["l0"] <= 4 for point in points))
+        self.assertGreater(points[-1]["fve"], 0.8)
+
+    def test_rows_that_do_not_fit(self):
+        few = self.rows("few.safetensors", 2 * BATCH - 1)
+        self.bad(command.LIMIT, ["few.safetensors", "127 rows", "128"], "bench", "train", *SMALL, "--data", few, "--curve", "curve.jsonl")
+        wide = self.rows("wide.safetensors", 2 * BATCH, WIDTH + 1)
+        self.bad(command.INPUT, ["wide.safetensors", "8 columns"], "bench", "train", *SMALL, "--data", wide)
+        self.bad(command.INPUT, "nowhere/curve.jsonl", "bench", "train", *SMALL, "--data", self.rows("rows.safetensors", 2 * BATCH),
+                 "--curve", "nowhere/curve.jsonl")  # fmt: skip
+
+
+if __name__ == "__main__":
+    command.main()
