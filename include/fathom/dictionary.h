@@ -152,12 +152,6 @@ struct fathom_dictionary_parts {
 FATHOM_API int fathom_dictionary_write(const char *path, const struct fathom_dictionary_parts *parts,
                                        const char *dtype);
 
-/* Folders of SAELens (cfg.json + sae_weights.safetensors, versions 5 and 6; standard, jumprelu, topk) to a native file
- * and back. The import names what it changes: decoder norms folded, scaling factors folded in. Errors: FORMAT,
- * UNSUPPORTED (architecture or normalisation by name), IO. */
-FATHOM_API int fathom_dictionary_import_saelens(const char *native_path, const char *folder, const char *dtype);
-FATHOM_API int fathom_dictionary_export_saelens(const char *folder, const fathom_dictionary *dictionary);
-
 #ifdef __cplusplus
 }
 #endif

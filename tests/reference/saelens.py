@@ -15,14 +15,27 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from sae_lens.saes.batchtopk_sae import BatchTopKTrainingSAE, BatchTopKTrainingSAEConfig
+from sae_lens.saes.gated_sae import GatedSAE, GatedSAEConfig
 from sae_lens.saes.jumprelu_sae import JumpReLUSAE, JumpReLUSAEConfig
 from sae_lens.saes.sae import SAE, SAEMetadata
 from sae_lens.saes.standard_sae import StandardSAE, StandardSAEConfig
+from sae_lens.saes.matryoshka_batchtopk_sae import MatryoshkaBatchTopKTrainingSAE, MatryoshkaBatchTopKTrainingSAEConfig
 from sae_lens.saes.topk_sae import TopKSAE, TopKSAEConfig
+from sae_lens.saes.transcoder import (
+    JumpReLUSkipTranscoder,
+    JumpReLUSkipTranscoderConfig,
+    JumpReLUTranscoder,
+    JumpReLUTranscoderConfig,
+    SkipTranscoder,
+    SkipTranscoderConfig,
+    Transcoder,
+    TranscoderConfig,
+)
 
 HERE = pathlib.Path(__file__).parent / "saelens"
-WIDTH, FEATURES, ROWS, ACTIVE = 24, 80, 40, 6
+WIDTH, FEATURES, ROWS, ACTIVE, WIDTH_OUT = 24, 80, 40, 6, 16
 METADATA = {"model_name": "tiny", "hook_name": "blocks.1.hook_resid_post", "prepend_bos": True}
+TRANSCODERS = METADATA | {"hook_name": "blocks.1.mlp.hook_in", "hook_name_out": "blocks.1.hook_mlp_out"}
 
 
 def fill(sae: torch.nn.Module, generator: torch.Generator) -> None:
@@ -41,12 +54,16 @@ def record(folder: pathlib.Path, sae: SAE, generator: torch.Generator, scale: fl
     rows = torch.randn(ROWS, WIDTH, generator=generator) * 2
     with torch.no_grad():
         features = sae.encode(rows * scale)
-        output = sae.decode(features) / scale
+        output = sae(rows * scale) / scale
     save_file({"input": rows, "features": features.contiguous(), "output": output.contiguous()}, folder / "numbers.safetensors")
 
 
 def common(**more) -> dict:
     return {"d_in": WIDTH, "d_sae": FEATURES, "metadata": SAEMetadata(**METADATA), **more}
+
+
+def transcoder(**more) -> dict:
+    return {"d_in": WIDTH, "d_out": WIDTH_OUT, "d_sae": FEATURES, "apply_b_dec_to_input": False, "metadata": SAEMetadata(**TRANSCODERS), **more}
 
 
 def version_5(folder: pathlib.Path, sae: SAE, more: dict) -> None:
@@ -67,6 +84,16 @@ def make() -> None:
         "topk-rescaled": lambda: TopKSAE(TopKSAEConfig(**common(k=ACTIVE, rescale_acts_by_decoder_norm=True))),
         "jumprelu": lambda: JumpReLUSAE(JumpReLUSAEConfig(**common())),
         "batchtopk": lambda: BatchTopKTrainingSAE(BatchTopKTrainingSAEConfig(**common(k=ACTIVE))),
+        "gated": lambda: GatedSAE(GatedSAEConfig(**common())),
+        "layer-norm": lambda: StandardSAE(StandardSAEConfig(**common(normalize_activations="layer_norm"))),
+        "constant-norm": lambda: JumpReLUSAE(JumpReLUSAEConfig(**common(normalize_activations="constant_norm_rescale"))),
+        "transcoder": lambda: Transcoder(TranscoderConfig(**transcoder(normalize_activations="layer_norm"))),
+        "skip-transcoder": lambda: SkipTranscoder(SkipTranscoderConfig(**transcoder())),
+        "jumprelu-transcoder": lambda: JumpReLUTranscoder(JumpReLUTranscoderConfig(**transcoder())),
+        "jumprelu-skip-transcoder": lambda: JumpReLUSkipTranscoder(JumpReLUSkipTranscoderConfig(**transcoder())),
+        "matryoshka-in-training": lambda: MatryoshkaBatchTopKTrainingSAE(
+            MatryoshkaBatchTopKTrainingSAEConfig(**common(k=ACTIVE, matryoshka_widths=[8, 24, 80], rescale_acts_by_decoder_norm=True))
+        ),
     }
     for index, (name, maker) in enumerate(makers.items()):
         generator = torch.Generator().manual_seed(index)
@@ -74,12 +101,14 @@ def make() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         sae = maker()
         fill(sae, generator)
-        if name == "batchtopk":
+        if name in ("batchtopk", "matryoshka-in-training"):
             sae.topk_threshold.fill_(1.25)
             sae.save_inference_model(folder)
         else:
             sae.save_model(folder)
         record(folder, SAE.load_from_disk(folder), generator)
+        if name == "matryoshka-in-training":  # what a checkpoint of the same training holds
+            sae.save_model(folder)
 
     generator = torch.Generator().manual_seed(100)
     for name, sae, more in (
@@ -116,7 +145,7 @@ def check(fathom: str) -> None:
             sae = SAE.load_from_disk(exported)
             with torch.no_grad():
                 features = sae.encode(numbers["input"])
-                output = sae.decode(features)
+                output = sae(numbers["input"])
         errors = relative(features, numbers["features"]), relative(output, numbers["output"])
         print(f"{folder.name:20} features {errors[0]:.2e} output {errors[1]:.2e}")
         worst = max(worst, *errors)

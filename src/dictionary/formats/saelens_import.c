@@ -2,86 +2,130 @@
  *
  * What is changed on the way, so that the native file reads the same features:
  *   - TopK that ranks by activation times decoder norm (rescale_acts_by_decoder_norm): the norms move from the decoder
- *   into the encoder - finetuning scaling factors go into the decoder
+ *     into the encoder
+ *   - finetuning scaling factors go into the decoder
  *   - the scaling factor of activation_scaler.json (expected_average_only_in) becomes the input scale
  *   - negative thresholds become 0, which they mean after the ReLU
+ *   - activations of models whose writing weights were centred are centred before encoding
  */
 #include <base/error.h>
 #include <base/file.h>
-#include <base/json.h>
 #include <base/memory.h>
-#include <base/safetensors.h>
+#include <dictionary/formats/import.h>
 #include <dictionary/formats/saelens.h>
-#include <fathom/dictionary.h>
-#include <fathom/model.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-struct importing {
-    const char *folder;
-    char *config_path, *weights_path, *name;
-    json_t *config;
-    const json_t *metadata; /* of version 6; in version 5 the config itself */
-    json_t *changes;        /* array of texts */
-    fathom__safetensors *weights;
-    const char *architecture, *model_name, *hook;
-    int64_t d, n_features, k;
-    bool subtract, rescale;
-    double scale;
-    float *encoder, *encoder_bias, *decoder, *decoder_bias, *threshold;
-    char *training;
+#define TOPK "topk"
+#define ARCHITECTURES                                                                                                  \
+    "standard, topk, jumprelu, gated, batchtopk, matryoshka_batchtopk or one of the transcoders is expected"
+
+/* What SAELens calls an architecture, and what makes it up. */
+static const struct architecture {
+    const char *name, *native;
+    bool transcoder, skip;
+} architectures[] = {
+    {"standard", "standard", false, false},           {TOPK, TOPK, false, false},
+    {"jumprelu", "jumprelu", false, false},           {"gated", "gated", false, false},
+    {"batchtopk", "batchtopk", false, false},         {"matryoshka_batchtopk", "batchtopk", false, false},
+    {"transcoder", "standard", true, false},          {"skip_transcoder", "standard", true, true},
+    {"jumprelu_transcoder", "jumprelu", true, false}, {"jumprelu_skip_transcoder", "jumprelu", true, true},
 };
 
-static int change(struct importing *in, const char *text) {
-    return json_array_append_new(in->changes, json_string(text)) ? fathom__fail_memory(strlen(text)) : 0;
+struct saelens {
+    struct fathom__import *in;
+    const json_t *metadata; /* of version 6; in version 5 the config itself */
+    const struct architecture *architecture;
+    bool rescale;
+};
+
+static bool detect(const struct fathom__import *in) {
+    return fathom__import_has(in, FATHOM__SAELENS_CONFIG) && fathom__import_has(in, FATHOM__SAELENS_WEIGHTS);
 }
 
-static int read_architecture(struct importing *in) {
-    const char *where = in->config_path, *activation = NULL;
-    in->architecture = "standard";
-    int status = fathom__json_get_string(&in->architecture, in->config, "architecture", false, where);
+static int read_architecture(struct saelens *saelens) {
+    struct fathom__import *in = saelens->in;
+    const char *where = in->config_path, *activation = NULL, *name = "standard";
+    int status = fathom__json_get_string(&name, in->config, "architecture", false, where);
     if (!status) status = fathom__json_get_string(&activation, in->config, "activation_fn_str", false, where);
     if (!status && !activation)
         status = fathom__json_get_string(&activation, in->config, "activation_fn", false, where);
     if (status) return status;
     /* Version 5 called TopK a standard architecture with another activation function. */
-    if (activation && strcmp(activation, "topk") == 0) in->architecture = "topk";
-    if (activation && strcmp(activation, "topk") != 0 && strcmp(activation, "relu") != 0)
+    if (activation && strcmp(activation, TOPK) == 0) name = TOPK;
+    if (activation && strcmp(activation, TOPK) != 0 && strcmp(activation, "relu") != 0)
         return fathom__fail(FATHOM_ERROR_UNSUPPORTED, "%s: activation function \"%s\"; relu or topk is expected", where,
                             activation);
-    if (strcmp(in->architecture, "standard") != 0 && strcmp(in->architecture, "topk") != 0 &&
-        strcmp(in->architecture, "jumprelu") != 0)
-        return fathom__fail(FATHOM_ERROR_UNSUPPORTED, "%s: architecture \"%s\"; standard, topk or jumprelu is expected",
-                            where, in->architecture);
-    if (strcmp(in->architecture, "topk") != 0) return 0;
-    const json_t *kwargs = json_object_get(in->config, "activation_fn_kwargs");
-    const json_t *holder = json_object_get(in->config, "k") || !kwargs ? in->config : kwargs;
-    status = fathom__json_get_integer(&in->k, holder, "k", 1, in->n_features, true, where);
-    if (!status) status = fathom__json_get_bool(&in->rescale, in->config, "rescale_acts_by_decoder_norm", false, where);
+    for (size_t i = 0; i < sizeof architectures / sizeof *architectures; i++)
+        if (strcmp(architectures[i].name, name) == 0) saelens->architecture = &architectures[i];
+    if (!saelens->architecture)
+        return fathom__fail(FATHOM_ERROR_UNSUPPORTED, "%s: architecture \"%s\"; " ARCHITECTURES, where, name);
+    in->info.architecture = saelens->architecture->native;
+    return 0;
+}
+
+static int read_sizes(struct saelens *saelens) {
+    struct fathom__import *in = saelens->in;
+    const char *where = in->config_path;
+    int64_t d_in = 0, d_out = 0, n_features = 0, k = 0;
+    const bool transcoder = saelens->architecture->transcoder;
+    int status = fathom__json_get_integer(&d_in, in->config, "d_in", 1, INT32_MAX, true, where);
+    if (!status) status = fathom__json_get_integer(&n_features, in->config, "d_sae", 1, INT32_MAX, true, where);
+    d_out = d_in;
+    if (!status && transcoder) {
+        const json_t *holder = json_object_get(in->config, "d_out") ? in->config : saelens->metadata;
+        status = fathom__json_get_integer(&d_out, holder, "d_out", 1, INT32_MAX, true, where);
+    }
+    if (!status && strcmp(in->info.architecture, TOPK) == 0) {
+        const json_t *kwargs = json_object_get(in->config, "activation_fn_kwargs");
+        const json_t *holder = json_object_get(in->config, "k") || !kwargs ? in->config : kwargs;
+        status = fathom__json_get_integer(&k, holder, "k", 1, n_features, true, where);
+    }
+    if (!status)
+        status = fathom__json_get_bool(&saelens->rescale, in->config, "rescale_acts_by_decoder_norm", false, where);
+    in->info.subtract_decoder_bias = !transcoder;
+    if (!status && !transcoder)
+        status =
+            fathom__json_get_bool(&in->info.subtract_decoder_bias, in->config, "apply_b_dec_to_input", false, where);
+    in->info.d_in = (uint32_t)d_in;
+    in->info.d_out = (uint32_t)d_out;
+    in->info.n_features = (uint32_t)n_features;
+    in->info.k = (uint32_t)k;
     return status;
 }
 
-static int read_scaler(struct importing *in) {
+/* Training runs leave the factor beside the weights; the pretrained ones' stands in SAELens's own list. */
+static int read_scale(struct fathom__import *in) {
     char *path = NULL;
     json_t *scaler = NULL;
+    double scale = in->options->input_scale;
     int status = fathom__path_join(&path, in->folder, FATHOM__SAELENS_SCALER);
-    if (!status && fathom__file_exists(path)) {
+    if (!status && scale == 0 && fathom__file_exists(path)) {
         status = fathom__json_load(&scaler, path);
-        if (!status && !json_is_null(json_object_get(scaler, "scaling_factor"))) {
-            status = fathom__json_get_number(&in->scale, scaler, "scaling_factor", true, path);
-            if (!status && !(in->scale > 0 && isfinite(in->scale)))
-                status = fathom__fail(FATHOM_ERROR_FORMAT, "%s: scaling_factor is %g; a number above 0 is expected",
-                                      path, in->scale);
-            if (!status) status = change(in, "the activations' scaling factor became the input scale");
-        }
+        if (!status && !json_is_null(json_object_get(scaler, "scaling_factor")))
+            status = fathom__json_get_number(&scale, scaler, "scaling_factor", true, path);
+        else
+            scale = 1;
+        if (!status && !(scale > 0 && isfinite(scale)))
+            status = fathom__fail(FATHOM_ERROR_FORMAT, "%s: scaling_factor is %g; a number above 0 is expected", path,
+                                  scale);
+    } else if (!status && scale == 0) {
+        status = fathom__fail(FATHOM_ERROR_ARGUMENT,
+                              "%s: normalize_activations is expected_average_only_in, and no " FATHOM__SAELENS_SCALER
+                              " says the factor; give it as the input scale (1 where it was folded into the weights)",
+                              in->config_path);
+    }
+    if (!status && scale != 1) {
+        in->info.input_scale = (float)scale;
+        status = fathom__import_change(in, "the activations' scaling factor became the input scale");
     }
     json_decref(scaler);
     fathom_free(path);
     return status;
 }
 
-static int read_normalisation(struct importing *in) {
+static int read_normalisation(struct fathom__import *in, bool transcoder) {
     const json_t *value = json_object_get(in->config, "normalize_activations");
     /* Early files hold a bool. */
     const char *kind = !value || json_is_false(value) || json_is_null(value) ? "none"
@@ -90,170 +134,192 @@ static int read_normalisation(struct importing *in) {
     if (!kind)
         return fathom__fail(FATHOM_ERROR_FORMAT, "%s: normalize_activations: a string is expected", in->config_path);
     if (strcmp(kind, "none") == 0) return 0;
-    if (strcmp(kind, "expected_average_only_in") == 0) return read_scaler(in);
-    return fathom__fail(FATHOM_ERROR_UNSUPPORTED,
-                        "%s: normalize_activations \"%s\"; none or expected_average_only_in is expected",
-                        in->config_path, kind);
+    if (strcmp(kind, "expected_average_only_in") == 0) return read_scale(in);
+    in->info.undo_input_norm = !transcoder; /* what a transcoder writes was never normed */
+    if (strcmp(kind, "layer_norm") == 0)
+        in->info.input_norm = "layer_norm";
+    else if (strcmp(kind, "constant_norm_rescale") == 0)
+        in->info.input_norm = "constant_norm";
+    else
+        return fathom__fail(FATHOM_ERROR_UNSUPPORTED,
+                            "%s: normalize_activations \"%s\"; none, expected_average_only_in, layer_norm or "
+                            "constant_norm_rescale is expected",
+                            in->config_path, kind);
+    return 0;
 }
 
-static int read_config(struct importing *in) {
-    const char *where = in->config_path, *hook = NULL;
-    int status = fathom__json_load(&in->config, where);
+/* What was done to the model's weights before its activations were taken: -1 where nothing says it. */
+static int processed(const struct saelens *saelens, const char *key) {
+    const json_t *value = json_object_get(json_object_get(saelens->metadata, "model_from_pretrained_kwargs"), key);
+    return json_is_boolean(value) ? json_is_true(value) : -1;
+}
+
+static bool centrable(const char *hook) {
+    static const char *const places[] = {"hook_resid_", "hook_attn_out", "hook_mlp_out", "hook_embed"};
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++)
+        if (strstr(hook, places[i])) return true;
+    return false;
+}
+
+/* TransformerLens's processed models write to a residual stream without its mean over the dimensions, where the norms
+ * are LayerNorms; and their values lack their biases, which move behind the attention's output. */
+static int read_processing(struct saelens *saelens) {
+    struct fathom__import *in = saelens->in;
+    const char *model = in->options->model ? in->options->model : in->info.model_name;
+    const bool values = strstr(in->info.hook_in, "hook_z") != NULL;
+    const enum fathom__norm_family family = fathom__model_norm(model);
+    if (in->options->hook || family == FATHOM__FAMILY_RMS || !(values || centrable(in->info.hook_in))) return 0;
+    int known = processed(saelens, values ? "fold_value_biases" : "center_writing_weights");
+    if (known < 0 && values) known = processed(saelens, "center_writing_weights") == 0 ? 0 : -1;
+    if (in->options->centred != FATHOM_CENTRED_UNKNOWN) known = in->options->centred == FATHOM_CENTRED_YES;
+    if (known < 0 && family == FATHOM__FAMILY_LAYER_NORM)
+        return fathom__fail(FATHOM_ERROR_ARGUMENT,
+                            "%s: does not say whether %s was loaded with its writing weights centred; say it by "
+                            "centred (SAELens 3 and older, and gpt2-small-res-jb: yes)",
+                            in->config_path, model);
+    if (known <= 0) return 0;
+    if (values)
+        return fathom__fail(FATHOM_ERROR_UNSUPPORTED,
+                            "%s: reads %s of a model whose value biases were folded away, which Fathom's rows hold",
+                            in->config_path, in->info.hook_in);
+    if (in->info.input_norm && strcmp(in->info.input_norm, "layer_norm") == 0) return 0; /* centres by itself */
+    if (in->info.input_norm || saelens->architecture->transcoder)
+        return fathom__fail(FATHOM_ERROR_UNSUPPORTED, "%s: centred activations together with %s are not read",
+                            in->config_path, in->info.input_norm ? in->info.input_norm : "a transcoder");
+    in->info.input_norm = "centre";
+    in->info.undo_input_norm = true;
+    return fathom__import_change(in, "rows are centred before encoding, as the model's writing weights were");
+}
+
+static int get_text(const char **out, const json_t *object, const char *key, const char *where) {
+    return json_is_null(json_object_get(object, key)) ? 0 : fathom__json_get_string(out, object, key, false, where);
+}
+
+static int read_places(struct saelens *saelens) {
+    struct fathom__import *in = saelens->in;
+    const char *where = in->config_path, *hook = NULL, *hook_out = NULL, *module = NULL, *module_out = NULL;
+    const json_t *metadata = saelens->metadata;
+    int status = get_text(&in->info.model_name, metadata, "model_name", where);
+    if (!status) status = get_text(&hook, metadata, "hook_name", where);
+    if (!status && !hook) status = get_text(&hook, metadata, "hook_point", where);
+    if (!status) status = get_text(&hook_out, metadata, "hook_name_out", where);
+    if (!status) status = get_text(&module, metadata, "hf_hook_name", where);
+    if (!status) status = get_text(&module_out, metadata, "hf_hook_name_out", where);
+    if (!status && json_is_integer(json_object_get(metadata, "hook_head_index")))
+        return fathom__fail(FATHOM_ERROR_UNSUPPORTED, "%s: reads one head of %s (hook_head_index)", where,
+                            hook ? hook : "its hook");
+    if (!status && saelens->architecture->transcoder && !hook_out && !module_out && !in->options->hook_out)
+        return fathom__fail(FATHOM_ERROR_ARGUMENT,
+                            "%s: hook_name_out is missing; name where the transcoder writes by hook-out", where);
+    if (!status && !hook && !module && !in->options->hook)
+        return fathom__fail(FATHOM_ERROR_ARGUMENT, "%s: hook_name (a string) is missing; name it by hook", where);
+    return status ? status : fathom__import_hooks(in, module ? module : hook, module_out ? module_out : hook_out);
+}
+
+static int read_config(struct saelens *saelens) {
+    struct fathom__import *in = saelens->in;
+    int status = fathom__import_config(in, FATHOM__SAELENS_CONFIG, true);
     if (status) return status;
-    if (!json_is_object(in->config)) return fathom__fail(FATHOM_ERROR_FORMAT, "%s: an object is expected", where);
     const json_t *metadata = json_object_get(in->config, "metadata");
-    in->metadata = json_is_object(metadata) ? metadata : in->config;
-    in->subtract = true;
-    status = fathom__json_get_integer(&in->d, in->config, "d_in", 1, INT32_MAX, true, where);
-    if (!status) status = fathom__json_get_integer(&in->n_features, in->config, "d_sae", 1, INT32_MAX, true, where);
-    if (!status) status = read_architecture(in);
-    if (!status) status = read_normalisation(in);
-    if (!status) status = fathom__json_get_bool(&in->subtract, in->config, "apply_b_dec_to_input", false, where);
-    in->model_name = "";
-    if (!status && !json_is_null(json_object_get(in->metadata, "model_name")))
-        status = fathom__json_get_string(&in->model_name, in->metadata, "model_name", false, where);
-    if (!status && !json_is_null(json_object_get(in->metadata, "hook_name")))
-        status = fathom__json_get_string(&hook, in->metadata, "hook_name", false, where);
-    if (!status && !hook) status = fathom__json_get_string(&hook, in->metadata, "hook_point", false, where);
-    if (!status && !hook) status = fathom__fail(FATHOM_ERROR_FORMAT, "%s: hook_name (a string) is missing", where);
-    in->hook = hook;
+    saelens->metadata = json_is_object(metadata) ? metadata : in->config;
+    status = read_architecture(saelens);
+    if (!status) status = read_sizes(saelens);
+    if (!status) status = read_normalisation(in, saelens->architecture->transcoder);
+    if (!status) status = read_places(saelens);
+    if (!status) status = read_processing(saelens);
     return status;
 }
 
-static int read_weights(struct importing *in) {
-    const size_t d = (size_t)in->d, F = (size_t)in->n_features;
-    const size_t encoder[] = {d, F}, decoder[] = {F, d}, features[] = {F}, row[] = {d};
-    float *transposed = NULL;
-    int status = fathom__safetensors_open(&in->weights, in->weights_path);
-    if (!status) status = fathom__safetensors_f32(&transposed, in->weights, "W_enc", encoder, 2);
-    if (!status) status = fathom__safetensors_f32(&in->decoder, in->weights, "W_dec", decoder, 2);
-    if (!status) status = fathom__safetensors_f32(&in->encoder_bias, in->weights, "b_enc", features, 1);
-    if (!status) status = fathom__safetensors_f32(&in->decoder_bias, in->weights, "b_dec", row, 1);
-    if (!status) status = fathom__alloc(&in->encoder, F * d, sizeof *in->encoder);
-    for (size_t j = 0; j < d && !status; j++)
-        for (size_t f = 0; f < F; f++)
-            in->encoder[f * d + j] = transposed[j * F + f];
-    fathom_free(transposed);
+/* matryoshka_widths are those of the nested prefixes. */
+static int read_groups(struct fathom__import *in) {
+    const json_t *widths = json_object_get(in->config, "matryoshka_widths");
+    const size_t n = json_array_size(widths);
+    json_int_t before = 0;
+    if (n == 0) return 0;
+    int status = fathom__alloc(&in->group_sizes, n + 1, sizeof *in->group_sizes);
+    for (size_t i = 0; i < n && !status; i++) {
+        const json_int_t width = json_integer_value(json_array_get(widths, i));
+        if (width <= before || width > in->info.n_features)
+            status = fathom__fail(FATHOM_ERROR_FORMAT, "%s: matryoshka_widths: ascending widths to %u are expected",
+                                  in->config_path, in->info.n_features);
+        in->group_sizes[in->info.n_groups++] = (uint32_t)(width - before);
+        before = width;
+    }
+    if (!status && before < in->info.n_features)
+        in->group_sizes[in->info.n_groups++] = (uint32_t)(in->info.n_features - before);
     return status;
 }
 
-static int read_threshold(struct importing *in) {
-    const size_t features[] = {(size_t)in->n_features};
-    bool negative = false;
-    if (strcmp(in->architecture, "jumprelu") != 0) return 0;
+static int read_threshold(struct fathom__import *in) {
+    const size_t F = in->info.n_features;
+    if (strcmp(in->info.architecture, "batchtopk") == 0) {
+        const struct fathom__tensor *tensor = NULL;
+        double value = 0;
+        int status = fathom__source_need(&tensor, &in->source, "topk_threshold");
+        if (!status) status = fathom__tensor_number(&value, tensor, in->source.path);
+        if (!status) status = fathom__import_fill_threshold(in, value);
+        return status ? status : fathom__import_floor_thresholds(in);
+    }
+    if (strcmp(in->info.architecture, "jumprelu") != 0) return 0;
     const bool logarithm =
-        !fathom__safetensors_find(in->weights, "threshold") && fathom__safetensors_find(in->weights, "log_threshold");
-    int status =
-        fathom__safetensors_f32(&in->threshold, in->weights, logarithm ? "log_threshold" : "threshold", features, 1);
-    for (int64_t f = 0; f < in->n_features && !status; f++) {
-        if (logarithm) in->threshold[f] = expf(in->threshold[f]);
-        if (in->threshold[f] < 0) {
-            in->threshold[f] = 0;
-            negative = true;
-        }
-    }
-    return status || !negative ? status : change(in, "negative thresholds became 0");
+        !fathom__source_find(&in->source, "threshold") && fathom__source_find(&in->source, "log_threshold");
+    int status = fathom__source_vector(&in->threshold, &in->source, logarithm ? "log_threshold" : "threshold", F);
+    for (size_t f = 0; f < F && !status && logarithm; f++)
+        in->threshold[f] = expf(in->threshold[f]);
+    return status ? status : fathom__import_floor_thresholds(in);
 }
 
-static int fold_norms(struct importing *in) {
-    const size_t d = (size_t)in->d;
-    if (!in->rescale) return 0;
-    for (int64_t f = 0; f < in->n_features; f++) {
-        float *decoder = in->decoder + (size_t)f * d, *encoder = in->encoder + (size_t)f * d;
-        double squares = 0;
-        for (size_t j = 0; j < d; j++)
-            squares += (double)decoder[j] * decoder[j];
-        const float norm = (float)sqrt(squares);
-        if (norm == 0) continue;
-        for (size_t j = 0; j < d; j++) {
-            decoder[j] /= norm;
-            encoder[j] *= norm;
-        }
-        in->encoder_bias[f] *= norm;
-    }
-    return change(in, "decoder norms were folded into the encoder");
+static int read_gate(struct fathom__import *in) {
+    const size_t F = in->info.n_features;
+    int status = fathom__source_vector(&in->gate_bias, &in->source, "b_gate", F);
+    if (!status) status = fathom__source_vector(&in->encoder_bias, &in->source, "b_mag", F);
+    if (!status) status = fathom__source_vector(&in->magnitude_scale, &in->source, "r_mag", F);
+    for (size_t f = 0; f < F && !status; f++)
+        in->magnitude_scale[f] = expf(in->magnitude_scale[f]);
+    return status;
 }
 
-static int fold_factors(struct importing *in) {
-    const size_t d = (size_t)in->d, features[] = {(size_t)in->n_features};
+static int fold_factors(struct fathom__import *in) {
+    const size_t d = in->info.d_out;
     bool used = false;
     float *factors = NULL;
     int status = fathom__json_get_bool(&used, in->config, "finetuning_scaling_factor", false, in->config_path);
     if (status || !used) return status;
-    status = fathom__safetensors_f32(&factors, in->weights, "scaling_factor", features, 1);
-    for (int64_t f = 0; f < in->n_features && !status; f++)
+    status = fathom__source_vector(&factors, &in->source, "scaling_factor", in->info.n_features);
+    for (size_t f = 0; f < in->info.n_features && !status; f++)
         for (size_t j = 0; j < d; j++)
-            in->decoder[(size_t)f * d + j] *= factors[f];
+            in->decoder[f * d + j] *= factors[f];
     fathom_free(factors);
-    return status ? status : change(in, "finetuning scaling factors were folded into the decoder");
+    return status ? status : fathom__import_change(in, "finetuning scaling factors were folded into the decoder");
 }
 
-/* The folder's own name, without the slashes at its end. */
-static int find_name(char **out, const char *folder) {
-    size_t end = strlen(folder);
-    while (end > 1 && folder[end - 1] == '/')
-        end--;
-    size_t begin = end;
-    while (begin > 0 && folder[begin - 1] != '/')
-        begin--;
-    return fathom__copy_bytes(out, folder + begin, end - begin);
-}
-
-static int write_native(struct importing *in, const char *path, const char *dtype) {
-    json_t *record =
-        json_pack("{s:{s:s, s:O, s:O}}", "import", "from", "SAELens", "config", in->config, "changes", in->changes);
-    int status = record ? fathom__json_text(&in->training, record, false) : fathom__fail_memory(0);
-    json_decref(record);
-    if (!status) status = find_name(&in->name, in->folder);
-    if (status) return status;
-    const struct fathom_dictionary_parts parts = {
-        .info = {.name = in->name,
-                 .architecture = in->architecture,
-                 .hook_in = in->hook,
-                 .hook_out = in->hook,
-                 .model_identity = "",
-                 .model_name = in->model_name,
-                 .training = in->training,
-                 .d_in = (uint32_t)in->d,
-                 .d_out = (uint32_t)in->d,
-                 .n_features = (uint32_t)in->n_features,
-                 .k = (uint32_t)in->k,
-                 .subtract_decoder_bias = in->subtract,
-                 .input_scale = (float)in->scale,
-                 .max_norm = INFINITY},
-        .encoder = in->encoder,
-        .encoder_bias = in->encoder_bias,
-        .decoder = in->decoder,
-        .decoder_bias = in->decoder_bias,
-        .threshold = in->threshold,
-    };
-    status = fathom_dictionary_write(path, &parts, dtype);
-    return status ? fathom__wrap(status, "%s", in->folder) : 0;
-}
-
-int fathom_dictionary_import_saelens(const char *native_path, const char *folder, const char *dtype) {
-    struct importing in = {.folder = folder, .scale = 1};
-    in.changes = json_array();
-    int status =
-        in.changes ? fathom__path_join(&in.config_path, folder, FATHOM__SAELENS_CONFIG) : fathom__fail_memory(0);
-    if (!status) status = fathom__path_join(&in.weights_path, folder, FATHOM__SAELENS_WEIGHTS);
-    if (!status) status = read_config(&in);
-    if (!status) status = read_weights(&in);
-    if (!status) status = read_threshold(&in);
-    if (!status) status = fold_norms(&in);
-    if (!status) status = fold_factors(&in);
-    if (!status) status = write_native(&in, native_path, dtype);
-    fathom__safetensors_close(in.weights);
-    json_decref(in.changes);
-    json_decref(in.config);
-    fathom_free(in.config_path);
-    fathom_free(in.weights_path);
-    fathom_free(in.name);
-    fathom_free(in.training);
-    fathom_free(in.encoder);
-    fathom_free(in.encoder_bias);
-    fathom_free(in.decoder);
-    fathom_free(in.decoder_bias);
-    fathom_free(in.threshold);
+static int read_weights(struct saelens *saelens) {
+    struct fathom__import *in = saelens->in;
+    const size_t d_in = in->info.d_in, d_out = in->info.d_out, F = in->info.n_features;
+    const bool gated = strcmp(in->info.architecture, "gated") == 0;
+    int status = fathom__import_open(in, FATHOM__SAELENS_WEIGHTS);
+    if (!status) status = fathom__source_matrix(&in->encoder, &in->source, "W_enc", F, d_in, true);
+    if (!status) status = fathom__source_matrix(&in->decoder, &in->source, "W_dec", F, d_out, false);
+    if (!status) status = fathom__source_vector(&in->decoder_bias, &in->source, "b_dec", d_out);
+    if (!status) status = gated ? read_gate(in) : fathom__source_vector(&in->encoder_bias, &in->source, "b_enc", F);
+    if (!status && saelens->architecture->skip)
+        status = fathom__source_matrix(&in->skip, &in->source, "W_skip", d_out, d_in, false);
+    if (!status) status = read_threshold(in);
+    if (!status && saelens->rescale) status = fathom__import_fold_norms(in);
+    if (!status) status = fold_factors(in);
+    if (!status && strcmp(in->info.architecture, "batchtopk") == 0) status = read_groups(in);
     return status;
 }
+
+static int read_folder(struct fathom__import *in) {
+    struct saelens saelens = {.in = in};
+    int status = read_config(&saelens);
+    return status ? status : read_weights(&saelens);
+}
+
+const struct fathom__format fathom__format_saelens = {
+    .info = {"saelens", "a SAELens folder (cfg.json, sae_weights.safetensors)", true},
+    .detect = detect,
+    .read = read_folder,
+    .write = fathom__saelens_write,
+};

@@ -3,7 +3,7 @@
 #include <base/file.h>
 #include <base/memory.h>
 #include <base/safetensors.h>
-#include <fathom/dictionary.h>
+#include <fathom/formats.h>
 #include <fathom/model.h>
 #include <math.h>
 #include <setjmp.h>
@@ -65,12 +65,13 @@ static void check_case(const char *name, const char *architecture) {
     struct fathom_sparse sparse = FATHOM_SPARSE_INIT;
     size_t n;
     snprintf(path, sizeof path, CASES "/%s", name);
-    assert_int_equal(fathom_dictionary_import_saelens(in_folder("native.gguf"), path, "f32"), 0);
+    assert_int_equal(fathom_dictionary_import(in_folder("native.gguf"), path, NULL), 0);
     assert_int_equal(fathom_dictionary_open(&dictionary, in_folder("native.gguf")), 0);
     const struct fathom_dictionary_info *info = fathom_dictionary_describe(dictionary);
     assert_string_equal(info->architecture, architecture);
     assert_string_equal(info->name, name);
-    assert_string_equal(info->hook_in, "blocks.1.hook_resid_post");
+    assert_string_equal(info->hook_in,
+                        strstr(name, "transcoder") ? "blocks.1.mlp.hook_in" : "blocks.1.hook_resid_post");
     snprintf(path, sizeof path, CASES "/%s/numbers.safetensors", name);
     assert_int_equal(fathom__safetensors_open(&numbers, path), 0);
     float *input = load(numbers, "input", &n), *features = load(numbers, "features", &n),
@@ -81,7 +82,7 @@ static void check_case(const char *name, const char *architecture) {
         for (size_t i = sparse.offsets[r]; i < sparse.offsets[r + 1]; i++)
             dense[r * info->n_features + sparse.features[i]] = sparse.values[i];
     assert_true(relative_error(dense, features, n * info->n_features) < TOLERANCE);
-    assert_int_equal(fathom_dictionary_decode(decoded, dictionary, &sparse), 0);
+    assert_int_equal(fathom_dictionary_reconstruct(decoded, dictionary, &sparse, input), 0);
     assert_true(relative_error(decoded, output, n * info->d_out) < TOLERANCE);
     fathom_sparse_free(&sparse);
     fathom_free(input);
@@ -105,12 +106,21 @@ static void test_import_agrees(void **state) {
     check_case("version5-topk", "topk");
     check_case("version5-jumprelu", "jumprelu");
     check_case("scaled", "standard");
+    check_case("gated", "gated");
+    check_case("layer-norm", "standard");
+    check_case("constant-norm", "jumprelu");
+    check_case("transcoder", "standard");
+    check_case("skip-transcoder", "standard");
+    check_case("jumprelu-transcoder", "jumprelu");
+    check_case("jumprelu-skip-transcoder", "jumprelu");
+    check_case("matryoshka-in-training", "batchtopk");
 }
 
 /* Out again and in again: the same features, with the input scale folded into the weights. */
 static void test_round_trip(void **state) {
     (void)state;
-    static const char *const names[] = {"topk-rescaled", "jumprelu", "scaled"};
+    static const char *const names[] = {"topk-rescaled", "jumprelu",      "scaled",
+                                        "gated",         "constant-norm", "jumprelu-skip-transcoder"};
     for (size_t c = 0; c < sizeof names / sizeof *names; c++) {
         char path[192], exported[192];
         fathom_dictionary *first = NULL, *second = NULL;
@@ -118,11 +128,11 @@ static void test_round_trip(void **state) {
         fathom__safetensors *numbers = NULL;
         size_t n;
         snprintf(path, sizeof path, CASES "/%s", names[c]);
-        assert_int_equal(fathom_dictionary_import_saelens(in_folder("first.gguf"), path, "f32"), 0);
+        assert_int_equal(fathom_dictionary_import(in_folder("first.gguf"), path, NULL), 0);
         assert_int_equal(fathom_dictionary_open(&first, in_folder("first.gguf")), 0);
         strcpy(exported, in_folder("exported"));
-        assert_int_equal(fathom_dictionary_export_saelens(exported, first), 0);
-        assert_int_equal(fathom_dictionary_import_saelens(in_folder("second.gguf"), exported, "f32"), 0);
+        assert_int_equal(fathom_dictionary_export(exported, first, "saelens"), 0);
+        assert_int_equal(fathom_dictionary_import(in_folder("second.gguf"), exported, NULL), 0);
         assert_int_equal(fathom_dictionary_open(&second, in_folder("second.gguf")), 0);
         assert_true(fathom_dictionary_describe(second)->input_scale == 1);
         snprintf(path, sizeof path, CASES "/%s/numbers.safetensors", names[c]);
@@ -154,55 +164,127 @@ static int import_bad(const char *config) {
     snprintf(command, sizeof command, "cp " CASES "/standard/sae_weights.safetensors '%s/'", bad);
     assert_int_equal(system(command), 0);
     write_text(in_folder("bad/cfg.json"), config);
-    return fathom_dictionary_import_saelens(in_folder("bad.gguf"), bad, "f32");
+    return fathom_dictionary_import(in_folder("bad.gguf"), bad, NULL);
 }
 
 static void expect_message(const char *part) {
     if (!strstr(fathom_error_message(), part)) fail_msg("\"%s\" does not hold \"%s\"", fathom_error_message(), part);
 }
 
+#define STANDARD "{\"architecture\": \"standard\", \"d_in\": 24, \"d_sae\": 80"
+
+static void expect_refusal(const char *config, int status, const char *part) {
+    assert_int_equal(import_bad(config), status);
+    expect_message(part);
+}
+
 static void test_refusals(void **state) {
     (void)state;
-    assert_int_equal(import_bad("{\"architecture\": \"gated\", \"d_in\": 24, \"d_sae\": 80, \"hook_name\": \"h\"}"),
-                     FATHOM_ERROR_UNSUPPORTED);
-    expect_message("gated");
-    assert_int_equal(import_bad("{\"architecture\": \"standard\", \"d_in\": 24, \"d_sae\": 80, \"hook_name\": \"h\", "
-                                "\"normalize_activations\": \"layer_norm\"}"),
-                     FATHOM_ERROR_UNSUPPORTED);
-    expect_message("layer_norm");
-    assert_int_equal(import_bad("{\"architecture\": \"standard\", \"d_in\": 24, \"d_sae\": 80, \"hook_name\": \"h\", "
-                                "\"activation_fn_str\": \"tanh-relu\"}"),
-                     FATHOM_ERROR_UNSUPPORTED);
-    expect_message("tanh-relu");
-    assert_int_equal(import_bad("{\"architecture\": \"topk\", \"d_in\": 24, \"d_sae\": 80, \"hook_name\": \"h\"}"),
-                     FATHOM_ERROR_FORMAT);
-    expect_message("k");
-    assert_int_equal(import_bad("{\"architecture\": \"standard\", \"d_in\": 24, \"d_sae\": 80}"), FATHOM_ERROR_FORMAT);
-    expect_message("hook_name");
-    assert_int_equal(import_bad("{\"architecture\": \"standard\", \"d_in\": 25, \"d_sae\": 80, \"hook_name\": \"h\"}"),
-                     FATHOM_ERROR_FORMAT);
-    expect_message("W_enc");
-    assert_int_equal(import_bad("{\"architecture\": \"jumprelu\", \"d_in\": 24, \"d_sae\": 80, \"hook_name\": \"h\"}"),
-                     FATHOM_ERROR_FORMAT);
-    expect_message("threshold");
-    assert_int_equal(
-        import_bad(
-            "{\"architecture\": \"standard\", \"d_in\": 24, \"d_sae\": 9223372036854775807, \"hook_name\": \"h\"}"),
-        FATHOM_ERROR_FORMAT);
-    expect_message("d_sae");
-    assert_int_equal(import_bad("[]"), FATHOM_ERROR_FORMAT);
+    expect_refusal("{\"architecture\": \"temporal\", \"d_in\": 24, \"d_sae\": 80, \"hook_name\": \"h\"}",
+                   FATHOM_ERROR_UNSUPPORTED, "temporal");
+    expect_refusal("{\"architecture\": \"gated\", \"d_in\": 24, \"d_sae\": 80, \"hook_name\": \"h\"}",
+                   FATHOM_ERROR_FORMAT, "b_gate");
+    expect_refusal(STANDARD ", \"hook_name\": \"h\", \"normalize_activations\": \"covariance_whitening\"}",
+                   FATHOM_ERROR_UNSUPPORTED, "covariance_whitening");
+    expect_refusal(STANDARD ", \"hook_name\": \"h\", \"activation_fn_str\": \"tanh-relu\"}", FATHOM_ERROR_UNSUPPORTED,
+                   "tanh-relu");
+    expect_refusal("{\"architecture\": \"topk\", \"d_in\": 24, \"d_sae\": 80, \"hook_name\": \"h\"}",
+                   FATHOM_ERROR_FORMAT, "k");
+    expect_refusal(STANDARD "}", FATHOM_ERROR_ARGUMENT, "hook_name");
+    expect_refusal(STANDARD ", \"hook_name\": \"h\", \"hook_head_index\": 3}", FATHOM_ERROR_UNSUPPORTED, "one head");
+    expect_refusal("{\"architecture\": \"transcoder\", \"d_in\": 24, \"d_sae\": 80, \"hook_name\": \"h\"}",
+                   FATHOM_ERROR_FORMAT, "d_out");
+    expect_refusal(
+        "{\"architecture\": \"transcoder\", \"d_in\": 24, \"d_out\": 24, \"d_sae\": 80, \"hook_name\": \"h\"}",
+        FATHOM_ERROR_ARGUMENT, "hook_name_out");
+    expect_refusal("{\"architecture\": \"standard\", \"d_in\": 25, \"d_sae\": 80, \"hook_name\": \"h\"}",
+                   FATHOM_ERROR_FORMAT, "W_enc");
+    expect_refusal("{\"architecture\": \"jumprelu\", \"d_in\": 24, \"d_sae\": 80, \"hook_name\": \"h\"}",
+                   FATHOM_ERROR_FORMAT, "threshold");
+    expect_refusal(
+        "{\"architecture\": \"standard\", \"d_in\": 24, \"d_sae\": 9223372036854775807, \"hook_name\": \"h\"}",
+        FATHOM_ERROR_FORMAT, "d_sae");
+    expect_refusal("[]", FATHOM_ERROR_FORMAT, "an object");
     assert_false(fathom__file_exists(in_folder("bad.gguf")));
     char absent[192];
     strcpy(absent, in_folder("absent"));
-    assert_int_equal(fathom_dictionary_import_saelens(in_folder("bad.gguf"), absent, "f32"), FATHOM_ERROR_IO);
+    assert_int_equal(fathom_dictionary_import(in_folder("bad.gguf"), absent, NULL), FATHOM_ERROR_IO);
     expect_message("absent");
+}
+
+static int import_with(const char *config, const struct fathom_import_options *options, fathom_dictionary **out) {
+    char bad[192];
+    expect_refusal(config, FATHOM_ERROR_ARGUMENT, "");
+    strcpy(bad, in_folder("bad"));
+    int status = fathom_dictionary_import(in_folder("good.gguf"), bad, options);
+    return status ? status : fathom_dictionary_open(out, in_folder("good.gguf"));
+}
+
+/* The unfolded norm: a factor that the folder does not hold is asked for, not taken for 1. */
+static void test_scale_that_is_not_said(void **state) {
+    (void)state;
+    static const char config[] =
+        STANDARD ", \"hook_name\": \"h\", \"normalize_activations\": \"expected_average_only_in\"}";
+    fathom_dictionary *dictionary = NULL;
+    const struct fathom_import_options options = {.input_scale = 0.25};
+    assert_int_equal(import_with(config, &options, &dictionary), 0);
+    assert_true(fathom_dictionary_describe(dictionary)->input_scale == 0.25F);
+    fathom_dictionary_close(dictionary);
+}
+
+/* TransformerLens's processing: a model with LayerNorms may have been loaded with its writing weights centred. */
+static void test_centred_models(void **state) {
+    (void)state;
+    static const char config[] =
+        STANDARD ", \"hook_name\": \"blocks.8.hook_resid_pre\", \"model_name\": \"gpt2-small\"%s}";
+    char said[512];
+    fathom_dictionary *dictionary = NULL;
+    struct fathom_import_options options = {.centred = FATHOM_CENTRED_YES};
+    snprintf(said, sizeof said, config, "");
+    assert_int_equal(import_with(said, &options, &dictionary), 0);
+    assert_string_equal(fathom_dictionary_describe(dictionary)->input_norm, "centre");
+    assert_true(fathom_dictionary_describe(dictionary)->undo_input_norm);
+    fathom_dictionary_close(dictionary);
+    options.centred = FATHOM_CENTRED_NO;
+    assert_int_equal(import_with(said, &options, &dictionary), 0);
+    assert_string_equal(fathom_dictionary_describe(dictionary)->input_norm, "none");
+    fathom_dictionary_close(dictionary);
+    snprintf(said, sizeof said, config, ", \"model_from_pretrained_kwargs\": {\"center_writing_weights\": true}");
+    assert_int_equal(import_bad(said), 0);
+    assert_int_equal(fathom_dictionary_open(&dictionary, in_folder("bad.gguf")), 0);
+    assert_string_equal(fathom_dictionary_describe(dictionary)->input_norm, "centre");
+    fathom_dictionary_close(dictionary);
+    snprintf(said, sizeof said, config, ", \"model_from_pretrained_kwargs\": {\"center_writing_weights\": false}");
+    assert_int_equal(import_bad(said), 0);
+    assert_int_equal(fathom_dictionary_open(&dictionary, in_folder("bad.gguf")), 0);
+    assert_string_equal(fathom_dictionary_describe(dictionary)->input_norm, "none");
+    fathom_dictionary_close(dictionary);
+    assert_int_equal(unlink(in_folder("bad.gguf")), 0);
+    expect_refusal(STANDARD ", \"hook_name\": \"blocks.8.attn.hook_z\", \"model_name\": \"gpt2-small\", "
+                            "\"model_from_pretrained_kwargs\": {\"fold_value_biases\": true}}",
+                   FATHOM_ERROR_UNSUPPORTED, "value biases");
+    /* RMS norms leave the mean alone, whatever was asked for. */
+    assert_int_equal(import_bad(STANDARD ", \"hook_name\": \"blocks.8.hook_resid_pre\", \"model_name\": \"gemma-2b\"}"),
+                     0);
+    assert_int_equal(unlink(in_folder("bad.gguf")), 0);
+}
+
+static void test_groups_of_a_checkpoint(void **state) {
+    (void)state;
+    static const uint32_t sizes[] = {8, 16, 56};
+    fathom_dictionary *dictionary = NULL;
+    assert_int_equal(fathom_dictionary_import(in_folder("native.gguf"), CASES "/matryoshka-in-training", NULL), 0);
+    assert_int_equal(fathom_dictionary_open(&dictionary, in_folder("native.gguf")), 0);
+    assert_int_equal(fathom_dictionary_describe(dictionary)->n_groups, 3);
+    assert_memory_equal(fathom_dictionary_describe(dictionary)->group_sizes, sizes, sizeof sizes);
+    fathom_dictionary_close(dictionary);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_import_agrees),
-        cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_import_agrees),  cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_refusals),       cmocka_unit_test(test_scale_that_is_not_said),
+        cmocka_unit_test(test_centred_models), cmocka_unit_test(test_groups_of_a_checkpoint),
     };
     return cmocka_run_group_tests(tests, open_folder, remove_folder);
 }

@@ -1,0 +1,76 @@
+#include <base/error.h>
+#include <base/memory.h>
+#include <dictionary/dictionary_internal.h>
+#include <dictionary/formats/export.h>
+
+/* W_enc (x' - b_dec) + b is W_enc x' + (b - W_enc b_dec). */
+static int move_bias(float *bias, const float *rows, const fathom_dictionary *dictionary, bool subtracts) {
+    const struct fathom_dictionary_info *info = &dictionary->info;
+    if (subtracts == info->subtract_decoder_bias) return 0;
+    if (dictionary->kind == FATHOM__KIND_GATED || info->d_in != info->d_out)
+        return fathom__fail(FATHOM_ERROR_UNSUPPORTED, "%s: the format %s b_dec before encoding, which this does%s",
+                            info->path, subtracts ? "subtracts" : "does not subtract", subtracts ? " not" : "");
+    for (size_t f = 0; f < info->n_features; f++) {
+        double sum = 0;
+        for (size_t j = 0; j < info->d_in; j++)
+            sum += (double)rows[f * info->d_in + j] * dictionary->decoder_bias[j];
+        bias[f] += (float)(subtracts ? sum : -sum);
+    }
+    return 0;
+}
+
+int fathom__weights_read(struct fathom__weights *out, const fathom_dictionary *dictionary, bool turned,
+                         bool subtracts) {
+    const struct fathom_dictionary_info *info = &dictionary->info;
+    const size_t d_in = info->d_in, d_out = info->d_out, F = info->n_features;
+    float *rows = NULL;
+    int status = fathom__alloc_aligned(&rows, F * d_in, sizeof *rows);
+    if (!status) status = fathom__alloc_aligned(&out->encoder, F * d_in, sizeof *out->encoder);
+    if (!status) status = fathom__alloc_aligned(&out->decoder, F * d_out, sizeof *out->decoder);
+    if (!status) status = fathom__alloc(&out->decoder_bias, d_out, sizeof *out->decoder_bias);
+    if (!status) status = fathom__alloc(&out->encoder_bias, F, sizeof *out->encoder_bias);
+    if (!status) status = fathom__gguf_rows_f32(rows, dictionary->encoder, 0, (int64_t)F);
+    if (!status) status = fathom__gguf_rows_f32(out->decoder, dictionary->decoder, 0, (int64_t)F);
+    if (!status) memcpy(out->encoder_bias, dictionary->encoder_bias, F * sizeof *out->encoder_bias);
+    if (!status) status = move_bias(out->encoder_bias, rows, dictionary, subtracts);
+    if (!status) {
+        for (size_t f = 0; f < F; f++)
+            for (size_t j = 0; j < d_in; j++)
+                out->encoder[turned ? j * F + f : f * d_in + j] = rows[f * d_in + j] * info->input_scale;
+        for (size_t i = 0; i < F * d_out; i++)
+            out->decoder[i] /= info->output_scale;
+        for (size_t j = 0; j < d_out; j++)
+            out->decoder_bias[j] = dictionary->decoder_bias[j] / info->output_scale;
+    }
+    fathom_free(rows);
+    if (status) fathom__weights_free(out);
+    return status;
+}
+
+void fathom__weights_free(struct fathom__weights *weights) {
+    fathom_free(weights->encoder);
+    fathom_free(weights->decoder);
+    fathom_free(weights->encoder_bias);
+    fathom_free(weights->decoder_bias);
+    *weights = (struct fathom__weights){0};
+}
+
+int fathom__export_check(const fathom_dictionary *dictionary, const char *format, unsigned kinds) {
+    const struct fathom_dictionary_info *info = &dictionary->info;
+    if (!(kinds & 1U << dictionary->kind))
+        return fathom__fail(FATHOM_ERROR_UNSUPPORTED, "%s: %s has no %s", info->path, format, info->architecture);
+    if (dictionary->norm != FATHOM__NORM_NONE)
+        return fathom__fail(FATHOM_ERROR_UNSUPPORTED, "%s: %s has no input norm %s", info->path, format,
+                            info->input_norm);
+    return 0;
+}
+
+bool fathom__export_transcoder(const fathom_dictionary *dictionary) {
+    const struct fathom_dictionary_info *info = &dictionary->info;
+    return strcmp(info->hook_in, info->hook_out) != 0 || info->d_in != info->d_out || info->has_skip;
+}
+
+struct fathom__tensor fathom__export_tensor(const char *name, const float *values, size_t rows, size_t columns) {
+    const size_t n = columns ? rows * columns : rows;
+    return (struct fathom__tensor){name, FATHOM__F32, columns ? 2 : 1, {rows, columns}, values, n * sizeof *values};
+}
