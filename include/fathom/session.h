@@ -17,6 +17,7 @@ extern "C" {
 
 typedef struct fathom_session fathom_session;
 
+/* F32 goes without flash attention, which reads f16; Q8_0 needs heads of a multiple of 32. */
 enum fathom_kv_type { FATHOM_KV_F16 = 0, FATHOM_KV_F32, FATHOM_KV_Q8_0 };
 
 struct fathom_session_options {
@@ -30,7 +31,7 @@ struct fathom_session_options {
 #define FATHOM_SESSION_OPTIONS_INIT                                                                                    \
     { 0 }
 
-/* Errors: MEMORY, LIMIT, ENGINE, ARGUMENT. options may be NULL. */
+/* Errors: MEMORY, LIMIT, ENGINE, ARGUMENT, UNSUPPORTED (a KV type that the heads do not fit). options may be NULL. */
 FATHOM_API int fathom_session_open(fathom_session **out, const fathom_model *model,
                                    const struct fathom_session_options *options);
 FATHOM_API void fathom_session_close(fathom_session *session);

@@ -17,9 +17,8 @@ static const struct cli_option options[] = {
      true, false},
     {"system", 0, CLI_TEXT, "TEXT", "a system message to begin with", false, false},
     {"chat-template", 0, CLI_FILE, "FILE", "a Jinja template instead of the model's own", false, false},
-    {"context", 0, CLI_INTEGER, "N", "tokens of context (2048, or what the model was trained on)", false, false},
+    CLI_OPTIONS_SESSION,
     CLI_OPTIONS_SAMPLING,
-    CLI_OPTION_THREADS,
     CLI_OPTION_JSON,
     CLI_OPTION_END,
 };
@@ -143,16 +142,13 @@ static json_t *messages_json(const struct chat *chat) {
 
 static int run(struct cli_arguments *arguments) {
     struct chat chat = {.arguments = arguments, .answers = json_array()};
-    int64_t threads, context;
+    struct fathom_session_options session;
     size_t n = 0, length = 0;
     int status = CLI_USAGE;
-    if (!cli_sampling(&chat.sampling, &chat.max_tokens, arguments) ||
-        !cli_integer(&threads, arguments, "threads", 1, 512, 0) ||
-        !cli_integer(&context, arguments, "context", 1, INT32_MAX / 2, 0))
+    if (!cli_sampling(&chat.sampling, &chat.max_tokens, arguments) || !cli_session_options(&session, arguments))
         goto done;
     chat.model = cli_open_model(&status, arguments);
     if (chat.model == NULL) goto done;
-    const struct fathom_session_options session = {.n_threads = (uint32_t)threads, .n_context = (uint32_t)context};
     const char *path = cli_text(arguments, "chat-template", NULL), *system = cli_text(arguments, "system", NULL);
     int code = path ? fathom__file_read(&chat.chat_template, &length, path, TEMPLATE_LIMIT) : FATHOM_OK;
     if (!code) code = fathom_session_open(&chat.session, chat.model, &session);

@@ -11,9 +11,8 @@ static const struct cli_option options[] = {
     {"prompt", 'p', CLI_TEXT, "TEXT", "the text to go on from", false, true},
     {"special", 0, CLI_FLAG, NULL, "read \"<|im_start|>\" and the like in the prompt as one token", false, false},
     {"logprobs", 0, CLI_FLAG, NULL, "show every token with its probability", false, false},
-    {"context", 0, CLI_INTEGER, "N", "tokens of context (2048, or what the model was trained on)", false, false},
+    CLI_OPTIONS_SESSION,
     CLI_OPTIONS_SAMPLING,
-    CLI_OPTION_THREADS,
     CLI_OPTION_JSON,
     CLI_OPTION_END,
 };
@@ -68,12 +67,10 @@ static int print_result(const struct cli_arguments *arguments, struct cli_genera
 static int run(struct cli_arguments *arguments) {
     struct fathom_sampling sampling;
     uint32_t max_tokens = 0;
-    int64_t threads, context;
-    if (!cli_sampling(&sampling, &max_tokens, arguments) || !cli_integer(&threads, arguments, "threads", 1, 512, 0) ||
-        !cli_integer(&context, arguments, "context", 1, INT32_MAX / 2, 0))
+    struct fathom_session_options session_options;
+    if (!cli_sampling(&sampling, &max_tokens, arguments) || !cli_session_options(&session_options, arguments))
         return CLI_USAGE;
     const char *prompt = cli_text(arguments, "prompt", "");
-    struct fathom_session_options session_options = {.n_threads = (uint32_t)threads, .n_context = (uint32_t)context};
     struct cli_generation generation = {.keep_tokens = cli_has(arguments, "logprobs")};
     fathom_session *session = NULL;
     int32_t *tokens = NULL;

@@ -8,6 +8,19 @@
 
 enum { DEFAULT_MAX_TOKENS = 256 };
 
+bool cli_session_options(struct fathom_session_options *options, const struct cli_arguments *arguments) {
+    static const char *const types[] = {[FATHOM_KV_F16] = "f16", [FATHOM_KV_F32] = "f32", [FATHOM_KV_Q8_0] = "q8_0"};
+    const char *type = cli_text(arguments, "kv-type", types[FATHOM_KV_F16]);
+    int64_t threads, context;
+    if (!cli_integer(&threads, arguments, "threads", 1, 512, 0) ||
+        !cli_integer(&context, arguments, "context", 1, INT32_MAX / 2, 0))
+        return false;
+    *options = (struct fathom_session_options){.n_threads = (uint32_t)threads, .n_context = (uint32_t)context};
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
+        if (strcmp(type, types[i]) == 0) options->kv_type = (enum fathom_kv_type)i;
+    return true;
+}
+
 bool cli_sampling(struct fathom_sampling *sampling, uint32_t *max_tokens, const struct cli_arguments *arguments) {
     int64_t most, top_k, window, seed;
     double temperature, top_p, min_p, repeat, frequency, presence;

@@ -16,7 +16,13 @@
         {"presence-penalty", 0, CLI_NUMBER, "R", "take R from the logits of recent tokens (0)", false, false},           \
         {"penalty-window", 0, CLI_INTEGER, "N", "tokens that count as recent (64)", false, false}, CLI_OPTION_SEED
 
-/* Reads the options above. False after a usage error. */
+#define CLI_OPTIONS_SESSION                                                                                            \
+    {"context", 0, CLI_INTEGER, "N", "tokens of context (2048, or what the model was trained on)", false, false},      \
+        {"kv-type", 0, CLI_CHOICE, "f16|f32|q8_0", "type of the keys and values that are kept (f16)", false, false},   \
+        CLI_OPTION_THREADS
+
+/* Read the options above. False after a usage error. */
+bool cli_session_options(struct fathom_session_options *options, const struct cli_arguments *arguments);
 bool cli_sampling(struct fathom_sampling *sampling, uint32_t *max_tokens, const struct cli_arguments *arguments);
 
 /* Text on its way out: bytes that end inside a character wait for the rest of it. */

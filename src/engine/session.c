@@ -68,9 +68,11 @@ static struct llama_context_params engine_options(struct fathom_session *session
     params.n_threads = (int32_t)n_threads;
     params.n_threads_batch = (int32_t)n_threads;
     params.type_k = params.type_v = options->exact ? GGML_TYPE_F32 : kv_types[options->kv_type];
-    params.flash_attn_type = options->exact ? LLAMA_FLASH_ATTN_TYPE_DISABLED : LLAMA_FLASH_ATTN_TYPE_AUTO;
+    /* Flash attention would round keys and values of type f32 to f16. */
+    const bool flash = !options->exact && options->kv_type != FATHOM_KV_F32;
+    params.flash_attn_type = flash ? LLAMA_FLASH_ATTN_TYPE_AUTO : LLAMA_FLASH_ATTN_TYPE_DISABLED;
     /* The engine's own choice is against flash attention where another backend than the cache's computes it. */
-    if (!options->exact && fathom__accelerator_in_use()) params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_ENABLED;
+    if (flash && fathom__accelerator_in_use()) params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_ENABLED;
     params.pooling_type = LLAMA_POOLING_TYPE_NONE;
     params.embeddings = false;
     params.no_perf = true;
@@ -91,12 +93,25 @@ static int check_memory(const fathom_session *session, const struct fathom_sessi
                                  what);
 }
 
+/* The engine keeps a head in whole blocks. */
+static int check_kv_type(const fathom_model *model, const struct fathom_session_options *options) {
+    enum { Q8_0_BLOCK = 32 };
+    const struct fathom__model_shape *shape = &model->shape;
+    if ((unsigned)options->kv_type > FATHOM_KV_Q8_0)
+        return fathom__fail(FATHOM_ERROR_ARGUMENT, "session: kv_type %d is not known", (int)options->kv_type);
+    if (options->kv_type != FATHOM_KV_Q8_0 || options->exact) return FATHOM_OK;
+    if (shape->d_head_k % Q8_0_BLOCK == 0 && shape->d_head_v % Q8_0_BLOCK == 0) return FATHOM_OK;
+    return fathom__fail(FATHOM_ERROR_UNSUPPORTED,
+                        "%s: keys and values of type q8_0 need heads of a multiple of %d; they are %u and %u wide here",
+                        model->path, Q8_0_BLOCK, shape->d_head_k, shape->d_head_v);
+}
+
 int fathom_session_open(fathom_session **out, const fathom_model *model, const struct fathom_session_options *options) {
     static const struct fathom_session_options defaults = FATHOM_SESSION_OPTIONS_INIT;
     if (!out || !model) return fathom__fail(FATHOM_ERROR_ARGUMENT, "fathom_session_open: out and model are required");
     if (!options) options = &defaults;
-    if ((unsigned)options->kv_type > FATHOM_KV_Q8_0)
-        return fathom__fail(FATHOM_ERROR_ARGUMENT, "session: kv_type %d is not known", (int)options->kv_type);
+    int status = check_kv_type(model, options);
+    if (status) return status;
     if (options->n_sequences > MOST_SEQUENCES)
         return fathom__fail(FATHOM_ERROR_LIMIT, "session: %u sequences asked, at most %d are possible",
                             options->n_sequences, MOST_SEQUENCES);
@@ -105,7 +120,7 @@ int fathom_session_open(fathom_session **out, const fathom_model *model, const s
                             options->n_context, options->n_threads);
 
     fathom_session *session = NULL;
-    int status = fathom__alloc(&session, 1, sizeof *session);
+    status = fathom__alloc(&session, 1, sizeof *session);
     if (status) return status;
     session->model = model;
     session->exact = options->exact;

@@ -39,6 +39,16 @@ class Run(command.Case):
         plain = self.good("run", "-m", self.llama, "-t", 1, "-p", "the bridge", "-n", 6, "--temperature", 0, "--logprobs").out
         self.assertEqual(result["tokens"], plain.count("%"))
 
+    def test_types_of_keys_and_values(self):
+        """Another type rounds otherwise: the same text, nearly the same probabilities, and not the same bits."""
+        found = {kind: self.run_json("-n", 6, "--temperature", 0, *(["--kv-type", kind] if kind else []))["log_probability"]
+                 for kind in (None, "f16", "f32")}
+        self.assertEqual(found[None], found["f16"])
+        self.assertNotEqual(found["f32"], found["f16"])
+        self.assertAlmostEqual(found["f32"], found["f16"], delta=0.1)
+        self.bad(command.INPUT, ["llama.gguf", "q8_0", "multiple of 32", "16"], "run", "-m", self.llama, "-p", "x", "--kv-type", "q8_0")
+        self.bad(command.USAGE, ["--kv-type", "f16|f32|q8_0"], "run", "-m", self.llama, "-p", "x", "--kv-type", "q2")
+
     def test_text_is_the_prompt_and_what_follows(self):
         result = self.run_json("-n", 6, "--temperature", 0)
         plain = self.good("run", "-m", self.llama, "-t", 1, "-p", "the bridge", "-n", 6, "--temperature", 0).out
