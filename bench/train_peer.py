@@ -6,7 +6,6 @@ The first features count as dead in every step where --dead is above 0, so that 
 """
 import argparse
 import json
-import resource
 import time
 
 import torch
@@ -124,7 +123,6 @@ def main():
         json.dumps({
             "peer": args.peer + ("_bf16" if args.autocast else ""),
             "tokens_per_second": args.steps * args.batch / seconds,
-            "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
             "torch": torch.__version__,
         })
     )

@@ -6,9 +6,9 @@
 #include <dictionary/trainer_internal.h>
 #include <fathom/trainer.h>
 #include <stdlib.h>
-#include <sys/resource.h>
+#include <string.h>
 
-enum { WARM_STEPS = 3, BATCHES = 4, BYTES_OF_RSS = 1024 };
+enum { WARM_STEPS = 3, BATCHES = 4, LINE_BYTES = 256 };
 
 struct setting {
     struct fathom_trainer_options options;
@@ -84,9 +84,16 @@ static int file_rows(float **out, size_t *n, const char *path, size_t d) {
     return status;
 }
 
+/* The most memory that this process has had; < 0 where the system does not tell. getrusage would tell the most of its
+ * parent's too, where that was a larger one. */
 static double peak_bytes(void) {
-    struct rusage usage;
-    return getrusage(RUSAGE_SELF, &usage) == 0 ? (double)usage.ru_maxrss * BYTES_OF_RSS : -1;
+    double kilobytes = -1;
+    char line[LINE_BYTES];
+    FILE *file = fopen("/proc/self/status", "r");
+    while (file && kilobytes < 0 && fgets(line, sizeof line, file))
+        if (strncmp(line, "VmHWM:", 6) == 0) kilobytes = strtod(line + 6, NULL);
+    if (file) fclose(file);
+    return kilobytes < 0 ? -1 : 1024 * kilobytes;
 }
 
 /* One line of the curve: what held-out rows and the last batch say. */

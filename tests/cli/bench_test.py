@@ -2,6 +2,7 @@
 import json
 import random
 import struct
+import sys
 
 import command
 
@@ -31,7 +32,8 @@ class Train(command.Case):
         self.assertEqual(result["l0"], 4)
         self.assertLessEqual(result["active_features"], 32)
         self.assertGreater(result["active_features"], 4)
-        self.assertGreaterEqual(result["trainer_bytes"], 0)
+        if sys.platform == "linux":
+            self.assertGreater(result["trainer_bytes"], 3 * 4 * 2 * 32 * WIDTH)
 
     def test_curve(self):
         path = self.rows("rows.safetensors", 5 * BATCH)
