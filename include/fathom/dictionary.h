@@ -151,6 +151,8 @@ struct fathom_dictionary_parts {
  * biases, thresholds and the skip stay f32. */
 FATHOM_API int fathom_dictionary_write(const char *path, const struct fathom_dictionary_parts *parts,
                                        const char *dtype);
+/* Writes a dictionary once more with matrices of another type. Errors as above. */
+FATHOM_API int fathom_dictionary_quantise(const char *path, const fathom_dictionary *dictionary, const char *dtype);
 
 #ifdef __cplusplus
 }

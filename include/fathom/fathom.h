@@ -7,7 +7,7 @@
  *   trainer.h     training dictionaries         write.h       a corpus that the model writes
  *   catalogue.h   what the features mean          detect.h      monitors and probes
  *   steer.h       steering and its search         cache.h       what is kept on this machine
- *   formats.h     dictionaries of other trainers
+ *   formats.h     dictionaries of other trainers  drift.h       what quantising moves
  */
 #ifndef FATHOM_H
 #define FATHOM_H
@@ -17,6 +17,7 @@
 #include <fathom/corpus.h>
 #include <fathom/detect.h>
 #include <fathom/dictionary.h>
+#include <fathom/drift.h>
 #include <fathom/error.h>
 #include <fathom/formats.h>
 #include <fathom/harvest.h>

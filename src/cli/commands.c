@@ -36,6 +36,7 @@ extern const struct cli_command cli_command_watch;
 extern const struct cli_command cli_command_watch_candidates;
 extern const struct cli_command cli_command_import;
 extern const struct cli_command cli_command_export;
+extern const struct cli_command cli_command_drift;
 
 const struct cli_command *const cli_commands[] = {
     &cli_command_bench_generate,
@@ -74,5 +75,6 @@ const struct cli_command *const cli_commands[] = {
     &cli_command_watch_candidates,
     &cli_command_import,
     &cli_command_export,
+    &cli_command_drift,
     NULL,
 };

@@ -157,3 +157,25 @@ int fathom_dictionary_write(const char *path, const struct fathom_dictionary_par
     fathom_free(decoder);
     return status;
 }
+
+int fathom_dictionary_quantise(const char *path, const fathom_dictionary *dictionary, const char *dtype) {
+    const struct fathom_dictionary_info *info = &dictionary->info;
+    struct fathom_dictionary_parts parts = {.info = *info,
+                                            .encoder_bias = dictionary->encoder_bias,
+                                            .decoder_bias = dictionary->decoder_bias,
+                                            .threshold = dictionary->threshold,
+                                            .gate_bias = dictionary->gate_bias,
+                                            .magnitude_scale = dictionary->magnitude_scale,
+                                            .skip = dictionary->skip};
+    float *encoder = NULL, *decoder = NULL;
+    int status = fathom__alloc_aligned(&encoder, (size_t)info->n_features * info->d_in, sizeof *encoder);
+    if (!status) status = fathom__alloc_aligned(&decoder, (size_t)info->n_features * info->d_out, sizeof *decoder);
+    if (!status) status = fathom__gguf_rows_f32(encoder, dictionary->encoder, 0, info->n_features);
+    if (!status) status = fathom__gguf_rows_f32(decoder, dictionary->decoder, 0, info->n_features);
+    parts.encoder = encoder;
+    parts.decoder = decoder;
+    if (!status) status = fathom_dictionary_write(path, &parts, dtype);
+    fathom_free(encoder);
+    fathom_free(decoder);
+    return status;
+}
