@@ -239,7 +239,8 @@ const struct cli_command cli_command_features = {
                    "brackets (balanced accuracy on unseen text with near misses; 0.5 is "
                    "chance), then the features that the whole text is about, with their evidence.\n\n"
                    "With --matrix the features of a whole corpus go to a file instead, as a sparse matrix in "
-                   "coordinates that numpy and scipy read.",
+                   "coordinates that numpy and scipy read. The corpus runs through a bf16 copy of the model, as for "
+                   "training and indexing, so that values differ from those of --text by a few parts in a hundred.",
     .examples =
         "fathom features --text \"Steph Curry scored 30 points\" # with the default model, dictionary and catalogue\n"
         "fathom features -m model.gguf --dict layer12.gguf --text \"The bridge is red\" --top 5 --json # all as JSON\n"
