@@ -358,6 +358,50 @@ def pickle_inputs() -> None:
     save("torch", "big_endian", archive(whole | storages | {"archive/byteorder": b"big"}))
 
 
+def formats_inputs() -> None:
+    d, features = 3, 4
+
+    def numbers(n: int) -> bytes:
+        return struct.pack(f"<{n}f", *((i % 7) / 8 for i in range(n)))
+
+    def weights(**shapes: list[int]) -> bytes:
+        header, data = {}, b""
+        for name, shape in shapes.items():
+            size = 1
+            for n in shape:
+                size *= n
+            header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [len(data), len(data) + 4 * size]}
+            data += numbers(size)
+        return safetensors(header, data)
+
+    def put(index: int, name: str, config: object, data: bytes) -> None:
+        text = config if isinstance(config, str) else json.dumps(config)
+        save("formats", name, bytes([index]) + text.encode() + b"\0" + data)
+
+    wide, tall, long, short = [d, features], [features, d], [features], [d]
+    arrays = {"W_enc": wide, "W_dec": tall, "b_enc": long, "b_dec": short, "threshold": long}
+    put(0, "gemma-scope", "", archive({f"{name}.npy": npy(shape, numbers(d * features if len(shape) == 2 else shape[0])) for name, shape in arrays.items()}))
+    put(1, "gemma-scope-2", {"architecture": "jump_relu", "model_name": "gemma-v3-270m"},
+        weights(w_enc=wide, w_dec=tall, b_enc=long, b_dec=short, threshold=long, affine_skip_connection=[d, d]))
+    linear = {"encoder.weight": tall, "encoder.bias": long}
+    put(2, "sparsify", {"d_in": d, "k": 2, "transcode": True, "activation": "groupmax"}, weights(W_dec=tall, b_dec=short, W_skip=[d, d], **linear))
+    moss = {"d_model": d, "sae_type": "sae", "act_fn": "jumprelu", "norm_activation": "dataset-wise", "hook_point_in": "h", "hook_point_out": "h"}
+    put(4, "openmoss", moss, weights(W_E=wide, b_E=long, W_D=tall, b_D=short, **{"activation_function.log_jumprelu_threshold": long, "dataset_average_activation_norm.h": [1]}))
+    scope = {"d_model": d, "d_sae": features, "act_fn": "topk", "jump_relu_threshold": 0.5, "dataset_average_activation_norm": {"in": 2.0, "out": 3.0}}
+    put(5, "llama-scope", scope, weights(**linear, **{"decoder.weight": wide, "decoder.bias": short}))
+    put(7, "circuit-tracer", "model_name: toy\nfeature_input_hook: mlp.hook_in # in\n",
+        weights(W_enc=tall, W_dec=tall, b_enc=long, b_dec=short, W_skip=[d, d], **{"activation_function.threshold": long}))
+
+    def torch_file(entries: dict, sizes: list[int]) -> bytes:
+        return archive({"archive/data.pkl": state_dict(entries)} | {f"archive/data/{i}": numbers(n) for i, n in enumerate(sizes)})
+
+    tensors = {"encoder.weight": (tall, [d, 1], "FloatStorage"), "encoder.bias": (long, [1], "FloatStorage"), "decoder.weight": (wide, [1, d], "FloatStorage")}
+    put(3, "dictionary-learning", {"trainer": {"dict_class": "BatchTopKSAE", "layer": 0}},
+        torch_file(tensors | {"b_dec": (short, [1], "FloatStorage"), "k": 2, "threshold": ([], [], "FloatStorage")}, [12, 4, 12, 3, 1]))
+    tensors = {"pre_bias": (short, [1], "FloatStorage"), "encoder.weight": (tall, [d, 1], "FloatStorage"), "latent_bias": (long, [1], "FloatStorage"), "decoder.weight": (wide, [features, 1], "FloatStorage")}
+    put(6, "openai", "", torch_file(tensors | {"activation": "TopK", "activation_state_dict": {"k": 2, "postact_fn": "ReLU"}}, [3, 12, 4, 12]))
+
+
 if __name__ == "__main__":
     gguf_inputs()
     safetensors_inputs()
@@ -366,6 +410,7 @@ if __name__ == "__main__":
     zip_inputs()
     npz_inputs()
     pickle_inputs()
+    formats_inputs()
     model_inputs()
     dictionary_inputs()
     probe_inputs()
