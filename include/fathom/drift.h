@@ -18,8 +18,9 @@ extern "C" {
 struct fathom_drift_feature {
     uint64_t rows_a, rows_b, rows_both; /* where it is active */
     double mean;                        /* its mean activation in A, over rows_a */
-    double error;  /* √(Σ(a - b)² / Σa²) over all rows; 0 where it is silent in both, +inf where only B has it */
-    double cosine; /* Σab / √(Σa² Σb²); 0 where one is silent */
+    double change;                      /* √Σ(a - b)² over all rows */
+    double error;                       /* change / √Σa²; 0 where it is silent in both, +inf where only B has it */
+    double cosine;                      /* Σab / √(Σa² Σb²); 0 where one is silent */
 };
 
 struct fathom_drift_summary {

@@ -28,18 +28,11 @@ struct moved {
     struct fathom_drift_feature feature;
 };
 
-/* What has moved most first: by how far the activations' vector over all rows went, not by the part of itself that it
- * moved, which is largest for features that hardly fire. */
-static double distance(const struct moved *moved) {
-    const struct fathom_drift_feature *f = &moved->feature;
-    return isinf(f->error) ? (double)f->rows_b : f->error * f->mean * sqrt((double)f->rows_a);
-}
-
-static int by_distance(const void *a, const void *b) {
-    const double x = distance(a), y = distance(b);
-    if (x != y) return x < y ? 1 : -1;
-    const uint32_t m = ((const struct moved *)a)->number, n = ((const struct moved *)b)->number;
-    return (m > n) - (m < n);
+/* What has moved furthest first: by the change itself, because its part is largest where a feature hardly fires. */
+static int by_change(const void *a, const void *b) {
+    const struct moved *x = a, *y = b;
+    if (x->feature.change != y->feature.change) return x->feature.change < y->feature.change ? 1 : -1;
+    return (x->number > y->number) - (x->number < y->number);
 }
 
 static json_t *number_json(double value) {
@@ -50,7 +43,7 @@ static int print_json(const struct fathom_drift_summary *s, const struct moved *
     json_t *features = json_array();
     for (size_t i = 0; i < n; i++) {
         const struct fathom_drift_feature *f = &moved[i].feature;
-        json_array_append_new(features, json_pack("{s:i, s:I, s:I, s:I, s:f, s:o, s:f}", "feature",
+        json_array_append_new(features, json_pack("{s:i, s:I, s:I, s:I, s:f, s:f, s:o, s:f}", "feature",
                                                   (int)moved[i].number, "rows_a", (json_int_t)f->rows_a, "rows_b",
                                                   (json_int_t)f->rows_b, "rows_both", (json_int_t)f->rows_both, "mean",
                                                   f->mean, "error", number_json(f->error), "cosine", f->cosine));
@@ -77,8 +70,10 @@ static int print_people(const struct fathom_drift_summary *s, const struct moved
     if (n > 0) printf("%9s %9s %9s %9s %10s %9s %8s\n", "feature", "rows", "after", "both", "mean", "moved", "cosine");
     for (size_t i = 0; i < n; i++) {
         const struct fathom_drift_feature *f = &moved[i].feature;
-        printf("%9u %9llu %9llu %9llu %10.3f %8.2f%% %8.4f\n", moved[i].number, (unsigned long long)f->rows_a,
-               (unsigned long long)f->rows_b, (unsigned long long)f->rows_both, f->mean, 100 * f->error, f->cosine);
+        char part[32] = "new";
+        if (isfinite(f->error)) snprintf(part, sizeof part, "%.2f %%", 100 * f->error);
+        printf("%9u %9llu %9llu %9llu %10.3f %9s %8.4f\n", moved[i].number, (unsigned long long)f->rows_a,
+               (unsigned long long)f->rows_b, (unsigned long long)f->rows_both, f->mean, part, f->cosine);
     }
     return cli_output_status();
 }
@@ -94,7 +89,7 @@ static int report(const struct cli_arguments *arguments, const fathom_drift *dri
         status = fathom_drift_feature(&moved[n].feature, drift, f);
         n += moved[n].feature.rows_a + moved[n].feature.rows_b > 0;
     }
-    if (!status) qsort(moved, n, sizeof *moved, by_distance);
+    if (!status) qsort(moved, n, sizeof *moved, by_change);
     if (n > shown) n = shown;
     const int code = status                ? cli_fail(arguments, status)
                      : cli_json(arguments) ? print_json(&summary, moved, n)

@@ -139,6 +139,7 @@ int fathom_drift_feature(struct fathom_drift_feature *out, const fathom_drift *d
                                          .rows_b = sums->rows_b,
                                          .rows_both = sums->rows_both,
                                          .mean = sums->rows_a ? sums->a / (double)sums->rows_a : 0,
+                                         .change = sqrt(sums->differences),
                                          .error = root_part(sums->differences, sums->a_squares),
                                          .cosine = lengths > 0 ? sums->products / lengths : 0};
     return 0;

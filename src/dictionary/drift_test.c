@@ -89,9 +89,10 @@ static void each_change_shows(void **state) {
     assert_true(feature.rows_a == feature.rows_b && feature.rows_both == feature.rows_a && feature.rows_a > 50);
     check_ok(fathom_drift_feature(&feature, drift, 7));
     assert_true(feature.rows_both == 0 && feature.rows_a + feature.rows_b == ROWS && feature.cosine == 0);
-    assert_true(feature.error > 1);
+    assert_true(feature.error > 1 && feature.change > 1);
     check_ok(fathom_drift_feature(&feature, drift, 9));
-    assert_true(feature.error == 0 && feature.mean > 0); /* what it writes is no matter of its activation */
+    assert_true(feature.error == 0 && feature.change == 0 &&
+                feature.mean > 0); /* what it writes is no matter of its activation */
     check_ok(fathom_drift_summarise(&summary, drift));
     assert_int_equal(summary.moved, 2);
     assert_true(summary.overlap < 1 && summary.reconstruction > 0 && summary.median == 0);
