@@ -159,10 +159,14 @@ FATHOM_API int fathom_trainer_prepare(fathom_trainer *trainer, const float *rows
 FATHOM_API int fathom_trainer_step(struct fathom_trainer_metrics *metrics, fathom_trainer *trainer, const float *rows,
                                    size_t n);
 
+#define FATHOM_DENSE 0.1 /* a feature active in more than this part of the rows is dense */
+
 struct fathom_trainer_evaluation {
     double fve; /* 1 - Σ|x - x^|² / Σ|x - mean|² */
     double l0;
     double dead_fraction;
+    uint32_t n_dense;
+    double dense_share; /* the dense features' part of L0 */
 };
 /* Reads rows with the features chosen as in training (BatchTopK: over `batch` rows at a time), any n; changes nothing.
  * Errors: as step. */
@@ -190,9 +194,10 @@ FATHOM_API int fathom_trainer_resume(fathom_trainer **out, char **note, const ch
 struct fathom_train_dictionary {
     const char *path;                      /* the native file to write */
     const char *hook;                      /* name or alias */
+    const char *hook_out;                  /* of a transcoder: the point whose rows it reconstructs; NULL: an SAE */
     const char *name;                      /* NULL: the file's name without folder and ending */
     const char *dtype;                     /* NULL: "bf16" */
-    struct fathom_trainer_options options; /* d_in, total_steps and n_threads are filled in */
+    struct fathom_trainer_options options; /* d_in, d_out, total_steps and n_threads are filled in */
 };
 
 struct fathom_train_options {
@@ -217,6 +222,10 @@ struct fathom_train_options {
     uint64_t checkpoint_every; /* steps; 0: only when the run is stopped */
     bool resume; /* go on from the checkpoint if there is a complete one; MISMATCH when it is of another run */
     fathom_progress_fn progress;
+    /* Told once when it begins to hold: held-out FVE below 0, or falling three evaluations in a row though L0 did not;
+     * more than half of the features dead; more than half of L0 by dense features; L0 below a tenth of k. The metrics
+     * have it as "warning". A loss that is not finite ends the run (NUMERIC). NULL: none */
+    void (*warning)(const char *path, uint64_t step, const char *text, void *payload);
     void *payload;
 };
 #define FATHOM_TRAIN_OPTIONS_INIT                                                                                      \

@@ -21,6 +21,9 @@ static const struct cli_option options[] = {
      false, false},
     {"corpus", 0, CLI_FILE, "FILE[:FIELD][=WEIGHT[*]]",
      "text or JSONL files or folders, with the field of the text and a share; * repeats the source", true, true},
+    {"hook-out", 0, CLI_TEXT, "NAME[,NAME…]",
+     "trains transcoders, which reconstruct the rows of these points from those of --hook, one for each", false, false},
+    {"skip", 0, CLI_FLAG, NULL, "transcoders: a linear way from input to output beside the features", false, false},
     {"output", 'o', CLI_FILE, "DICT",
      "the file to write; with several dictionaries, hook, features and k are put before its ending", false, true},
     {"tokens", 0, CLI_INTEGER, "N", "tokens to train on (all that the corpus holds)", false, false},
@@ -76,8 +79,14 @@ struct request {
     struct fathom_train_dictionary dictionaries[MOST_DICTIONARIES];
     char *paths[MOST_DICTIONARIES];
     size_t n_dictionaries;
-    char *hooks, *features, *widths, *checkpoint;
+    char *hooks, *hooks_out, *features, *widths, *checkpoint;
 };
+
+static void print_warning(const char *path, uint64_t step, const char *text, void *payload) {
+    (void)payload;
+    cli_progress_end();
+    fprintf(stderr, "%s, step %llu: %s\n", path, (unsigned long long)step, text);
+}
 
 static bool read_numbers(struct request *request, const struct cli_arguments *arguments) {
     int64_t tokens, context, skip, shuffle, held_out, evaluate, checkpoint, threads, seed;
@@ -108,6 +117,7 @@ static bool read_numbers(struct request *request, const struct cli_arguments *ar
         .checkpoint_every = (uint64_t)checkpoint,
         .resume = cli_has(arguments, "resume"),
         .progress = cli_progress,
+        .warning = print_warning,
     };
     return true;
 }
@@ -152,10 +162,16 @@ static int list_dictionaries(struct request *request, const struct cli_arguments
     const char *hooks = cli_text(arguments, "hook", ""), *features = cli_text(arguments, "features", "4096"),
                *ks = cli_text(arguments, "k", "32"), *output = cli_text(arguments, "output", "");
     const bool several = count_commas(hooks) + count_commas(features) + count_commas(ks) > 0;
+    const char *hooks_out = cli_text(arguments, "hook-out", NULL);
+    if (hooks_out && count_commas(hooks_out) != count_commas(hooks))
+        return fathom__fail(FATHOM_ERROR_ARGUMENT, "--hook-out %s: as many hook points as in --hook %s are expected",
+                            hooks_out, hooks);
     int status = fathom__copy_string(&request->hooks, hooks);
-    char *hook_state = NULL;
+    if (!status && hooks_out) status = fathom__copy_string(&request->hooks_out, hooks_out);
+    char *hook_state = NULL, *out_state = NULL;
+    const char *hook_out = request->hooks_out ? strtok_r(request->hooks_out, ",", &out_state) : NULL;
     for (char *hook = status ? NULL : strtok_r(request->hooks, ",", &hook_state); hook;
-         hook = strtok_r(NULL, ",", &hook_state)) {
+         hook = strtok_r(NULL, ",", &hook_state), hook_out = hook_out ? strtok_r(NULL, ",", &out_state) : NULL) {
         char *feature_state = NULL;
         fathom_free(request->features);
         request->features = NULL;
@@ -173,13 +189,16 @@ static int list_dictionaries(struct request *request, const struct cli_arguments
                     return fathom__fail(FATHOM_ERROR_LIMIT, "at most %d dictionaries are trained at once",
                                         MOST_DICTIONARIES);
                 struct fathom_train_dictionary *dictionary = &request->dictionaries[i];
-                *dictionary = (struct fathom_train_dictionary){
-                    .hook = hook, .dtype = cli_text(arguments, "dtype", NULL), .options = request->trainer};
+                *dictionary = (struct fathom_train_dictionary){.hook = hook,
+                                                               .hook_out = hook_out,
+                                                               .dtype = cli_text(arguments, "dtype", NULL),
+                                                               .options = request->trainer};
                 if (!read_count(&dictionary->options.n_features, width))
-                    return fathom__fail(FATHOM_ERROR_ARGUMENT, "--features %s: a whole number above 0 is expected",
-                                        width);
+                    return fathom__fail(FATHOM_ERROR_ARGUMENT, "--features %s: a whole number from 1 to %d is expected",
+                                        width, INT32_MAX);
                 if (!read_count(&dictionary->options.k, k))
-                    return fathom__fail(FATHOM_ERROR_ARGUMENT, "--k %s: a whole number above 0 is expected", k);
+                    return fathom__fail(FATHOM_ERROR_ARGUMENT, "--k %s: a whole number from 1 to %d is expected", k,
+                                        INT32_MAX);
                 status = several ? vary_path(&request->paths[i], output, hook, width, k)
                                  : fathom__copy_string(&request->paths[i], output);
                 if (status) return status;
@@ -251,6 +270,7 @@ done:
     for (size_t i = 0; i < MOST_SOURCES; i++)
         fathom_free(request->source_storage[i]);
     fathom_free(request->hooks);
+    fathom_free(request->hooks_out);
     fathom_free(request->features);
     fathom_free(request->widths);
     fathom_free(request->checkpoint);
@@ -279,7 +299,9 @@ const struct cli_command cli_command_train = {
     .examples = "fathom train -m smollm2 --hook resid_post.12 --arch topk --features 8192 --k 32 --corpus wiki.jsonl "
                 "-o layer12.gguf # one dictionary\n"
                 "fathom train -m smollm2 --hook resid_post.9,resid_post.15 --features 4096,8192 --corpus "
-                "wiki.jsonl=0.9 own.jsonl=0.1 --tokens 2000000 -o try.gguf # four, in one pass",
+                "wiki.jsonl=0.9 own.jsonl=0.1 --tokens 2000000 -o try.gguf # four, in one pass\n"
+                "fathom train -m smollm2 --hook mlp_in.12 --hook-out mlp_out.12 --skip --arch jumprelu --corpus "
+                "wiki.jsonl -o mlp12.gguf # a skip transcoder",
     .options = options,
     .run = run,
 };

@@ -39,6 +39,7 @@ int trainer_arguments_read(struct fathom_trainer_options *out, const struct cli_
         .dead_after = (uint64_t)dead_after,
         .gradient_clip = clip,
         .freeze_decoder = cli_has(arguments, "freeze-decoder"),
+        .skip = cli_has(arguments, "skip"),
         .free_norms = cli_has(arguments, "free-norms"),
         .sparsity = sparsity,
         .sparsity_warmup = (uint64_t)sparsity_warmup,

@@ -8,6 +8,13 @@
 #include <jansson.h>
 #include <stdio.h>
 
+#define NO_HOOK SIZE_MAX
+
+/* The hook points of a stream of rows: one, or of a transcoder two. */
+struct fathom__tap {
+    size_t input, output; /* NO_HOOK: an SAE */
+};
+
 /* One dictionary in the making. */
 struct fathom__learner {
     const struct fathom_train_dictionary *wanted;
@@ -16,13 +23,19 @@ struct fathom__learner {
     struct fathom_trainer_metrics last;
     struct fathom_trainer_evaluation evaluation;
     bool evaluated;
+    uint32_t falls;    /* evaluations in a row at which FVE fell */
+    unsigned warned;   /* kinds of warnings that hold */
+    char warning[160]; /* the last evaluation's, or "" */
 };
 
 struct fathom__run {
     const struct fathom_train_options *options;
     struct fathom__learner *learners;
     size_t n_learners;
-    const char **hooks; /* distinct ones */
+    const char **hooks;       /* distinct ones */
+    size_t *widths, n_hooks;  /* of their rows */
+    struct fathom__tap *taps; /* [n_streams] */
+    float *joined;            /* a transcoder's row, put together */
     struct fathom__rows *streams;
     float **batches; /* [n_streams]: a drawn batch */
     size_t n_streams;
@@ -38,6 +51,7 @@ struct fathom__run {
     FILE *metrics;
     double started, seconds_before; /* before a resume */
     double told, rate_from, rate;
+    bool told_training;
     uint64_t rate_rows;
     uint64_t resumed_rows; /* trained on before the resume: no part of the rate */
     char tag[33];          /* in the names of its checkpoint's files */
@@ -51,7 +65,16 @@ json_t *fathom__run_identity(const struct fathom__run *run);
 json_t *fathom__run_record(const struct fathom__run *run, const struct fathom__learner *learner);
 double fathom__run_seconds(const struct fathom__run *run);
 
-/* Opens streams and trainers for rows of these widths. */
+/* train_health.c: an error where the loss is not finite any more; the warning of an evaluation, given that before. */
+int fathom__health_of_step(struct fathom__learner *learner);
+void fathom__health_of_evaluation(struct fathom__learner *learner, const struct fathom_trainer_evaluation *before);
+
+/* train_open.c */
+int fathom__run_check(const struct fathom_train_dictionary *dictionaries, size_t n,
+                      const struct fathom_train_options *options);
+int fathom__run_find_streams(struct fathom__run *run, const struct fathom_train_dictionary *dictionaries);
+int fathom__run_describe_model(struct fathom__run *run);
+/* Opens streams and trainers for rows of these widths, one for each hook point. */
 int fathom__run_open(struct fathom__run *run, const size_t *widths);
 
 /* train_state.c */

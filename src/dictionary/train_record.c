@@ -21,6 +21,7 @@ json_t *fathom__run_identity(const struct fathom__run *run) {
         const struct fathom__learner *learner = &run->learners[i];
         json_t *json = fathom__trainer_options_json(&learner->wanted->options);
         json_object_set_new(json, "hook", json_string(learner->wanted->hook));
+        if (learner->wanted->hook_out) json_object_set_new(json, "hook_out", json_string(learner->wanted->hook_out));
         json_array_append_new(learners, json);
     }
     return json_pack("{s:s, s:s, s:I, s:I, s:i, s:i, s:f, s:I, s:I, s:o}", "model", run->identity, "corpus",

@@ -15,9 +15,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define DEFAULT_NORM_MULTIPLE 8.0
-#define DEFAULT_SHUFFLE 131072
-#define DEFAULT_HELD_OUT 16384
 #define DEFAULT_EVALUATE 100
 #define DEFAULT_BATCH 4096
 #define DEFAULT_DTYPE "bf16"
@@ -31,144 +28,22 @@ double fathom__run_seconds(const struct fathom__run *run) {
     return run->seconds_before + fathom__seconds() - run->started;
 }
 
-static int check(const struct fathom_train_dictionary *dictionaries, size_t n,
-                 const struct fathom_train_options *options) {
-    if (n == 0) return fathom__fail(FATHOM_ERROR_ARGUMENT, "train: no dictionary is asked for");
-    if (!options->model_path || options->n_sources == 0)
-        return fathom__fail(FATHOM_ERROR_ARGUMENT, "train: a model and a corpus are expected");
-    for (size_t i = 0; i < n; i++) {
-        if (!dictionaries[i].path || !dictionaries[i].hook)
-            return fathom__fail(FATHOM_ERROR_ARGUMENT, "train: dictionary %zu needs a path and a hook point", i);
-        if (dictionaries[i].options.batch != dictionaries[0].options.batch)
-            return fathom__fail(FATHOM_ERROR_ARGUMENT,
-                                "train: all dictionaries of a run have the same batch; %u and %u were asked for",
-                                dictionaries[0].options.batch, dictionaries[i].options.batch);
-        for (size_t j = 0; j < i; j++)
-            if (strcmp(dictionaries[i].path, dictionaries[j].path) == 0)
-                return fathom__fail(FATHOM_ERROR_ARGUMENT, "train: two dictionaries would be written to %s",
-                                    dictionaries[i].path);
-    }
-    for (size_t i = 0; i < options->n_sources; i++)
-        if (options->sources[i].repeat && options->tokens == 0)
-            return fathom__fail(FATHOM_ERROR_ARGUMENT, "train: a number of tokens is needed, because %s repeats",
-                                options->sources[i].path);
-    return 0;
-}
-
-/* Distinct hook points; equal names only, since names of one point are few and a doubled tap costs little. */
-static int find_streams(struct fathom__run *run, const struct fathom_train_dictionary *dictionaries) {
-    int status = fathom__alloc(&run->learners, run->n_learners, sizeof *run->learners);
-    if (!status) status = fathom__alloc(&run->hooks, run->n_learners, sizeof *run->hooks);
-    if (!status) status = fathom__alloc(&run->streams, run->n_learners, sizeof *run->streams);
-    if (!status) status = fathom__alloc(&run->batches, run->n_learners, sizeof *run->batches);
-    for (size_t i = 0; i < run->n_learners && !status; i++) {
-        size_t s = 0;
-        while (s < run->n_streams && strcmp(run->hooks[s], dictionaries[i].hook) != 0)
-            s++;
-        if (s == run->n_streams) run->hooks[run->n_streams++] = dictionaries[i].hook;
-        run->learners[i].wanted = &dictionaries[i];
-        run->learners[i].stream = s;
-    }
-    return status;
-}
-
-/* How many tokens a corpus gives, from a sample of its text. */
-static int estimate_tokens(uint64_t *out, const struct fathom__run *run, const fathom_model *model) {
-    enum { SAMPLE_BYTES = 2 << 20 };
-    fathom_corpus *corpus = NULL;
-    struct fathom_document document;
-    bool more = true;
-    uint64_t bytes = 0, tokens = 0, done, total = 0;
-    int status = fathom_corpus_open(&corpus, run->options->sources, run->options->n_sources, run->options->seed);
-    if (!status) fathom_corpus_position(&done, &total, corpus);
-    const bool sized = total > 0;
-    /* Without a size one document is enough to tell an empty file from a pipe. */
-    while (!status && bytes < (sized ? SAMPLE_BYTES : 1)) {
-        int32_t *ids = NULL;
-        size_t n = 0;
-        status = fathom_corpus_next(&document, &more, corpus);
-        if (status || !more) break;
-        status = fathom_tokenize(&ids, &n, model, document.text, document.length, true, false);
-        fathom_free(ids);
-        bytes += document.length;
-        tokens += n;
-    }
-    fathom_corpus_close(corpus);
-    if (status) return status;
-    if (tokens == 0) return fathom__fail(FATHOM_ERROR_FORMAT, "%s: the corpus is empty", run->options->sources[0].path);
-    if (!more) total = bytes;
-    if (!sized)
-        return fathom__fail(FATHOM_ERROR_ARGUMENT,
-                            "train: a number of tokens is needed, because the corpus' size is not known");
-    *out = (uint64_t)((double)total / (double)bytes * (double)tokens);
-    return 0;
-}
-
-static int describe_model(struct fathom__run *run) {
-    fathom_model *model = NULL;
-    int status = fathom_model_open(&model, run->options->model_path, NULL);
-    if (status) return status;
-    const struct fathom_model_info *info = fathom_model_describe(model);
-    memcpy(run->identity, info->source_identity, sizeof run->identity);
-    status = fathom__copy_string(&run->model_name, info->name);
-    for (size_t s = 0; s < run->n_streams && !status; s++) {
-        struct fathom_hook hook;
-        status = fathom_hook_parse(&hook, model, run->hooks[s]);
-    }
-    run->tokens = run->options->tokens;
-    if (!status && run->tokens == 0) {
-        status = estimate_tokens(&run->tokens, run, model);
-        const uint64_t held_out = run->options->held_out_rows ? run->options->held_out_rows : DEFAULT_HELD_OUT;
-        if (!status) run->tokens = run->tokens > 2 * held_out ? run->tokens - held_out : run->tokens / 2;
-    }
-    fathom_model_close(model);
-    if (!status && run->tokens < run->batch)
-        status = fathom__fail(FATHOM_ERROR_LIMIT, "train: %llu tokens are less than one batch of %zu",
-                              (unsigned long long)run->tokens, run->batch);
-    run->total_steps = run->tokens / (run->batch ? run->batch : 1);
-    return status;
-}
-
-int fathom__run_open(struct fathom__run *run, const size_t *widths) {
-    const struct fathom_train_options *o = run->options;
-    size_t pool = o->shuffle_rows ? o->shuffle_rows : DEFAULT_SHUFFLE;
-    if (pool > run->tokens) pool = run->tokens;
-    if (pool < run->batch) pool = run->batch;
-    int status = 0;
-    for (size_t s = 0; s < run->n_streams && !status; s++) {
-        struct fathom__rows *stream = &run->streams[s];
-        status =
-            fathom__rows_open(stream, widths[s], o->held_out_rows ? o->held_out_rows : DEFAULT_HELD_OUT, pool, o->seed);
-        if (!status) status = fathom__alloc_aligned(&run->batches[s], run->batch * widths[s], sizeof **run->batches);
-        stream->skip_positions = o->skip_positions == UINT32_MAX ? 0 : o->skip_positions ? o->skip_positions : 1;
-        stream->norm_multiple = o->norm_multiple == 0 ? DEFAULT_NORM_MULTIPLE : o->norm_multiple;
-    }
-    for (size_t i = 0; i < run->n_learners && !status; i++) {
-        struct fathom__learner *learner = &run->learners[i];
-        struct fathom_trainer_options options = learner->wanted->options;
-        options.d_in = (uint32_t)widths[learner->stream];
-        options.batch = (uint32_t)run->batch;
-        options.total_steps = run->total_steps;
-        options.n_threads = o->n_threads;
-        status = fathom_trainer_open(&learner->trainer, &options);
-        if (status) status = fathom__wrap(status, "%s", learner->wanted->path);
-    }
-    run->opened = !status;
-    return status;
-}
-
 static int write_metrics(struct fathom__run *run, const struct fathom__learner *learner, bool held_out) {
     if (!run->metrics) return 0;
     const struct fathom_trainer_metrics *m = &learner->last;
     json_t *json =
-        json_pack("{s:s, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "dictionary", learner->wanted->path,
-                  "step", (json_int_t)m->step, "tokens", (json_int_t)m->rows, "loss", m->loss, "auxiliary_loss",
-                  m->auxiliary_loss, "fve", m->fve, "l0", m->l0, "dead_fraction", m->dead_fraction, "gradient_norm",
-                  m->gradient_norm, "learning_rate", m->learning_rate, "seconds", fathom__run_seconds(run));
+        json_pack("{s:s, s:I, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "dictionary",
+                  learner->wanted->path, "step", (json_int_t)m->step, "tokens", (json_int_t)m->rows, "loss", m->loss,
+                  "auxiliary_loss", m->auxiliary_loss, "sparsity_loss", m->sparsity_loss, "sparsity", m->sparsity,
+                  "fve", m->fve, "l0", m->l0, "dead_fraction", m->dead_fraction, "gradient_norm", m->gradient_norm,
+                  "learning_rate", m->learning_rate, "seconds", fathom__run_seconds(run));
     if (json && held_out)
         json_object_set_new(json, "held_out",
-                            json_pack("{s:f, s:f, s:f}", "fve", learner->evaluation.fve, "l0", learner->evaluation.l0,
-                                      "dead_fraction", learner->evaluation.dead_fraction));
+                            json_pack("{s:f, s:f, s:f, s:i, s:f}", "fve", learner->evaluation.fve, "l0",
+                                      learner->evaluation.l0, "dead_fraction", learner->evaluation.dead_fraction,
+                                      "dense_features", (int)learner->evaluation.n_dense, "dense_share",
+                                      learner->evaluation.dense_share));
+    if (json && held_out && learner->warning[0]) json_object_set_new(json, "warning", json_string(learner->warning));
     char *text = NULL;
     int status = fathom__json_text(&text, json, false);
     json_decref(json);
@@ -181,15 +56,22 @@ static int write_metrics(struct fathom__run *run, const struct fathom__learner *
 
 static int evaluate(struct fathom__run *run, struct fathom__learner *learner) {
     const struct fathom__rows *stream = &run->streams[learner->stream];
+    const struct fathom_trainer_evaluation before = learner->evaluation;
     int status = fathom_trainer_evaluate(&learner->evaluation, learner->trainer, stream->held_out, stream->n_held_out);
-    learner->evaluated = !status;
-    return status;
+    if (status) return status;
+    fathom__health_of_evaluation(learner, &before);
+    learner->evaluated = true;
+    if (learner->warning[0] && run->options->warning)
+        run->options->warning(learner->wanted->path, learner->last.step, learner->warning, run->options->payload);
+    return 0;
 }
 
 static int tell(struct fathom__run *run, bool training) {
     const struct fathom_train_options *o = run->options;
     const double now = fathom__seconds();
-    if (!o->progress || now - run->told < PROGRESS_SECONDS) return 0;
+    const bool begins = training && !run->told_training; /* is told however little time has passed */
+    if (!o->progress || (now - run->told < PROGRESS_SECONDS && !begins)) return 0;
+    run->told_training = training;
     const uint64_t reached = run->step * run->batch;
     if (now - run->rate_from >= RATE_SECONDS) {
         run->rate = (double)(run->delivered - run->rate_rows) / (now - run->rate_from);
@@ -230,6 +112,7 @@ static int make_step(struct fathom__run *run) {
     for (size_t i = 0; i < run->n_learners && !status; i++) {
         struct fathom__learner *learner = &run->learners[i];
         status = fathom_trainer_step(&learner->last, learner->trainer, run->batches[learner->stream], run->batch);
+        if (!status) status = fathom__health_of_step(learner);
         if (!status && held_out) status = evaluate(run, learner);
         if (!status && (held_out || run->step % METRICS_EVERY == 0)) status = write_metrics(run, learner, held_out);
         if (status) status = fathom__wrap(status, "%s", learner->wanted->path);
@@ -252,13 +135,25 @@ static bool all_full(const struct fathom__run *run) {
     return true;
 }
 
+/* A stream's row: that of its hook point, or those of the two of a transcoder, one after the other. */
+static const float *tapped_row(struct fathom__run *run, size_t s, const struct fathom_harvest_block *block, size_t r) {
+    const struct fathom__tap *tap = &run->taps[s];
+    const size_t d = block->widths[tap->input];
+    const float *input = block->rows[tap->input] + r * d;
+    if (tap->output == NO_HOOK) return input;
+    const size_t d_out = block->widths[tap->output];
+    memcpy(run->joined, input, d * sizeof *input);
+    memcpy(run->joined + d, block->rows[tap->output] + r * d_out, d_out * sizeof *input);
+    return run->joined;
+}
+
 /* Takes a row at every hook point. Where one point leaves out more rows than another, its pool fills later; a full pool
  * then lets rows pass. */
 static int take_row(struct fathom__run *run, const struct fathom_harvest_block *block, size_t r) {
     int status = 0;
     for (size_t s = 0; s < run->n_streams && !status; s++)
         if (!fathom__rows_full(&run->streams[s]))
-            status = fathom__rows_offer(&run->streams[s], block->rows[s] + r * block->widths[s], block->positions[r],
+            status = fathom__rows_offer(&run->streams[s], tapped_row(run, s, block, r), block->positions[r],
                                         block->documents[r]);
     if (!status && all_full(run)) status = make_step(run);
     return status;
@@ -307,7 +202,7 @@ static int harvest(struct fathom__run *run) {
     const struct fathom_train_options *o = run->options;
     fathom_corpus *corpus = NULL;
     const struct fathom_harvest_options options = {.hooks = run->hooks,
-                                                   .n_hooks = run->n_streams,
+                                                   .n_hooks = run->n_hooks,
                                                    .context = o->context,
                                                    .n_threads = o->n_threads,
                                                    .skip_tokens = run->delivered};
@@ -347,16 +242,19 @@ static int finish(struct fathom_train_result *result, struct fathom__run *run, s
     if (!status) status = fathom__copy_string(&name, wanted->name ? wanted->name : base ? base + 1 : wanted->path);
     if (!status && !wanted->name && strrchr(name, '.')) *strrchr(name, '.') = '\0';
     if (!status) {
-        struct fathom_hook hook = {0};
-        char full[FATHOM_HOOK_NAME_SIZE];
+        struct fathom_hook hook = {0}, hook_out = {0};
+        char full[FATHOM_HOOK_NAME_SIZE], full_out[FATHOM_HOOK_NAME_SIZE];
         fathom_model *model = NULL;
         status = fathom_model_open(&model, run->options->model_path, NULL);
         if (!status) status = fathom_hook_parse(&hook, model, wanted->hook);
+        if (!status) status = fathom_hook_parse(&hook_out, model, wanted->hook_out ? wanted->hook_out : wanted->hook);
         fathom_model_close(model);
         if (!status) {
             fathom_hook_name(full, hook);
+            fathom_hook_name(full_out, hook_out);
             parts.info.name = name;
-            parts.info.hook_in = parts.info.hook_out = full;
+            parts.info.hook_in = full;
+            parts.info.hook_out = full_out;
             parts.info.model_identity = run->identity;
             parts.info.model_name = run->model_name;
             parts.info.training = training;
@@ -394,6 +292,9 @@ static void close_run(struct fathom__run *run) {
     fathom_free(run->streams);
     fathom_free(run->batches);
     fathom_free(run->hooks);
+    fathom_free(run->widths);
+    fathom_free(run->taps);
+    fathom_free(run->joined);
     fathom_free(run->model_name);
 }
 
@@ -401,12 +302,12 @@ int fathom_train(struct fathom_train_result *results, const struct fathom_train_
                  size_t n_dictionaries, const struct fathom_train_options *options) {
     struct fathom__run run = {.options = options, .n_learners = n_dictionaries};
     bool resumed = false;
-    int status = check(dictionaries, n_dictionaries, options);
+    int status = fathom__run_check(dictionaries, n_dictionaries, options);
     if (status) return status;
     run.started = run.rate_from = fathom__seconds();
     run.batch = dictionaries[0].options.batch ? dictionaries[0].options.batch : DEFAULT_BATCH;
-    status = find_streams(&run, dictionaries);
-    if (!status) status = describe_model(&run);
+    status = fathom__run_find_streams(&run, dictionaries);
+    if (!status) status = fathom__run_describe_model(&run);
     /* Hours of work must not end at a place that cannot be written. */
     for (size_t i = 0; i < n_dictionaries && !status; i++)
         status = fathom__writer_probe(dictionaries[i].path);

@@ -235,6 +235,42 @@ static void test_record(void **state) {
     fathom_dictionary_close(dictionary);
 }
 
+static void transcoder(struct setting *setting, const char *path, const char *checkpoint) {
+    fill_setting(setting, path, NULL, checkpoint);
+    setting->dictionaries[0].hook = "mlp_in.1";
+    setting->dictionaries[0].hook_out = "mlp_out.1";
+    setting->dictionaries[0].options.architecture = FATHOM_TRAIN_JUMPRELU;
+    setting->dictionaries[0].options.skip = true;
+}
+
+/* A skip transcoder, at two hook points, with interruptions and without. */
+static void test_transcoder(void **state) {
+    (void)state;
+    struct setting setting;
+    struct fathom_train_result result;
+    fathom_dictionary *dictionary = NULL;
+    int stops = 0, status = FATHOM_ERROR_STOPPED;
+    transcoder(&setting, in_folder("t1.gguf"), NULL);
+    assert_int_equal(fathom_train(&result, setting.dictionaries, 1, &setting.options), 0);
+    assert_true(result.fve > 0.1 && result.fve < 1);
+    transcoder(&setting, in_folder("t2.gguf"), in_folder("transcoder"));
+    setting.options.resume = true;
+    setting.options.progress = stop_at_once;
+    setting.options.payload = &stops;
+    for (int round = 0; status == FATHOM_ERROR_STOPPED && round < 1000; round++)
+        status = fathom_train(NULL, setting.dictionaries, 1, &setting.options);
+    assert_int_equal(status, 0);
+    assert_true(stops > 2);
+    check_same_file(in_folder("t1.gguf"), in_folder("t2.gguf"));
+    assert_int_equal(fathom_dictionary_open(&dictionary, in_folder("t1.gguf")), 0);
+    const struct fathom_dictionary_info *info = fathom_dictionary_describe(dictionary);
+    assert_string_equal(info->hook_in, "blocks.1.mlp.hook_in");
+    assert_string_equal(info->hook_out, "blocks.1.hook_mlp_out");
+    assert_string_equal(info->architecture, "jumprelu");
+    assert_true(info->has_skip && info->has_threshold && !info->subtract_decoder_bias);
+    fathom_dictionary_close(dictionary);
+}
+
 static void expect(int status, int expected, const char *part) {
     assert_int_equal(status, expected);
     if (!strstr(fathom_error_message(), part)) fail_msg("\"%s\" does not hold \"%s\"", fathom_error_message(), part);
@@ -264,6 +300,12 @@ static void test_refusals(void **state) {
     setting.dictionaries[0].hook = "resid_post.99";
     expect(fathom_train(NULL, setting.dictionaries, 1, &setting.options), FATHOM_ERROR_ARGUMENT, "99");
     fill_setting(&setting, in_folder("d.gguf"), NULL, NULL);
+    setting.dictionaries[0].options.skip = true;
+    expect(fathom_train(NULL, setting.dictionaries, 1, &setting.options), FATHOM_ERROR_ARGUMENT, "hook_out");
+    setting.dictionaries[0].options.skip = false;
+    setting.dictionaries[0].hook_out = "mlp_out.99";
+    expect(fathom_train(NULL, setting.dictionaries, 1, &setting.options), FATHOM_ERROR_ARGUMENT, "99");
+    setting.dictionaries[0].hook_out = NULL;
     setting.dictionaries[0].options.k = FEATURES + 1;
     expect(fathom_train(NULL, setting.dictionaries, 1, &setting.options), FATHOM_ERROR_ARGUMENT, "k 97");
     assert_false(fathom__file_exists(in_folder("d.gguf")));
@@ -273,6 +315,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_interruptions_change_nothing),
         cmocka_unit_test(test_failed_saves_leave_the_checkpoint),
+        cmocka_unit_test(test_transcoder),
         cmocka_unit_test(test_record),
         cmocka_unit_test(test_refusals),
     };

@@ -92,8 +92,7 @@ static int save_stream(const struct fathom__run *run, size_t s) {
 }
 
 static json_t *describe_stream(const struct fathom__rows *stream) {
-    return json_pack("{s:I, s:b, s:f, s:I, s:I, s:I}", "width", (json_int_t)stream->d, "held_out_complete",
-                     (int)stream->held_out_complete, "max_norm",
+    return json_pack("{s:b, s:f, s:I, s:I, s:I}", "held_out_complete", (int)stream->held_out_complete, "max_norm",
                      stream->held_out_complete && stream->norm_multiple > 0 ? (double)stream->max_norm : 0.0,
                      "last_held_out", (json_int_t)stream->last_held_out, "skipped_positions",
                      (json_int_t)stream->skipped_positions, "skipped_norms", (json_int_t)stream->skipped_norms);
@@ -132,11 +131,14 @@ int fathom__run_save(struct fathom__run *run) {
         streams = json_array();
         for (size_t s = 0; s < run->n_streams; s++)
             json_array_append_new(streams, describe_stream(&run->streams[s]));
+        json_t *widths = json_array();
+        for (size_t h = 0; h < run->n_hooks; h++)
+            json_array_append_new(widths, json_integer((json_int_t)run->widths[h]));
         if (run->metrics) fflush(run->metrics);
-        json =
-            json_pack("{s:o, s:I, s:I, s:f, s:I, s:o}", "run", fathom__run_identity(run), "step", (json_int_t)run->step,
-                      "delivered", (json_int_t)run->delivered, "seconds", fathom__run_seconds(run), "metrics_bytes",
-                      (json_int_t)(run->metrics ? ftell(run->metrics) : 0), "streams", streams);
+        json = json_pack("{s:o, s:I, s:I, s:f, s:I, s:o, s:o}", "run", fathom__run_identity(run), "step",
+                         (json_int_t)run->step, "delivered", (json_int_t)run->delivered, "seconds",
+                         fathom__run_seconds(run), "metrics_bytes",
+                         (json_int_t)(run->metrics ? ftell(run->metrics) : 0), "widths", widths, "streams", streams);
         status = fathom__json_write(state, json);
         json_decref(json);
     }
@@ -199,14 +201,18 @@ static int restore_stream(struct fathom__run *run, size_t s, const json_t *json,
 
 static int restore_streams(struct fathom__run *run, const json_t *json, const char *state) {
     const json_t *streams = json_object_get(json, "streams");
+    const json_t *numbers = json_object_get(json, "widths");
     size_t *widths = NULL;
     if (json_array_size(streams) != run->n_streams)
         return fathom__fail(FATHOM_ERROR_FORMAT, "%s: streams must have %zu members", state, run->n_streams);
-    int status = fathom__alloc(&widths, run->n_streams, sizeof *widths);
-    for (size_t s = 0; s < run->n_streams && !status; s++) {
-        int64_t width = 0;
-        status = fathom__json_get_integer(&width, json_array_get(streams, s), "width", 1, INT32_MAX, true, state);
-        widths[s] = (size_t)width;
+    if (json_array_size(numbers) != run->n_hooks)
+        return fathom__fail(FATHOM_ERROR_FORMAT, "%s: widths must have %zu members", state, run->n_hooks);
+    int status = fathom__alloc(&widths, run->n_hooks, sizeof *widths);
+    for (size_t h = 0; h < run->n_hooks && !status; h++) {
+        const json_int_t width = json_integer_value(json_array_get(numbers, h));
+        if (width < 1 || width > INT32_MAX)
+            status = fathom__fail(FATHOM_ERROR_FORMAT, "%s: widths must be whole numbers above 0", state);
+        widths[h] = (size_t)width;
     }
     if (!status) status = fathom__run_open(run, widths);
     for (size_t s = 0; s < run->n_streams && !status; s++)

@@ -7,7 +7,8 @@
 #include <string.h>
 
 int fathom__rows_open(struct fathom__rows *stream, size_t d, size_t held_out, size_t pool, uint64_t seed) {
-    *stream = (struct fathom__rows){.d = d, .held_out_wanted = held_out, .pool_capacity = pool, .max_norm = INFINITY};
+    *stream = (struct fathom__rows){
+        .d = d, .d_norm = d, .held_out_wanted = held_out, .pool_capacity = pool, .max_norm = INFINITY};
     fathom__random_seed(&stream->random, seed);
     return fathom__alloc_aligned(&stream->pool, pool * d, sizeof *stream->pool);
 }
@@ -40,13 +41,13 @@ int fathom__rows_settle(struct fathom__rows *stream) {
     int status = fathom__alloc(&norms, stream->n_held_out, sizeof *norms);
     if (status) return status;
     for (size_t r = 0; r < stream->n_held_out; r++)
-        norms[r] = norm(stream->held_out + r * stream->d, stream->d);
+        norms[r] = norm(stream->held_out + r * stream->d, stream->d_norm);
     qsort(norms, stream->n_held_out, sizeof *norms, by_size);
     stream->max_norm = (float)(stream->norm_multiple * norms[stream->n_held_out / 2]);
     size_t kept = 0;
     for (size_t r = 0; r < stream->n_held_out; r++) {
         const float *row = stream->held_out + r * stream->d;
-        if (norm(row, stream->d) > stream->max_norm) {
+        if (norm(row, stream->d_norm) > stream->max_norm) {
             stream->skipped_norms++;
             continue;
         }
@@ -80,7 +81,7 @@ int fathom__rows_offer(struct fathom__rows *stream, const float *row, int32_t po
     }
     /* The rest of the last held-out document is neither trained on nor evaluated. */
     if (document == stream->last_held_out) return 0;
-    if (norm(row, stream->d) > stream->max_norm) {
+    if (norm(row, stream->d_norm) > stream->max_norm) {
         stream->skipped_norms++;
         return 0;
     }

@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 struct fathom__rows {
-    size_t d;
+    size_t d, d_norm; /* numbers of a row; those of them, from the first, that its norm is of */
     uint32_t skip_positions;
     double norm_multiple; /* not above 0: none */
     float max_norm;       /* known once the held-out rows are complete */

@@ -99,6 +99,7 @@ static int open_arrays(fathom_trainer *trainer) {
     for (uint32_t i = 0; i < trainer->architecture->n_scalars && !status; i++)
         status = fathom__parameter_open(&trainer->scalar[i], padded);
     if (!status) status = fathom__alloc(&trainer->shifted_bias, padded, sizeof *trainer->shifted_bias);
+    if (!status) status = fathom__alloc(&trainer->level, padded, sizeof *trainer->level);
     if (!status && options->free_norms) status = fathom__alloc(&trainer->norm, F, sizeof *trainer->norm);
     if (!status) status = fathom__alloc(&trainer->touched, F, sizeof *trainer->touched);
     if (!status) status = fathom__alloc(&trainer->last_active, F, sizeof *trainer->last_active);
@@ -209,6 +210,7 @@ void fathom_trainer_close(fathom_trainer *trainer) {
     fathom_free(trainer->gate_error);
     fathom_free(trainer->group_error);
     fathom_free(trainer->shifted_bias);
+    fathom_free(trainer->level);
     fathom_free(trainer->norm);
     fathom_free(trainer->inputs_column);
     fathom__active_close(&trainer->main);

@@ -18,6 +18,25 @@ static int prepared(const fathom_trainer *trainer, size_t n) {
     return 0;
 }
 
+/* Adds up how often each feature of the loaded rows is active. */
+static void count_features(uint64_t *counts, const fathom_trainer *trainer) {
+    const struct fathom__active *active = &trainer->main;
+    for (size_t r = 0; r < trainer->n; r++)
+        for (uint32_t i = 0; i < active->count[r]; i++)
+            counts[active->feature[active->start[r] + i]]++;
+}
+
+static void find_dense(struct fathom_trainer_evaluation *out, const uint64_t *counts, size_t n_features, size_t n) {
+    uint64_t dense = 0, all = 0;
+    for (size_t f = 0; f < n_features; f++) {
+        const bool is_dense = (double)counts[f] > FATHOM_DENSE * (double)n;
+        out->n_dense += is_dense;
+        dense += is_dense ? counts[f] : 0;
+        all += counts[f];
+    }
+    out->dense_share = all ? (double)dense / (double)all : 0;
+}
+
 static void fill_evaluation(struct fathom_trainer_evaluation *out, const fathom_trainer *trainer, size_t n,
                             double squares, double errors, const double *column, uint64_t active) {
     double means = 0;
@@ -37,10 +56,11 @@ static void fill_evaluation(struct fathom_trainer_evaluation *out, const fathom_
 int fathom_trainer_evaluate(struct fathom_trainer_evaluation *out, fathom_trainer *trainer, const float *rows,
                             size_t n) {
     double squares = 0, errors = 0, *column = NULL;
-    uint64_t active = 0;
+    uint64_t active = 0, *counts = NULL;
     float least;
     int status = prepared(trainer, n);
     if (!status) status = fathom__alloc(&column, trainer->stride, sizeof *column);
+    if (!status) status = fathom__alloc(&counts, trainer->options.n_features, sizeof *counts);
     if (!status) status = fathom__trainer_pack(trainer);
     for (size_t at = 0; at < n && !status; at += trainer->options.batch) {
         const size_t here = n - at < trainer->options.batch ? n - at : trainer->options.batch;
@@ -55,9 +75,14 @@ int fathom_trainer_evaluate(struct fathom_trainer_evaluation *out, fathom_traine
         errors += fathom__trainer_sum(trainer, trainer->column, sum_errors);
         for (size_t r = 0; r < here; r++)
             active += trainer->main.count[r];
+        count_features(counts, trainer);
     }
-    if (!status) fill_evaluation(out, trainer, n, squares, errors, column, active);
+    if (!status) {
+        fill_evaluation(out, trainer, n, squares, errors, column, active);
+        find_dense(out, counts, trainer->options.n_features, n);
+    }
     fathom_free(column);
+    fathom_free(counts);
     return status;
 }
 

@@ -124,10 +124,11 @@ struct fathom_trainer {
     struct fathom__parameter encoder, encoder_bias, decoder,
         decoder_bias;                                 /* [F, stride], [F padded to a tile], [F, stride], [stride] */
     struct fathom__parameter scalar[FATHOM__SCALARS]; /* [F padded to a tile] each; as many as the architecture has */
-    float *shifted_bias;   /* [F padded to a tile]: what is added to products before they are compared with 0 */
-    float *norm;           /* [F]: lengths of the decoder rows, where they are free; NULL: all are 1 */
-    uint32_t *touched;     /* [F]: step of the last update */
-    uint64_t *last_active; /* [F]: rows seen when it last fired */
+    /* JumpReLU: [F padded to a tile] each: what is added to products before they are compared with 0; thresholds */
+    float *shifted_bias, *level;
+    float *norm;                      /* [F]: lengths of the decoder rows, where they are free; NULL: all are 1 */
+    uint32_t *touched;                /* [F]: step of the last update */
+    uint64_t *last_active;            /* [F]: rows seen when it last fired */
     double input_scale, output_scale; /* the same for an SAE */
     size_t row_width;                 /* of the rows that the caller gives: d_in, of a transcoder d_in + d_out */
     float *centre;                    /* transcoder: [stride], subtracted from inputs; not trained */
@@ -215,6 +216,8 @@ float fathom__lifted_bias(const fathom_trainer *trainer, uint32_t feature);
 
 /* trainer_jumprelu.c, for both of its losses */
 int fathom__jumprelu_choose(float *least, fathom_trainer *trainer);
+/* Slopes of a row's pairs that are near: e · d. */
+void fathom__jumprelu_near(const fathom_trainer *trainer, size_t row);
 static inline float fathom__jumprelu_threshold(const fathom_trainer *trainer, uint32_t feature) {
     return expf(trainer->scalar[0].value[feature]);
 }

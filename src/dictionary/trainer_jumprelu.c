@@ -17,33 +17,49 @@ static void add_threshold(fathom_trainer *trainer, struct fathom__worker *own, s
     (void)own;
     const struct fathom__active *active = &trainer->main;
     for (uint32_t i = active->start[row]; i < active->start[row] + active->count[row]; i++)
-        active->value[i] += fathom__jumprelu_threshold(trainer, active->feature[i]);
+        active->value[i] += trainer->level[active->feature[i]];
 }
 
 int fathom__jumprelu_choose(float *least, fathom_trainer *trainer) {
     (void)least;
-    for (uint32_t f = 0; f < trainer->options.n_features; f++)
-        trainer->shifted_bias[f] = trainer->encoder_bias.value[f] - fathom__jumprelu_threshold(trainer, f);
+    for (uint32_t f = 0; f < trainer->options.n_features; f++) {
+        trainer->level[f] = fathom__jumprelu_threshold(trainer, f);
+        trainer->shifted_bias[f] = trainer->encoder_bias.value[f] - trainer->level[f];
+    }
     int status = fathom__trainer_above(trainer, trainer->shifted_bias, (float)(-trainer->options.bandwidth / 2));
     if (!status) fathom__trainer_rows(trainer, add_threshold);
     return status;
 }
 
+void fathom__jumprelu_near(const fathom_trainer *trainer, size_t row) {
+    const struct fathom__active *near = &trainer->near;
+    const size_t stride = trainer->stride;
+    const float *error = trainer->error + row * stride, *decoder = trainer->decoder.value;
+    const uint32_t last = near->start[row] + near->count[row];
+    uint32_t i = near->start[row];
+    for (; i + 4 <= last; i += 4) {
+        const uint32_t *f = near->feature + i;
+        const float *const rows[4] = {decoder + f[0] * stride, decoder + f[1] * stride, decoder + f[2] * stride,
+                                      decoder + f[3] * stride};
+        fathom__dot4(near->slope + i, error, rows, stride);
+    }
+    for (; i < last; i++)
+        near->slope[i] = fathom__dot(error, decoder + near->feature[i] * stride, stride);
+}
+
 static void find_slopes(fathom_trainer *trainer, struct fathom__worker *own, size_t row) {
     const struct fathom__active *active = &trainer->main, *near = &trainer->near;
     const float half = trainer->half_sparsity, width = (float)trainer->options.bandwidth;
-    const float *error = trainer->error + row * trainer->stride;
     float *sum = fathom__sums(trainer, own, FATHOM__SUM_SCALAR);
     for (uint32_t i = active->start[row]; i < active->start[row] + active->count[row]; i++) {
-        const float threshold = fathom__jumprelu_threshold(trainer, active->feature[i]);
+        const float threshold = trainer->level[active->feature[i]];
         if (active->value[i] - threshold < width / 2)
             sum[active->feature[i]] -= threshold / width * (threshold * active->slope[i] + half);
     }
+    fathom__jumprelu_near(trainer, row);
     for (uint32_t i = near->start[row]; i < near->start[row] + near->count[row]; i++) {
-        const uint32_t f = near->feature[i];
-        const float threshold = fathom__jumprelu_threshold(trainer, f),
-                    slope = fathom__dot(error, trainer->decoder.value + f * trainer->stride, trainer->stride);
-        sum[f] -= threshold / width * (threshold * slope + half);
+        const float threshold = trainer->level[near->feature[i]];
+        sum[near->feature[i]] -= threshold / width * (threshold * near->slope[i] + half);
     }
     own->sum_penalty += active->count[row];
 }

@@ -20,24 +20,22 @@ static void find_slopes(fathom_trainer *trainer, struct fathom__worker *own, siz
     const struct fathom__active *active = &trainer->main, *near = &trainer->near;
     const float half = trainer->half_sparsity, width = (float)trainer->options.bandwidth,
                 scale = (float)trainer->options.tanh_scale;
-    const float *error = trainer->error + row * trainer->stride;
     float *sum = fathom__sums(trainer, own, FATHOM__SUM_SCALAR), *pull = fathom__sums(trainer, own, FATHOM__SUM_PULL);
     for (uint32_t i = active->start[row]; i < active->start[row] + active->count[row]; i++) {
         const uint32_t f = active->feature[i];
-        const float threshold = fathom__jumprelu_threshold(trainer, f), norm = fathom__decoder_norm(trainer, f),
-                    value = active->value[i], penalty = tanhf(scale * value * norm),
-                    steepness = half * scale * (1 - penalty * penalty);
+        const float threshold = trainer->level[f], norm = fathom__decoder_norm(trainer, f), value = active->value[i],
+                    penalty = tanhf(scale * value * norm), steepness = half * scale * (1 - penalty * penalty);
         active->slope[i] += steepness * norm;
         if (value - threshold < width / 2) sum[f] -= threshold / width * threshold * active->slope[i];
         pull[f] += steepness * value;
         active->slope[i] += half_pull(trainer, f); /* the pre-activation loss is not of active pairs */
         own->sum_penalty += penalty;
     }
+    fathom__jumprelu_near(trainer, row);
     for (uint32_t i = near->start[row]; i < near->start[row] + near->count[row]; i++) {
         const uint32_t f = near->feature[i];
-        const float threshold = fathom__jumprelu_threshold(trainer, f),
-                    slope = fathom__dot(error, trainer->decoder.value + f * trainer->stride, trainer->stride);
-        sum[f] -= threshold / width * threshold * (slope + half * scale * fathom__decoder_norm(trainer, f));
+        const float threshold = trainer->level[f];
+        sum[f] -= threshold / width * threshold * (near->slope[i] + half * scale * fathom__decoder_norm(trainer, f));
     }
 }
 

@@ -1,0 +1,161 @@
+/* What a run works on: the hook points that are harvested, the streams of rows and the trainers they feed. */
+#include <base/error.h>
+#include <base/memory.h>
+#include <dictionary/train_internal.h>
+#include <string.h>
+
+#define DEFAULT_NORM_MULTIPLE 8.0
+#define DEFAULT_SHUFFLE 131072
+#define DEFAULT_HELD_OUT 16384
+
+int fathom__run_check(const struct fathom_train_dictionary *dictionaries, size_t n,
+                      const struct fathom_train_options *options) {
+    if (n == 0) return fathom__fail(FATHOM_ERROR_ARGUMENT, "train: no dictionary is asked for");
+    if (!options->model_path || options->n_sources == 0)
+        return fathom__fail(FATHOM_ERROR_ARGUMENT, "train: a model and a corpus are expected");
+    for (size_t i = 0; i < n; i++) {
+        if (!dictionaries[i].path || !dictionaries[i].hook)
+            return fathom__fail(FATHOM_ERROR_ARGUMENT, "train: dictionary %zu needs a path and a hook point", i);
+        if (dictionaries[i].options.skip && !dictionaries[i].hook_out)
+            return fathom__fail(FATHOM_ERROR_ARGUMENT,
+                                "train: %s has a skip, but no hook point whose rows it reconstructs (hook_out)",
+                                dictionaries[i].path);
+        if (dictionaries[i].options.batch != dictionaries[0].options.batch)
+            return fathom__fail(FATHOM_ERROR_ARGUMENT,
+                                "train: all dictionaries of a run have the same batch; %u and %u were asked for",
+                                dictionaries[0].options.batch, dictionaries[i].options.batch);
+        for (size_t j = 0; j < i; j++)
+            if (strcmp(dictionaries[i].path, dictionaries[j].path) == 0)
+                return fathom__fail(FATHOM_ERROR_ARGUMENT, "train: two dictionaries would be written to %s",
+                                    dictionaries[i].path);
+    }
+    for (size_t i = 0; i < options->n_sources; i++)
+        if (options->sources[i].repeat && options->tokens == 0)
+            return fathom__fail(FATHOM_ERROR_ARGUMENT, "train: a number of tokens is needed, because %s repeats",
+                                options->sources[i].path);
+    return 0;
+}
+
+/* The number of a hook point among those that are harvested; equal names only, since names of one point are few and a
+ * doubled tap costs little. */
+static size_t find_hook(struct fathom__run *run, const char *name) {
+    size_t h = 0;
+    while (h < run->n_hooks && strcmp(run->hooks[h], name) != 0)
+        h++;
+    if (h == run->n_hooks) run->hooks[run->n_hooks++] = name;
+    return h;
+}
+
+int fathom__run_find_streams(struct fathom__run *run, const struct fathom_train_dictionary *dictionaries) {
+    int status = fathom__alloc(&run->learners, run->n_learners, sizeof *run->learners);
+    if (!status) status = fathom__alloc(&run->hooks, 2 * run->n_learners, sizeof *run->hooks);
+    if (!status) status = fathom__alloc(&run->widths, 2 * run->n_learners, sizeof *run->widths);
+    if (!status) status = fathom__alloc(&run->taps, run->n_learners, sizeof *run->taps);
+    if (!status) status = fathom__alloc(&run->streams, run->n_learners, sizeof *run->streams);
+    if (!status) status = fathom__alloc(&run->batches, run->n_learners, sizeof *run->batches);
+    for (size_t i = 0; i < run->n_learners && !status; i++) {
+        const struct fathom__tap tap = {find_hook(run, dictionaries[i].hook),
+                                        dictionaries[i].hook_out ? find_hook(run, dictionaries[i].hook_out) : NO_HOOK};
+        size_t s = 0;
+        while (s < run->n_streams && (run->taps[s].input != tap.input || run->taps[s].output != tap.output))
+            s++;
+        if (s == run->n_streams) run->taps[run->n_streams++] = tap;
+        run->learners[i].wanted = &dictionaries[i];
+        run->learners[i].stream = s;
+    }
+    return status;
+}
+
+/* How many tokens a corpus gives, from a sample of its text. */
+static int estimate_tokens(uint64_t *out, const struct fathom__run *run, const fathom_model *model) {
+    enum { SAMPLE_BYTES = 2 << 20 };
+    fathom_corpus *corpus = NULL;
+    struct fathom_document document;
+    bool more = true;
+    uint64_t bytes = 0, tokens = 0, done, total = 0;
+    int status = fathom_corpus_open(&corpus, run->options->sources, run->options->n_sources, run->options->seed);
+    if (!status) fathom_corpus_position(&done, &total, corpus);
+    const bool sized = total > 0;
+    /* Without a size one document is enough to tell an empty file from a pipe. */
+    while (!status && bytes < (sized ? SAMPLE_BYTES : 1)) {
+        int32_t *ids = NULL;
+        size_t n = 0;
+        status = fathom_corpus_next(&document, &more, corpus);
+        if (status || !more) break;
+        status = fathom_tokenize(&ids, &n, model, document.text, document.length, true, false);
+        fathom_free(ids);
+        bytes += document.length;
+        tokens += n;
+    }
+    fathom_corpus_close(corpus);
+    if (status) return status;
+    if (tokens == 0) return fathom__fail(FATHOM_ERROR_FORMAT, "%s: the corpus is empty", run->options->sources[0].path);
+    if (!more) total = bytes;
+    if (!sized)
+        return fathom__fail(FATHOM_ERROR_ARGUMENT,
+                            "train: a number of tokens is needed, because the corpus' size is not known");
+    *out = (uint64_t)((double)total / (double)bytes * (double)tokens);
+    return 0;
+}
+
+int fathom__run_describe_model(struct fathom__run *run) {
+    fathom_model *model = NULL;
+    int status = fathom_model_open(&model, run->options->model_path, NULL);
+    if (status) return status;
+    const struct fathom_model_info *info = fathom_model_describe(model);
+    memcpy(run->identity, info->source_identity, sizeof run->identity);
+    status = fathom__copy_string(&run->model_name, info->name);
+    for (size_t h = 0; h < run->n_hooks && !status; h++) {
+        struct fathom_hook hook;
+        status = fathom_hook_parse(&hook, model, run->hooks[h]);
+    }
+    run->tokens = run->options->tokens;
+    if (!status && run->tokens == 0) {
+        status = estimate_tokens(&run->tokens, run, model);
+        const uint64_t held_out = run->options->held_out_rows ? run->options->held_out_rows : DEFAULT_HELD_OUT;
+        if (!status) run->tokens = run->tokens > 2 * held_out ? run->tokens - held_out : run->tokens / 2;
+    }
+    fathom_model_close(model);
+    if (!status && run->tokens < run->batch)
+        status = fathom__fail(FATHOM_ERROR_LIMIT, "train: %llu tokens are less than one batch of %zu",
+                              (unsigned long long)run->tokens, run->batch);
+    run->total_steps = run->tokens / (run->batch ? run->batch : 1);
+    return status;
+}
+
+int fathom__run_open(struct fathom__run *run, const size_t *widths) {
+    const struct fathom_train_options *o = run->options;
+    size_t pool = o->shuffle_rows ? o->shuffle_rows : DEFAULT_SHUFFLE;
+    if (pool > run->tokens) pool = run->tokens;
+    if (pool < run->batch) pool = run->batch;
+    size_t widest = 0;
+    int status = 0;
+    for (size_t h = 0; h < run->n_hooks; h++)
+        run->widths[h] = widths[h];
+    for (size_t s = 0; s < run->n_streams && !status; s++) {
+        struct fathom__rows *stream = &run->streams[s];
+        const struct fathom__tap *tap = &run->taps[s];
+        const size_t d = widths[tap->input] + (tap->output == NO_HOOK ? 0 : widths[tap->output]);
+        status = fathom__rows_open(stream, d, o->held_out_rows ? o->held_out_rows : DEFAULT_HELD_OUT, pool, o->seed);
+        if (!status) status = fathom__alloc_aligned(&run->batches[s], run->batch * d, sizeof **run->batches);
+        stream->d_norm = widths[tap->input];
+        stream->skip_positions = o->skip_positions == UINT32_MAX ? 0 : o->skip_positions ? o->skip_positions : 1;
+        stream->norm_multiple = o->norm_multiple == 0 ? DEFAULT_NORM_MULTIPLE : o->norm_multiple;
+        if (d > widest) widest = d;
+    }
+    if (!status) status = fathom__alloc(&run->joined, widest, sizeof *run->joined);
+    for (size_t i = 0; i < run->n_learners && !status; i++) {
+        struct fathom__learner *learner = &run->learners[i];
+        const struct fathom__tap *tap = &run->taps[learner->stream];
+        struct fathom_trainer_options options = learner->wanted->options;
+        options.d_in = (uint32_t)widths[tap->input];
+        options.d_out = tap->output == NO_HOOK ? 0 : (uint32_t)widths[tap->output];
+        options.batch = (uint32_t)run->batch;
+        options.total_steps = run->total_steps;
+        options.n_threads = o->n_threads;
+        status = fathom_trainer_open(&learner->trainer, &options);
+        if (status) status = fathom__wrap(status, "%s", learner->wanted->path);
+    }
+    run->opened = !status;
+    return status;
+}
