@@ -65,6 +65,7 @@ endforeach()
 # Fuzz targets: every file of fuzz/targets is one parser's.
 set(fuzz_runs 1000)
 set(fuzz_runs_catalogue 100) # writes a whole catalogue each time
+set(fuzz_runs_formats 200) # most inputs end as a file on the disk
 file(GLOB targets CONFIGURE_DEPENDS fuzz/targets/*.c)
 foreach(target ${targets})
     get_filename_component(name ${target} NAME_WE)

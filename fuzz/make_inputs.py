@@ -362,7 +362,7 @@ def formats_inputs() -> None:
     d, features = 3, 4
 
     def numbers(n: int) -> bytes:
-        return struct.pack(f"<{n}f", *((i % 7) / 8 for i in range(n)))
+        return struct.pack(f"<{n}f", *((i % 7 + 1) / 8 for i in range(n)))
 
     def weights(**shapes: list[int]) -> bytes:
         header, data = {}, b""

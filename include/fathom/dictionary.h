@@ -123,8 +123,8 @@ FATHOM_API int fathom_dictionary_reconstruct(float *out, const fathom_dictionary
  * output_scale to a row (times what the norm divided that row by, where it is undone: fathom_dictionary_gain) raises
  * the feature's contribution by a. Not normalised. Errors: NOT_FOUND (feature number). */
 FATHOM_API int fathom_dictionary_direction(float *out, const fathom_dictionary *dictionary, uint32_t feature);
-/* What a unit of activation along a direction is worth at this row in the model's units: 1 / output_scale, times what the
- * norm divided the row by where it is undone. */
+/* What a unit of activation along a direction is worth at this row in the model's units: 1 / output_scale, times
+ * what the norm divided the row by where it is undone. */
 FATHOM_API float fathom_dictionary_gain(const fathom_dictionary *dictionary, const float *row);
 /* Its encoder row f32 [d_in] and bias (b_enc; of a gated one the gate's bias, which decides whether it is active). */
 FATHOM_API int fathom_dictionary_encoder_row(float *out, float *bias, const fathom_dictionary *dictionary,

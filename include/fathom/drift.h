@@ -54,8 +54,8 @@ struct fathom_drift_options {
     uint64_t tokens;  /* 0: 16384 */
     uint32_t context; /* 0: 256 */
     uint32_t n_threads;
-    /* Another form of the model, as a quantised one, whose activations B reads; NULL: the same. Its rows of A's are held
-     * in memory. */
+    /* Another form of the model, as a quantised one, whose activations B reads; NULL: the same. The rows that A
+     * reads are then held in memory. */
     const char *other_model_path;
     fathom_progress_fn progress;
     void *payload;

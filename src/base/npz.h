@@ -6,8 +6,8 @@
 
 typedef struct fathom__npz fathom__npz;
 
-/* Arrays of f2, f4, f8, i4, i8, u1 and bool, little-endian. Errors name file and member: IO, FORMAT, UNSUPPORTED (another
- * type, among them Python objects, which NumPy would load by executing them). */
+/* Arrays of f2, f4, f8, i4, i8, u1 and bool, little-endian. Errors name file and member: IO, FORMAT, UNSUPPORTED
+ * (another type, among them Python objects, which NumPy would load by executing them). */
 int fathom__npz_open(fathom__npz **out, const char *path);
 void fathom__npz_close(fathom__npz *file);
 size_t fathom__npz_count(const fathom__npz *file);

@@ -29,8 +29,8 @@ enum fathom__pickled_kind {
     FATHOM__PICKLED_TENSOR
 };
 
-/* An entry of the dict; entries of dicts in it are named "outer.inner". Bools are integers; lists, None and entries whose
- * key is no text are left out. */
+/* An entry of the dict; entries of dicts in it are named "outer.inner". Bools are integers; lists, None and entries
+ * whose key is no text are left out. */
 struct fathom__pickled_entry {
     const char *name;
     enum fathom__pickled_kind kind;

@@ -1,4 +1,5 @@
-/* What lies between the model's rows and the dictionary's own space: scale, norm and skip; and a feature's activation. */
+/* What lies between the model's rows and the dictionary's own space: scale, norm and skip; and a feature's
+ * activation. */
 #include <dictionary/dictionary_internal.h>
 #include <math.h>
 

@@ -1,6 +1,6 @@
-/* circuit-tracer's sets of transcoders: layer_N.safetensors, and a config.yaml that says for all layers what they read and
- * write. Of YAML only lines "key: text" are read. Cross-layer transcoders are refused: their features write several
- * layers. */
+/* circuit-tracer's sets of transcoders: layer_N.safetensors, and a config.yaml that says for all layers what they
+ * read and write. Of YAML only lines "key: text" are read. Cross-layer transcoders are refused: their features write
+ * several layers. */
 #include <base/error.h>
 #include <base/file.h>
 #include <base/memory.h>

@@ -1,5 +1,5 @@
-/* dictionary_learning: ae.pt, a state dict, with config.json beside it, whose trainer.dict_class says what it is. Without
- * it the names of the tensors do, except that TopK and BatchTopK have the same ones. */
+/* dictionary_learning: ae.pt, a state dict, with config.json beside it, whose trainer.dict_class says what it is.
+ * Without it the names of the tensors do, except that TopK and BatchTopK have the same ones. */
 #include <base/error.h>
 #include <base/memory.h>
 #include <dictionary/formats/import.h>

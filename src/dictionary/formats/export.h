@@ -17,8 +17,8 @@ struct fathom__weights {
 int fathom__weights_read(struct fathom__weights *out, const fathom_dictionary *dictionary, bool turned, bool subtracts);
 void fathom__weights_free(struct fathom__weights *weights);
 
-/* UNSUPPORTED, naming the format, unless the dictionary has no input norm and is of one of the kinds whose bits (1 << kind)
- * are set. */
+/* UNSUPPORTED, naming the format, unless the dictionary has no input norm and is of one of the kinds whose bits (1
+ * << kind) are set. */
 int fathom__export_check(const fathom_dictionary *dictionary, const char *format, unsigned kinds);
 /* Whether it writes elsewhere than it reads. */
 bool fathom__export_transcoder(const fathom_dictionary *dictionary);

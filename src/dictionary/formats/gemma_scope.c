@@ -1,6 +1,6 @@
 /* Gemma Scope 1: params.npz in a folder whose path says what it is, such as
- * gemma-scope-2b-pt-res/layer_20/width_16k/average_l0_71. Transcoders read what the norm before the MLP gives without its
- * gain; embedding SAEs were trained on embeddings before Gemma scales them by the root of its width. */
+ * gemma-scope-2b-pt-res/layer_20/width_16k/average_l0_71. Transcoders read what the norm before the MLP gives
+ * without its gain; embedding SAEs were trained on embeddings before Gemma scales them by the root of its width. */
 #include <base/error.h>
 #include <base/file.h>
 #include <base/memory.h>

@@ -1,6 +1,6 @@
-/* Gemma Scope 2: params.safetensors, and a config.json that is sometimes missing; the folder's path then says the kind
- * and the layer, such as transcoder/layer_12_width_16k_l0_small_affine. The affine skip is applied as x @ A, so that its
- * transpose is the native file's skip; transcoders read the norm's output with its gain. */
+/* Gemma Scope 2: params.safetensors, and a config.json that is sometimes missing; the folder's path then says the
+ * kind and the layer, such as transcoder/layer_12_width_16k_l0_small_affine. The affine skip is applied as x @ A, so
+ * that its transpose is the native file's skip; transcoders read the norm's output with its gain. */
 #include <base/error.h>
 #include <dictionary/formats/import.h>
 #include <stdlib.h>

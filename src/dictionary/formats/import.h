@@ -1,4 +1,5 @@
-/* What importers share: what is known of a dictionary so far, where its tensors come from, hook points by other names. */
+/* What importers share: what is known of a dictionary so far, where its tensors come from, hook points by other
+ * names. */
 #ifndef FATHOM_DICTIONARY_FORMATS_IMPORT_H
 #define FATHOM_DICTIONARY_FORMATS_IMPORT_H
 
@@ -38,7 +39,8 @@ struct fathom__import {
     json_t *changes; /* array of texts */
     char **texts;    /* that info points to */
     size_t n_texts, text_capacity;
-    /* What is found; `info`'s names are borrowed from texts, config or options. d_in, d_out and n_features come first. */
+    /* What is found; `info`'s names are borrowed from texts, config or options. d_in, d_out and n_features come
+     * first. */
     struct fathom_dictionary_info info;
     float *encoder, *encoder_bias, *decoder, *decoder_bias, *threshold, *gate_bias, *magnitude_scale, *skip;
     uint32_t *group_sizes;

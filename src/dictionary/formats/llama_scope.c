@@ -1,6 +1,6 @@
-/* Llama Scope, OpenMOSS's first release: hyperparams.json and checkpoints/final.safetensors. Its threshold stands in the
- * scale that its publisher reads features in: the activations' average norms folded into the weights, then the decoder's
- * rows made unit vectors. */
+/* Llama Scope, OpenMOSS's first release: hyperparams.json and checkpoints/final.safetensors. Its threshold stands in
+ * the scale that its publisher reads features in: the activations' average norms folded into the weights, then the
+ * decoder's rows made unit vectors. */
 #include <base/error.h>
 #include <base/memory.h>
 #include <dictionary/formats/import.h>

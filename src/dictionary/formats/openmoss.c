@@ -1,6 +1,6 @@
-/* OpenMOSS (llamascopium, before that lm-saes): config.json and sae_weights.safetensors. Activations are multiplied with
- * √d / their average norm, which the weights' file holds by hook point; gating by a feature's activation times the length
- * of its decoder row comes out as a threshold divided by it, and for TopK is folded into the encoder. */
+/* OpenMOSS (llamascopium, before that lm-saes): config.json and sae_weights.safetensors. Activations are multiplied
+ * with √d / their average norm, which the weights' file holds by hook point; gating by a feature's activation times
+ * the length of its decoder row comes out as a threshold divided by it, and for TopK is folded into the encoder. */
 #include <base/error.h>
 #include <base/memory.h>
 #include <dictionary/formats/import.h>

@@ -1,6 +1,6 @@
 /* EleutherAI's sparsify: cfg.json and sae.safetensors in a folder that is called after the module it was trained on
- * ("layers.10", "layers.3.mlp", "embed_tokens", a "seedN" below it), with the run's config.json above. SAEs read what the
- * module gives; transcoders read what it takes and write what it gives. */
+ * ("layers.10", "layers.3.mlp", "embed_tokens", a "seedN" below it), with the run's config.json above. SAEs read
+ * what the module gives; transcoders read what it takes and write what it gives. */
 #include <base/error.h>
 #include <base/file.h>
 #include <base/memory.h>
