@@ -1,4 +1,4 @@
-"""Real rows of activations, the same for Fathom and its peers: captured by `fathom capture`, cleaned, scaled and shuffled."""
+"""Real rows of activations, the same for Fathom and its peers: harvested by `fathom bench harvest`, cleaned, scaled and shuffled."""
 
 import hashlib
 import json
@@ -10,22 +10,25 @@ import common
 
 OUTLIER = 8.0  # times the median norm: rows of another kind, which every trainer is better without
 CONTEXT = 256
+OWN_PART = 0.9  # of the tokens of the model's own corpus: less than it has, whatever is left out
 
 
 def real(setting, wanted):
     """The path of a file with at most so many rows: without first positions and outliers, of mean norm sqrt(d)."""
     corpus = setting.corpus_or_own()
+    if not setting.corpus:  # a text that begins again would be held out and trained on
+        wanted = min(wanted, int(OWN_PART * common.own_corpus(setting)[1]["tokens"]))
     key = hashlib.sha256(json.dumps([setting.model, setting.hook, corpus, wanted]).encode()).hexdigest()[:16]
     path = setting.work / f"rows-{key}.safetensors"
     if path.exists():
         return path
     captured = setting.work / "captured.safetensors"
-    common.fathom(setting, "capture", "-m", setting.model, "--hook", setting.hook, "--file", *corpus,
-                  "--context", CONTEXT, "--max-tokens", wanted + wanted // 100, "--threads", setting.threads, "-o", captured)  # fmt: skip
+    common.fathom(setting, "bench", "harvest", "-m", setting.model, "--hook", setting.hook, "--corpus", *corpus,
+                  "--context", CONTEXT, "--tokens", wanted + wanted // 50, "--threads", setting.threads,
+                  "--output", captured)  # fmt: skip
     tensors = load_file(captured)
     captured.unlink()
-    name = next(name for name, tensor in tensors.items() if tensor.ndim == 2)
-    rows = tensors[name][tensors["position"] > 0]
+    rows = tensors["rows"][tensors["position"] > 0]
     norms = np.linalg.norm(rows, axis=1)
     rows = rows[norms < OUTLIER * np.median(norms)]
     rows *= np.sqrt(rows.shape[1]) / np.linalg.norm(rows, axis=1).mean()

@@ -3,6 +3,7 @@
 #include <base/error.h>
 #include <base/memory.h>
 #include <base/random.h>
+#include <base/safetensors.h>
 #include <base/thread.h>
 #include <base/utf8.h>
 #include <fathom/harvest.h>
@@ -21,6 +22,8 @@ static const struct cli_option options[] = {
      false},
     {"tokens", 0, CLI_INTEGER, "N", "tokens that are timed, after a few that are not (65536)", false, false},
     {"context", 0, CLI_INTEGER, "N", "tokens of a sequence (256)", false, false},
+    {"output", 'o', CLI_FILE, "FILE",
+     "also write the first hook point's rows, as \"rows\", and their \"position\" to a safetensors file", false, false},
     {"original", 0, CLI_FLAG, NULL, "run the model as it is, not a derived bf16 copy", false, false},
     CLI_OPTION_THREADS,
     CLI_OPTION_SEED,
@@ -42,10 +45,45 @@ const struct cli_command cli_command_bench_harvest = {
 struct timing {
     uint64_t warm_blocks, blocks, rows, started_at;
     double started, ended;
+    bool keep; /* the rows themselves, in these: */
+    float *kept;
+    int32_t *positions;
+    size_t width, kept_capacity, positions_capacity;
 };
+
+static int keep_rows(struct timing *timing, const struct fathom_harvest_block *block) {
+    const size_t n = timing->rows, width = timing->width = block->widths[0];
+    int status = fathom__grow(&timing->kept, &timing->kept_capacity, (n + block->n_rows) * width, sizeof(float));
+    if (!status)
+        status = fathom__grow(&timing->positions, &timing->positions_capacity, n + block->n_rows, sizeof(int32_t));
+    if (status) return status;
+    memcpy(timing->kept + n * width, block->rows[0], block->n_rows * width * sizeof(float));
+    memcpy(timing->positions + n, block->positions, block->n_rows * sizeof(int32_t));
+    return FATHOM_OK;
+}
+
+static int write_kept(const struct timing *timing, const char *path) {
+    const struct fathom__tensor tensors[] = {
+        {.name = "rows",
+         .dtype = FATHOM__F32,
+         .n_dimensions = 2,
+         .shape = {timing->rows, timing->width},
+         .data = timing->kept,
+         .bytes = timing->rows * timing->width * sizeof(float)},
+        {.name = "position",
+         .dtype = FATHOM__I32,
+         .n_dimensions = 1,
+         .shape = {timing->rows},
+         .data = timing->positions,
+         .bytes = timing->rows * sizeof(int32_t)},
+    };
+    return fathom__safetensors_write(path, tensors, sizeof tensors / sizeof *tensors, NULL);
+}
 
 static int take(const struct fathom_harvest_block *block, void *payload) {
     struct timing *timing = payload;
+    const int status = timing->keep ? keep_rows(timing, block) : FATHOM_OK;
+    if (status) return status;
     timing->blocks++;
     timing->rows += block->n_rows;
     timing->ended = fathom__seconds();
@@ -155,7 +193,8 @@ int bench_harvest(struct cli_arguments *arguments) {
         !cli_integer(&seed, arguments, "seed", 0, INT64_MAX, 1))
         return CLI_USAGE;
     const char *model = cli_text(arguments, "model", "smollm2"), *hooks[MOST_HOOKS];
-    struct timing timing = {.warm_blocks = WARM_BLOCKS * (uint64_t)threads};
+    const char *output = cli_text(arguments, "output", NULL);
+    struct timing timing = {.warm_blocks = WARM_BLOCKS * (uint64_t)threads, .keep = output};
     struct fathom_harvest_options harvest = {
         .hooks = hooks,
         .context = (uint32_t)context,
@@ -174,7 +213,10 @@ int bench_harvest(struct cli_arguments *arguments) {
         status = n_corpora > 0 ? open_corpus(&corpus, corpora, n_corpora, (uint64_t)seed)
                                : open_corpus(&corpus, (const char *const[]){temporary}, 1, 1);
     if (!status) status = fathom_harvest(NULL, model, corpus, &harvest, take, &timing);
+    if (!status && output) status = write_kept(&timing, output);
     const int code = status ? cli_fail(arguments, status) : print_result(arguments, &harvest, &timing, model);
+    fathom_free(timing.kept);
+    fathom_free(timing.positions);
     fathom_corpus_close(corpus);
     if (temporary) unlink(temporary);
     fathom_free(temporary);
