@@ -92,7 +92,10 @@ struct fathom_trainer_options {
     double gradient_clip; /* largest gradient norm (a second pass over the active features finds it first); 0: none */
     bool no_input_scale;  /* leave s at 1 */
     bool freeze_decoder;  /* a control: the decoder stays the random one it started as */
-    bool free_norms;      /* decoder rows may have any length, 0.1 to start with, and the sparsity loss counts it */
+    /* the part of the parameters' running mean that a step leaves, such as 0.999: evaluation and the dictionary are then
+     * of the mean; 0: of the parameters themselves */
+    double ema;
+    bool free_norms; /* decoder rows may have any length, 0.1 to start with, and the sparsity loss counts it */
 
     /* Architectures with a sparsity loss --------------------------------------------------------------------- */
     /* its coefficient, in units where E|x|² = d_in; 0: it is controlled, step by step, so that L0 comes to k */
@@ -180,7 +183,7 @@ FATHOM_API int fathom_trainer_calibrate(float *threshold, fathom_trainer *traine
 /* The dictionary so far, for fathom_dictionary_write: arrays are new in *storage (fathom_free) and info has the
  * trainer's own fields filled in (architecture, sizes, k, input scale, subtract_decoder_bias); hook, model and the
  * rest are the caller's. */
-FATHOM_API int fathom_trainer_parts(struct fathom_dictionary_parts *out, void **storage, const fathom_trainer *trainer);
+FATHOM_API int fathom_trainer_parts(struct fathom_dictionary_parts *out, void **storage, fathom_trainer *trainer);
 
 /* Writes all that a resumed run needs (temporary file, renamed, checksum inside); `note` (JSON of the caller's, NULL:
  * "{}") comes back on resume. Errors: IO. */

@@ -16,7 +16,7 @@ static bool read_groups(struct fathom_trainer_options *out, const char *text) {
 
 int trainer_arguments_read(struct fathom_trainer_options *out, const struct cli_arguments *arguments) {
     int64_t batch, warmup, k_aux, dead_after, seed, sparsity_warmup;
-    double lr, aux, clip, sparsity, start, bandwidth;
+    double lr, aux, clip, sparsity, start, bandwidth, ema;
     const bool read =
         cli_integer(&batch, arguments, "batch", 1, 1 << 20, 4096) &&
         cli_integer(&warmup, arguments, "warmup", 1, INT32_MAX, 0) &&
@@ -27,7 +27,7 @@ int trainer_arguments_read(struct fathom_trainer_options *out, const struct cli_
         cli_number(&lr, arguments, "lr", 1e-12, 10, 0) && cli_number(&aux, arguments, "aux", -1, 1000, 0) &&
         cli_number(&clip, arguments, "clip", 0, 1e9, 0) && cli_number(&sparsity, arguments, "sparsity", 0, 1e9, 0) &&
         cli_number(&start, arguments, "start-l0", 0, 1e9, 0) &&
-        cli_number(&bandwidth, arguments, "bandwidth", 0, 1e9, 0);
+        cli_number(&bandwidth, arguments, "bandwidth", 0, 1e9, 0) && cli_number(&ema, arguments, "ema", 0, 1, 0);
     if (!read) return CLI_USAGE;
     *out = (struct fathom_trainer_options){
         .batch = (uint32_t)batch,
@@ -41,6 +41,7 @@ int trainer_arguments_read(struct fathom_trainer_options *out, const struct cli_
         .freeze_decoder = cli_has(arguments, "freeze-decoder"),
         .skip = cli_has(arguments, "skip"),
         .free_norms = cli_has(arguments, "free-norms"),
+        .ema = ema,
         .sparsity = sparsity,
         .sparsity_warmup = (uint64_t)sparsity_warmup,
         .start_l0 = start,

@@ -144,7 +144,7 @@ static void initialise(fathom_trainer *trainer) {
 static int check_memory(const struct fathom_trainer_options *options, size_t stride) {
     const double matrix = (double)options->n_features * (double)stride, rows = (double)options->batch * (double)stride;
     const double bytes =
-        2 * matrix * (3 * sizeof(float) + sizeof(uint16_t)) +
+        2 * matrix * ((options->ema > 0 ? 4 : 3) * sizeof(float) + sizeof(uint16_t)) +
         rows * ((3 + (double)(options->n_groups > 1 ? options->n_groups - 1 : 0)) * sizeof(float) + sizeof(uint16_t));
     char what[96];
     snprintf(what, sizeof what, "trainer: %u features of width %u in batches of %u", options->n_features, options->d_in,
@@ -186,6 +186,11 @@ int fathom_trainer_open(fathom_trainer **out, const struct fathom_trainer_option
         return status;
     }
     initialise(trainer);
+    status = fathom__average_open(trainer);
+    if (status) {
+        fathom_trainer_close(trainer);
+        return status;
+    }
     *out = trainer;
     return 0;
 }
@@ -193,6 +198,7 @@ int fathom_trainer_open(fathom_trainer **out, const struct fathom_trainer_option
 void fathom_trainer_close(fathom_trainer *trainer) {
     if (!trainer) return;
     fathom__auxiliary_close(trainer);
+    fathom__average_close(trainer);
     for (uint32_t w = 0; trainer->workers && w < trainer->n_workers; w++)
         close_worker(&trainer->workers[w]);
     fathom_free(trainer->workers);

@@ -17,7 +17,7 @@
 #define MAGIC "FATHOMCK"
 enum { MAGIC_SIZE = 8, VERSION = 2, HASH_SIZE = 32, HEADER_SIZE = MAGIC_SIZE + 4 + 8 };
 
-enum { MOST_ARRAYS = 32 };
+enum { MOST_ARRAYS = 40 };
 
 struct arrays {
     void *data[MOST_ARRAYS];
@@ -43,8 +43,10 @@ static void visit_arrays(struct arrays *arrays, const fathom_trainer *trainer) {
         add_array(arrays, parameters[i]->value, sizes[i] * sizeof(float));
         add_array(arrays, parameters[i]->first, sizes[i] * sizeof(float));
         add_array(arrays, parameters[i]->second, sizes[i] * sizeof(float));
+        if (parameters[i]->average) add_array(arrays, parameters[i]->average, sizes[i] * sizeof(float));
     }
     if (trainer->centre) add_array(arrays, trainer->centre, stride * sizeof *trainer->centre);
+    if (trainer->averaged) add_array(arrays, trainer->averaged, F * sizeof *trainer->averaged);
     if (trainer->norm) add_array(arrays, trainer->norm, F * sizeof *trainer->norm);
     add_array(arrays, trainer->touched, F * sizeof *trainer->touched);
     add_array(arrays, trainer->last_active, F * sizeof *trainer->last_active);

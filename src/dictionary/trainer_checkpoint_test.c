@@ -44,11 +44,12 @@ static void steps(fathom_trainer *trainer, int first, int last) {
     }
 }
 
-static void check_resume(enum fathom_trainer_architecture architecture, bool transcoder) {
+static void check_resume(enum fathom_trainer_architecture architecture, bool transcoder, double ema) {
     const struct fathom_trainer_options options = {.architecture = architecture,
                                                    .d_in = transcoder ? D - 8 : D,
                                                    .d_out = transcoder ? 8 : 0,
                                                    .skip = transcoder,
+                                                   .ema = ema,
                                                    .n_features = FEATURES,
                                                    .k = K,
                                                    .batch = ROWS,
@@ -77,6 +78,10 @@ static void check_resume(enum fathom_trainer_architecture architecture, bool tra
     assert_memory_equal(whole->decoder_bias.value, resumed->decoder_bias.value, whole->stride * sizeof(float));
     assert_memory_equal(whole->last_active, resumed->last_active, FEATURES * sizeof *whole->last_active);
     if (transcoder) assert_memory_equal(whole->skip.value, resumed->skip.value, 8 * whole->stride * sizeof(float));
+    if (ema > 0) {
+        assert_memory_equal(whole->encoder.average, resumed->encoder.average, floats * sizeof(float));
+        assert_memory_equal(whole->skip.average, resumed->skip.average, 8 * whole->stride * sizeof(float));
+    }
     for (uint32_t s = 0; s < whole->architecture->n_scalars; s++)
         assert_memory_equal(whole->scalar[s].value, resumed->scalar[s].value, FEATURES * sizeof(float));
     assert_true(whole->threshold == resumed->threshold);
@@ -89,7 +94,7 @@ static void test_resume(void **state) {
     (void)state;
     for (int architecture = 0; architecture < FATHOM_TRAIN_ARCHITECTURES; architecture++)
         for (int transcoder = 0; transcoder < 2; transcoder++)
-            check_resume((enum fathom_trainer_architecture)architecture, transcoder);
+            check_resume((enum fathom_trainer_architecture)architecture, transcoder, transcoder ? 0.9 : 0);
 }
 
 static void test_damaged_checkpoints(void **state) {

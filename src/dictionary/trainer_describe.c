@@ -32,6 +32,7 @@ static const struct field {
     FIELD(gradient_clip, NUMBER, false),
     FIELD(no_input_scale, BOOL, false),
     FIELD(freeze_decoder, BOOL, false),
+    FIELD(ema, NUMBER, false),
     FIELD(free_norms, BOOL, true),
     FIELD(sparsity, NUMBER, true),
     FIELD(sparsity_warmup, U64, true),

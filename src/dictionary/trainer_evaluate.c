@@ -61,6 +61,7 @@ int fathom_trainer_evaluate(struct fathom_trainer_evaluation *out, fathom_traine
     int status = prepared(trainer, n);
     if (!status) status = fathom__alloc(&column, trainer->stride, sizeof *column);
     if (!status) status = fathom__alloc(&counts, trainer->options.n_features, sizeof *counts);
+    fathom__average_use(trainer);
     if (!status) status = fathom__trainer_pack(trainer);
     for (size_t at = 0; at < n && !status; at += trainer->options.batch) {
         const size_t here = n - at < trainer->options.batch ? n - at : trainer->options.batch;
@@ -77,6 +78,7 @@ int fathom_trainer_evaluate(struct fathom_trainer_evaluation *out, fathom_traine
             active += trainer->main.count[r];
         count_features(counts, trainer);
     }
+    fathom__average_leave(trainer);
     if (!status) {
         fill_evaluation(out, trainer, n, squares, errors, column, active);
         find_dense(out, counts, trainer->options.n_features, n);
@@ -92,7 +94,9 @@ int fathom_trainer_calibrate(float *threshold, fathom_trainer *trainer, const fl
     int status = prepared(trainer, n);
     *threshold = 0;
     if (!status && !trainer->architecture->exact) return 0;
-    if (!status) status = fathom__trainer_pack(trainer);
+    if (status) return status;
+    fathom__average_use(trainer);
+    status = fathom__trainer_pack(trainer);
     for (size_t at = 0; at < n && !status; at += trainer->options.batch) {
         const size_t here = n - at < trainer->options.batch ? n - at : trainer->options.batch;
         float least = 0;
@@ -100,6 +104,7 @@ int fathom_trainer_calibrate(float *threshold, fathom_trainer *trainer, const fl
         if (!status) status = fathom__trainer_batchtopk(&trainer->main, &least, trainer);
         sum += (double)here * least;
     }
+    fathom__average_leave(trainer);
     if (status) return status;
     trainer->threshold = *threshold = (float)(sum / (double)n);
     return 0;

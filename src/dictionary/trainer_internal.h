@@ -28,9 +28,9 @@ struct fathom__active {
     uint32_t *histogram; /* [n_workers, n_features] */
 };
 
-/* One trained array and Adam's two moments of it. */
+/* One trained array, Adam's two moments of it and, where asked for, its running mean. */
 struct fathom__parameter {
-    float *value, *first, *second;
+    float *value, *first, *second, *average;
 };
 
 /* Sums over a batch that a worker keeps for every feature, of what its rows' pairs say; found by the architecture's
@@ -128,6 +128,7 @@ struct fathom_trainer {
     float *shifted_bias, *level;
     float *norm;                      /* [F]: lengths of the decoder rows, where they are free; NULL: all are 1 */
     uint32_t *touched;                /* [F]: step of the last update */
+    uint32_t *averaged;               /* [F]: the step that its running mean is of; NULL: there are no means */
     uint64_t *last_active;            /* [F]: rows seen when it last fired */
     double input_scale, output_scale; /* the same for an SAE */
     size_t row_width;                 /* of the rows that the caller gives: d_in, of a transcoder d_in + d_out */
@@ -289,6 +290,16 @@ int fathom__trainer_update(double *gradient_norm, fathom_trainer *trainer, const
 /* One Adam step of n parameters. */
 void fathom__trainer_adam(const fathom_trainer *trainer, const struct fathom__parameter *parameter,
                           const float *gradient, size_t n, double learning_rate);
+
+/* trainer_average.c. Before and after a feature's update in a step; after those of what features share. */
+int fathom__average_open(fathom_trainer *trainer);
+void fathom__average_close(fathom_trainer *trainer);
+void fathom__average_before(fathom_trainer *trainer, uint32_t feature);
+void fathom__average_after(fathom_trainer *trainer, uint32_t feature);
+void fathom__average_shared(fathom_trainer *trainer);
+/* Puts the running means, brought up to date, in the parameters' place, and back. */
+void fathom__average_use(fathom_trainer *trainer);
+void fathom__average_leave(fathom_trainer *trainer);
 
 /* trainer_skip.c */
 int fathom__skip_open(fathom_trainer *trainer);

@@ -95,6 +95,9 @@ int fathom__trainer_check_options(const struct fathom_trainer_options *options) 
     if (!(options->gradient_clip >= 0))
         return fathom__fail(FATHOM_ERROR_ARGUMENT, "trainer: gradient_clip %g; a number of 0 or more is expected",
                             options->gradient_clip);
+    if (!(options->ema >= 0 && options->ema < 1))
+        return fathom__fail(FATHOM_ERROR_ARGUMENT, "trainer: ema %g; 0 or more and less than 1 is expected",
+                            options->ema);
     if (isnan(options->auxiliary_coefficient))
         return fathom__fail(FATHOM_ERROR_ARGUMENT, "trainer: auxiliary_coefficient is not a number");
     if ((unsigned)options->schedule >= FATHOM_SCHEDULES)

@@ -55,15 +55,17 @@ static void fill_output(const struct layout *layout, const fathom_trainer *train
     }
 }
 
-int fathom_trainer_parts(struct fathom_dictionary_parts *out, void **storage, const fathom_trainer *trainer) {
+int fathom_trainer_parts(struct fathom_dictionary_parts *out, void **storage, fathom_trainer *trainer) {
     const struct fathom_trainer_options *options = &trainer->options;
     const bool jumprelu = trainer->near.count != NULL, gated = trainer->architecture->second != NULL;
     struct layout layout;
     int status = open_layout(&layout, options);
     if (status) return status;
+    fathom__average_use(trainer);
     for (size_t f = 0; f < options->n_features; f++)
         fill_feature(&layout, trainer, f);
     fill_output(&layout, trainer);
+    fathom__average_leave(trainer);
     memcpy(layout.groups, options->groups, options->n_groups * sizeof *layout.groups);
     *out = (struct fathom_dictionary_parts){
         .info =

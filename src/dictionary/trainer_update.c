@@ -139,6 +139,7 @@ static void apply(struct fathom__gradient *gradient, fathom_trainer *trainer, co
         gradient->bias *= updating->clip;
         scale(gradient->scalar, updating->clip, trainer->architecture->n_scalars);
     }
+    fathom__average_before(trainer, gradient->feature);
     adam(trainer->encoder, at, gradient->encoder, stride, rates);
     adam(trainer->encoder_bias, gradient->feature, &gradient->bias, 1, rates);
     for (uint32_t i = 0; i < trainer->architecture->n_scalars; i++)
@@ -153,6 +154,7 @@ static void apply(struct fathom__gradient *gradient, fathom_trainer *trainer, co
             scale(decoder, 1 / length, stride);
     }
     trainer->touched[gradient->feature] = (uint32_t)now;
+    fathom__average_after(trainer, gradient->feature);
 }
 
 /* Dead features whose gradient comes by dense products are updated chunk by chunk, not with the others. */
@@ -328,5 +330,6 @@ int fathom__trainer_update(double *gradient_norm, fathom_trainer *trainer, const
         fathom__trainer_adam(trainer, &trainer->skip, trainer->skip_gradient, n_skip, update->learning_rate);
     }
     update_decoder_bias(trainer, &updating, errors);
+    fathom__average_shared(trainer);
     return 0;
 }
