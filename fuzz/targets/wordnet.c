@@ -22,6 +22,11 @@ static void use(const fathom__wordnet *wordnet) {
         size_t length = 0;
         (void)fathom__wordnet_name(&length, wordnet, i);
         (void)fathom__wordnet_is_name(wordnet, i);
+        const uint32_t *topics = NULL;
+        const size_t n = fathom__wordnet_topics(&topics, wordnet, i);
+        uint32_t topic;
+        for (size_t j = 0; j < n; j++)
+            (void)fathom__wordnet_at(&topic, wordnet, topics[j]);
     }
 }
 
@@ -36,7 +41,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
         bytes += end ? part + 1 : part;
         length -= end ? part + 1 : part;
     }
-    int status = fathom__wordnet_open(&wordnet, scratch("wordnet"));
+    int status = fathom__wordnet_open(&wordnet, scratch("wordnet"), FATHOM__NOUNS);
     FUZZ_CHECK(status);
     if (!status) use(wordnet);
     fathom__wordnet_close(wordnet);

@@ -138,6 +138,8 @@ struct fathom_label {
     float single_token;            /* balanced accuracy of the best single-token rule on the same tokens */
     float shuffled;                /* mean balanced accuracy of other features' labels on the same tokens */
     uint32_t n_active, n_inactive; /* held-out tokens it was measured on */
+    /* A label "… (where strong)" tells activations above half of the maximum: its score, single_token and shuffled are
+     * about those, and its rule has "above": 0.5. The other figures are about all activations. */
 };
 
 struct fathom_feature_details {
@@ -197,8 +199,8 @@ struct fathom_index_options {
     uint32_t n_top;      /* strongest examples kept a feature; 0: 20 */
     uint32_t n_band;     /* examples kept a band; 0: 5 */
     uint64_t seed;       /* of the examples drawn at random */
-    /* folder of WordNet's index.noun and data.noun; NULL: /usr/share/wordnet. Without it there are no class labels,
-     * which is no error */
+    /* folder of WordNet's index.noun and data.noun (and where present those of verbs and adjectives); NULL:
+     * /usr/share/wordnet. Without it labels know the word classes of grammar alone, which is no error */
     const char *wordnet;
     const char *corpus_name; /* how the corpus is described; NULL: the sources' file names */
     /* read after the corpus: counts for figures and labels (which may name words of it), but no example is taken from
@@ -217,12 +219,43 @@ struct fathom_index_options {
     { 0 }
 #define FATHOM_INDEX_TOKENS (UINT64_C(1) << 26)
 
+/* What an offline label is made of. */
+enum fathom_label_kind {
+    FATHOM_LABEL_CLASS, /* words of a kind: "athletes", "verbs of motion", "forms of ‘go’" */
+    FATHOM_LABEL_WORD,  /* one word or token */
+    FATHOM_LABEL_LIST,  /* several of them */
+    FATHOM_LABEL_SHAPE, /* numbers, capitals, endings of words */
+    FATHOM_LABEL_KINDS
+};
+/* "class", "word", "list" or "shape". */
+FATHOM_API const char *fathom_label_kind_name(enum fathom_label_kind kind);
+
+/* Labels together: means over n of them, of figures described at struct fathom_label. */
+struct fathom_label_yield {
+    uint32_t n;
+    double score, f1, single_token, shuffled;
+};
+
+/* What became of the features that fired: each is counted in one of n_rare, n_dense, n_no_rule, n_low_score, n_low_f1
+ * and all.n. */
+struct fathom_label_counts {
+    uint32_t n_rare;       /* too seldom for evidence to find and to test a label with */
+    uint32_t n_dense;      /* too often for a label to say anything */
+    uint32_t n_candidates; /* all others: */
+    uint32_t n_no_rule;    /* nothing set them apart, */
+    uint32_t n_low_score; /* or what did was too inaccurate on unseen text, or no better than other features' labels, */
+    uint32_t n_low_f1;    /* or fired nearly always where they do not */
+    uint32_t n_strong;    /* of those with a label, how many have it for the upper half of their range only */
+    struct fathom_label_yield all, kinds[FATHOM_LABEL_KINDS];
+};
+
 struct fathom_index_result {
     uint64_t n_tokens, n_documents; /* covered tokens; documents */
     uint64_t n_resumed;             /* tokens that an earlier, interrupted run had done */
-    uint32_t n_alive, n_labelled;
-    uint32_t n_candidates;             /* features that had enough held-out evidence to be labelled */
+    uint32_t n_alive;
+    struct fathom_label_counts labels;
     double seconds, tokens_per_second; /* of the pass over the corpus */
+    double label_seconds;              /* of making labels */
 };
 
 /* Indexes a dictionary on a corpus into the catalogue at `path` (made when missing; what it has on this dictionary is

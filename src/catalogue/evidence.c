@@ -7,7 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DRAWN_PROPOSE = 256, DRAWN_HELD = 96, DRAWN_ALL = DRAWN_PROPOSE + 2 * DRAWN_HELD };
+enum {
+    DRAWN_PROPOSE = 256,
+    DRAWN_HELD = 96,
+    DRAWN_ALL = DRAWN_PROPOSE + 2 * DRAWN_HELD,
+    MOST_ALIKE = 3, /* examples, or rows drawn, of one context */
+};
 
 /* The sequence at hand by feature: a chain of entries for each feature that occurs in it. */
 struct fathom__evidence_scratch {
@@ -17,7 +22,9 @@ struct fathom__evidence_scratch {
     uint32_t *touched;
     uint32_t *chain_positions; /* of one feature, with their values */
     float *chain_values;
-    size_t chains_capacity, positions_capacity, touched_capacity, chain_positions_capacity, chain_values_capacity;
+    uint32_t *contexts; /* of the sequence's rows */
+    size_t contexts_capacity, chains_capacity, positions_capacity, touched_capacity, chain_positions_capacity,
+        chain_values_capacity;
 };
 
 enum fathom__role fathom__document_role(uint64_t document) {
@@ -73,6 +80,7 @@ void fathom__evidence_close(struct fathom__evidence *evidence) {
         fathom_free(evidence->scratch->touched);
         fathom_free(evidence->scratch->chain_positions);
         fathom_free(evidence->scratch->chain_values);
+        fathom_free(evidence->scratch->contexts);
     }
     fathom_free(evidence->scratch);
     fathom_free(evidence->features);
@@ -105,43 +113,65 @@ static void count_value(struct fathom__statistics *feature, float value) {
     feature->histogram[bin < 0 ? 0 : bin >= FATHOM_HISTOGRAM_BINS ? FATHOM_HISTOGRAM_BINS - 1 : bin]++;
 }
 
-/* The key of a draw without replacement with chances proportional to value: the largest keys stay. */
-static float draw_key(struct fathom__random *random, float value) {
+uint32_t fathom__token_context(const int32_t *tokens, size_t n, size_t at) {
+    enum { BEFORE = 2, AFTER = 1 };
+    uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a, by tokens */
+    for (size_t i = at > BEFORE ? at - BEFORE : 0; i <= at + AFTER && i < n; i++)
+        hash = (hash ^ (uint32_t)tokens[i]) * UINT64_C(0x100000001b3);
+    return (uint32_t)(hash ^ (hash >> 32));
+}
+
+/* The key of a draw without replacement with chances proportional to weight: the largest keys stay. */
+static float draw_key(struct fathom__random *random, float weight) {
     double unit = fathom__random_unit(random);
     if (unit < 0x1p-53) unit = 0x1p-53;
-    return (float)(log(unit) / (double)value);
+    return (float)(log(unit) / (double)weight);
 }
 
-static void offer_drawn(struct fathom__drawn *drawn, uint32_t *n, size_t capacity, struct fathom__drawn offer) {
-    if (*n < capacity) {
-        drawn[(*n)++] = offer;
-        return;
+/* least: the smallest key, once all places are taken. */
+static void offer_drawn(struct fathom__drawn *drawn, uint32_t *n, float *least, size_t capacity,
+                        struct fathom__drawn offer) {
+    if (*n == capacity && offer.key <= *least) return;
+    size_t lowest = 0, alike = 0, lowest_alike = 0;
+    for (size_t i = 0; i < *n; i++) {
+        if (drawn[i].key < drawn[lowest].key) lowest = i;
+        if (drawn[i].context != offer.context) continue;
+        if (!alike++ || drawn[i].key < drawn[lowest_alike].key) lowest_alike = i;
     }
-    size_t least = 0;
+    if (alike >= MOST_ALIKE) {
+        if (offer.key <= drawn[lowest_alike].key) return;
+        lowest = lowest_alike;
+    } else if (*n < capacity) {
+        lowest = (*n)++;
+    }
+    drawn[lowest] = offer;
+    if (*n < capacity) return;
+    *least = drawn[0].key;
     for (size_t i = 1; i < capacity; i++)
-        if (drawn[i].key < drawn[least].key) least = i;
-    if (offer.key > drawn[least].key) drawn[least] = offer;
+        if (drawn[i].key < *least) *least = drawn[i].key;
 }
 
-/* Where an example of this value (or key) would go among n places, NULL when it is too weak. A document has one place
- * at most. */
-static struct fathom__peak *top_place(struct fathom__peak *top, uint32_t *n, size_t capacity, float value,
-                                      uint32_t document) {
-    struct fathom__peak *least = NULL;
+static float rank_of(const struct fathom__peak *peak, bool by_key) {
+    return by_key ? peak->key : peak->value;
+}
+
+/* Where an example would go among n places, NULL when it is too weak: by value, or by key when `by_key` is set. A
+ * context has a few places at most, and among the strongest a document has one. */
+static struct fathom__peak *find_place(struct fathom__peak *peaks, uint32_t *n, size_t capacity,
+                                       const struct fathom__peak *offer, bool by_key) {
+    struct fathom__peak *least = NULL, *least_alike = NULL;
+    const float rank = rank_of(offer, by_key);
+    size_t alike = 0;
     for (uint32_t i = 0; i < *n; i++) {
-        if (top[i].document == document) return value > top[i].value ? &top[i] : NULL;
-        if (!least || top[i].value < least->value) least = &top[i];
+        if (!by_key && peaks[i].document == offer->document)
+            return rank > rank_of(&peaks[i], by_key) ? &peaks[i] : NULL;
+        if (!least || rank_of(&peaks[i], by_key) < rank_of(least, by_key)) least = &peaks[i];
+        if (peaks[i].context != offer->context) continue;
+        if (!alike++ || rank_of(&peaks[i], by_key) < rank_of(least_alike, by_key)) least_alike = &peaks[i];
     }
-    if (*n < capacity) return &top[(*n)++];
-    return value > least->value ? least : NULL;
-}
-
-static struct fathom__peak *spread_place(struct fathom__peak *spread, uint32_t *n, float key) {
-    if (*n < FATHOM__SPREAD) return &spread[(*n)++];
-    struct fathom__peak *least = spread;
-    for (uint32_t i = 1; i < *n; i++)
-        if (spread[i].key < least->key) least = &spread[i];
-    return key > least->key ? least : NULL;
+    if (alike >= MOST_ALIKE) return rank > rank_of(least_alike, by_key) ? least_alike : NULL;
+    if (*n < capacity) return &peaks[(*n)++];
+    return rank > rank_of(least, by_key) ? least : NULL;
 }
 
 /* A feature's entries in the sequence at hand, by position. */
@@ -150,13 +180,19 @@ struct entries {
     const float *values;
     size_t n;
     uint32_t first_row, document;
+    const uint32_t *contexts; /* of the sequence's rows */
 };
 
-static void fill_peak(struct fathom__peak *peak, const struct entries *entries, size_t at, float key) {
-    *peak = (struct fathom__peak){.value = entries->values[at],
-                                  .key = key,
-                                  .row = entries->first_row + entries->positions[at],
-                                  .document = entries->document};
+static struct fathom__peak peak_at(const struct entries *entries, size_t at, float key) {
+    return (struct fathom__peak){.value = entries->values[at],
+                                 .key = key,
+                                 .row = entries->first_row + entries->positions[at],
+                                 .document = entries->document,
+                                 .context = entries->contexts[entries->positions[at]]};
+}
+
+/* The activations around. */
+static void fill_levels(struct fathom__peak *peak, const struct entries *entries, size_t at) {
     size_t first = at, last = at;
     const uint32_t centre = entries->positions[at];
     while (first > 0 && entries->positions[first - 1] + FATHOM_EXAMPLE_BEFORE >= centre)
@@ -171,6 +207,20 @@ static void fill_peak(struct fathom__peak *peak, const struct entries *entries, 
     }
 }
 
+static void offer_spread(struct fathom__evidence *evidence, struct fathom__peak *spread,
+                         struct fathom__statistics *statistics, const struct entries *entries, size_t at) {
+    const struct fathom__peak offer = peak_at(entries, at, draw_key(&evidence->random, entries->values[at]));
+    if (statistics->n_spread == FATHOM__SPREAD && offer.key <= statistics->spread_least) return;
+    struct fathom__peak *place = find_place(spread, &statistics->n_spread, FATHOM__SPREAD, &offer, true);
+    if (!place) return;
+    *place = offer;
+    fill_levels(place, entries, at);
+    if (statistics->n_spread < FATHOM__SPREAD) return;
+    statistics->spread_least = spread[0].key;
+    for (size_t i = 1; i < FATHOM__SPREAD; i++)
+        statistics->spread_least = fminf(statistics->spread_least, spread[i].key);
+}
+
 static void take_entries(struct fathom__evidence *evidence, uint32_t feature, const struct entries *entries,
                          enum fathom__role role) {
     struct fathom__statistics *statistics = &evidence->features[feature];
@@ -182,23 +232,23 @@ static void take_entries(struct fathom__evidence *evidence, uint32_t feature, co
         const float value = entries->values[i];
         count_value(statistics, value);
         if (value > entries->values[strongest]) strongest = i;
-        if (!evidence->quoted_done) {
-            const float spread_key = draw_key(&evidence->random, value);
-            struct fathom__peak *place = spread_place(spread, &statistics->n_spread, spread_key);
-            if (place) fill_peak(place, entries, i, spread_key);
-        }
+        if (!evidence->quoted_done) offer_spread(evidence, spread, statistics, entries, i);
         const struct fathom__drawn offer = {entries->first_row + entries->positions[i], value,
-                                            draw_key(&evidence->random, value)};
-        offer_drawn(drawn, &statistics->n_drawn[role], fathom__drawn_capacity(role), offer);
+                                            draw_key(&evidence->random, value * value),
+                                            entries->contexts[entries->positions[i]]};
+        offer_drawn(drawn, &statistics->n_drawn[role], &statistics->drawn_least[role], fathom__drawn_capacity(role),
+                    offer);
     }
     if (evidence->quoted_done) return;
-    struct fathom__peak *place =
-        top_place(top, &statistics->n_top, evidence->n_top, entries->values[strongest], entries->document);
-    if (place) fill_peak(place, entries, strongest, 0);
+    const struct fathom__peak offer = peak_at(entries, strongest, 0);
+    struct fathom__peak *place = find_place(top, &statistics->n_top, evidence->n_top, &offer, false);
+    if (!place) return;
+    *place = offer;
+    fill_levels(place, entries, strongest);
 }
 
-static int take_features(struct fathom__evidence *evidence, size_t n, uint32_t first_row, uint32_t document,
-                         const struct fathom_sparse *sparse, size_t first_sparse) {
+static int take_features(struct fathom__evidence *evidence, const int32_t *tokens, size_t n, uint32_t first_row,
+                         uint32_t document, const struct fathom_sparse *sparse, size_t first_sparse) {
     struct fathom__evidence_scratch *scratch = evidence->scratch;
     const size_t begin = sparse->offsets[first_sparse], end = sparse->offsets[first_sparse + n];
     size_t n_touched = 0;
@@ -210,8 +260,11 @@ static int take_features(struct fathom__evidence *evidence, size_t n, uint32_t f
         (status = fathom__grow(&scratch->chain_positions, &scratch->chain_positions_capacity, n,
                                sizeof *scratch->chain_positions)) ||
         (status =
-             fathom__grow(&scratch->chain_values, &scratch->chain_values_capacity, n, sizeof *scratch->chain_values)))
+             fathom__grow(&scratch->chain_values, &scratch->chain_values_capacity, n, sizeof *scratch->chain_values)) ||
+        (status = fathom__grow(&scratch->contexts, &scratch->contexts_capacity, n, sizeof *scratch->contexts)))
         return status;
+    for (size_t i = 0; i < n; i++)
+        scratch->contexts[i] = fathom__token_context(tokens, n, i);
     /* Backwards, so that every chain runs forwards. */
     for (size_t row = n; row-- > 0;)
         for (size_t i = sparse->offsets[first_sparse + row + 1]; i-- > sparse->offsets[first_sparse + row];) {
@@ -229,7 +282,8 @@ static int take_features(struct fathom__evidence *evidence, size_t n, uint32_t f
             scratch->chain_values[m++] = sparse->values[begin + entry - 1];
         }
         scratch->heads[feature] = 0;
-        const struct entries entries = {scratch->chain_positions, scratch->chain_values, m, first_row, document};
+        const struct entries entries = {scratch->chain_positions, scratch->chain_values, m, first_row, document,
+                                        scratch->contexts};
         take_entries(evidence, feature, &entries, fathom__document_role(document));
     }
     return FATHOM_OK;
@@ -277,7 +331,7 @@ int fathom__evidence_add(struct fathom__evidence *evidence, const int32_t *token
                                sizeof *evidence->sequences)))
         return status;
     const uint32_t first = (uint32_t)evidence->n_rows;
-    if ((status = take_features(evidence, n, first, (uint32_t)document, sparse, first_row))) return status;
+    if ((status = take_features(evidence, tokens, n, first, (uint32_t)document, sparse, first_row))) return status;
     if (fathom__document_role(document) != FATHOM__PROPOSE &&
         (status = hold_out(evidence, n, first, sparse, first_row)))
         return status;

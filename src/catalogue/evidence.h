@@ -3,7 +3,9 @@
  *
  * Documents have roles: labels are proposed on most, chosen among candidates on one in five and tested on another one
  * in five, so that the figures shown come from text that no choice has seen. Rows are drawn with chances proportional
- * to their activation (Efraimidis and Spirakis 2006), so that strong ones are there and weak ones are not left out.
+ * to the square of their activation (Efraimidis and Spirakis 2006), so that strong ones are there and weak ones are not
+ * left out. Text repeats itself, and what is kept should not: of rows with the same tokens around them only a few are
+ * kept.
  * Everything follows from the stream and the seed alone: a pass that was interrupted and resumed gives the same bytes.
  */
 #ifndef FATHOM_CATALOGUE_EVIDENCE_H
@@ -29,12 +31,14 @@ struct fathom__peak {
     float scale; /* activation that level 255 stands for */
     float key;   /* of the draw */
     uint32_t row, document;
+    uint32_t context;
     uint8_t levels[FATHOM__WINDOW]; /* the peak at FATHOM_EXAMPLE_BEFORE */
 };
 
 struct fathom__drawn {
     uint32_t row;
     float value, key;
+    uint32_t context; /* stands for the tokens around the row */
 };
 
 struct fathom__statistics {
@@ -44,6 +48,7 @@ struct fathom__statistics {
     float histogram_top;
     uint32_t histogram[FATHOM_HISTOGRAM_BINS];
     uint32_t n_top, n_spread, n_drawn[FATHOM__ROLES];
+    float spread_least, drawn_least[FATHOM__ROLES]; /* the smallest key kept, once all places are taken */
 };
 
 struct fathom__sequence {
@@ -99,6 +104,8 @@ void fathom__evidence_end_quoted(struct fathom__evidence *evidence);
 /* Ends the pass: sorts examples, strongest first, and turns the held-out rows by feature. */
 int fathom__evidence_seal(struct fathom__evidence *evidence);
 
+/* A number that stands for the two tokens before place `at` of a sequence, the one there and the one after. */
+uint32_t fathom__token_context(const int32_t *tokens, size_t n, size_t at);
 enum fathom__role fathom__document_role(uint64_t document);
 size_t fathom__drawn_capacity(enum fathom__role role);
 /* Rows drawn of a feature under a role; their number is features[feature].n_drawn[role]. */

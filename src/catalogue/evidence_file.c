@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define MAGIC "fathom index 1\n"
+#define MAGIC "fathom index 2\n"
 
 enum { KEY_SIZE = 33, HASH_SIZE = 33, MOST_SECTIONS = 12 };
 

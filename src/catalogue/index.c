@@ -221,17 +221,17 @@ static int describe_settings(char **out, const struct fathom_index_options *opti
     return status;
 }
 
-/* Labels, and the WordNet entries they need; a machine without WordNet has labels without classes. */
-static int open_stream(struct fathom__stream **stream, fathom__wordnet **wordnet, const struct run *run,
+/* Words, and the classes that labels need; a machine without WordNet has those of grammar alone. */
+static int open_stream(struct fathom__stream **stream, fathom__lexicon **lexicon, const struct run *run,
                        const struct fathom__vocabulary *vocabulary) {
     const char *folder = run->options->wordnet ? run->options->wordnet : "/usr/share/wordnet";
     int status = FATHOM_OK;
-    *wordnet = NULL;
+    *lexicon = NULL;
     if (!run->options->no_labels) {
-        status = fathom__wordnet_open(wordnet, folder);
-        if (status == FATHOM_ERROR_IO && !run->options->wordnet) status = FATHOM_OK;
+        status = fathom__lexicon_open(lexicon, folder);
+        if (status == FATHOM_ERROR_IO && !run->options->wordnet) status = fathom__lexicon_open(lexicon, NULL);
     }
-    return status ? status : fathom__stream_open(stream, run->evidence, vocabulary, *wordnet);
+    return status ? status : fathom__stream_open(stream, run->evidence, vocabulary, *lexicon);
 }
 
 static int finish(struct run *run, struct fathom_index_result *result, const struct fathom__store *store,
@@ -240,14 +240,14 @@ static int finish(struct run *run, struct fathom_index_result *result, const str
     struct fathom__vocabulary vocabulary = {0};
     struct fathom__decoder_facts facts = {0};
     struct fathom__feature_label *labels = NULL;
-    fathom__wordnet *wordnet = NULL;
+    fathom__lexicon *lexicon = NULL;
     struct fathom__stream *stream = NULL;
     size_t n_labels = 0;
     int status;
     if ((status = fathom__evidence_seal(run->evidence)) || (status = fathom__vocabulary_open(&vocabulary, model)) ||
         (status = fathom__decoder_facts_make(&facts, run->dictionary, model, options->n_threads, options->progress,
                                              options->payload)) ||
-        (status = open_stream(&stream, &wordnet, run, &vocabulary)))
+        (status = open_stream(&stream, &lexicon, run, &vocabulary)))
         goto done;
     if (!options->no_labels) {
         const struct fathom__label_options how = {.neighbours = facts.neighbours,
@@ -256,7 +256,9 @@ static int finish(struct run *run, struct fathom_index_result *result, const str
                                                   .no_quotes = options->no_text,
                                                   .progress = options->progress,
                                                   .payload = options->payload};
-        if ((status = fathom__labels_make(&labels, &n_labels, &result->n_candidates, stream, &how))) goto done;
+        const double started = fathom__seconds();
+        if ((status = fathom__labels_make(&labels, &n_labels, &result->labels, stream, &how))) goto done;
+        result->label_seconds = fathom__seconds() - started;
     }
     content->stream = stream;
     content->effects = facts.effects;
@@ -266,12 +268,11 @@ static int finish(struct run *run, struct fathom_index_result *result, const str
     status = fathom__content_write(store, content);
     result->n_tokens = run->evidence->n_covered;
     result->n_documents = run->evidence->n_documents;
-    result->n_labelled = (uint32_t)n_labels;
     for (uint32_t f = 0; f < run->evidence->n_features; f++)
         result->n_alive += run->evidence->features[f].count > 0;
 done:
     fathom__stream_close(stream);
-    fathom__wordnet_close(wordnet);
+    fathom__lexicon_close(lexicon);
     fathom__labels_free(labels, n_labels);
     fathom__decoder_facts_free(&facts);
     fathom__vocabulary_free(&vocabulary);

@@ -12,15 +12,30 @@
 
 enum { SHUFFLED = 8, LEAST_PROPOSED = 8, MOST_LABEL_BYTES = 400, MESSAGE_SIZE = 256 };
 static const double PROGRESS_SECONDS = 0.3;
+/* A rule for the whole range that is worse than this where rules are chosen may fail: one for the upper half of the
+ * range is chosen beside it. */
+static const double SURE_SCORE = 0.8;
+static const float STRONG_SHARE = 0.5f; /* of the maximum */
 
+enum fate { DEAD, RARE, DENSE, NO_RULE, LOW_SCORE, LOW_F1, LABELLED };
+
+/* What was chosen for one range of a feature. */
 struct choice {
     struct fathom__rule rule, token; /* n 0: none */
+};
+
+enum range { WHOLE, STRONG, RANGES };
+
+struct outcome {
+    enum fate fate;
+    enum range range; /* that the label is about */
+    struct choice choices[RANGES];
 };
 
 struct work {
     struct fathom__label_context context;
     struct fathom__label_scratch *scratch; /* one a thread */
-    struct choice *choices;                /* [n_features] */
+    struct outcome *outcomes;              /* [n_features] */
     struct fathom_label *labels;           /* [n_features]; text NULL: none holds */
     atomic_uint_fast32_t done;
     atomic_int status;
@@ -42,36 +57,55 @@ static void seed_for(struct fathom__random *random, const struct work *work, uin
                                     purpose);
 }
 
-static bool worth_trying(const struct fathom__evidence *evidence, uint32_t feature) {
+static enum fate fate_before(const struct fathom__evidence *evidence, uint32_t feature) {
     const struct fathom__statistics *statistics = &evidence->features[feature];
-    return statistics->n_drawn[FATHOM__PROPOSE] >= LEAST_PROPOSED &&
-           statistics->n_drawn[FATHOM__TEST] >= FATHOM__LABEL_ACTIVE &&
-           (double)statistics->count <= FATHOM__LABEL_DENSITY * (double)evidence->n_covered;
+    if (!statistics->count) return DEAD;
+    if ((double)statistics->count > FATHOM__LABEL_DENSITY * (double)evidence->n_covered) return DENSE;
+    return statistics->n_drawn[FATHOM__PROPOSE] < LEAST_PROPOSED ||
+                   statistics->n_drawn[FATHOM__TEST] < FATHOM__LABEL_ACTIVE
+               ? RARE
+               : NO_RULE;
+}
+
+static float least_of(const struct fathom__evidence *evidence, uint32_t feature, enum range range) {
+    return range == STRONG ? STRONG_SHARE * evidence->features[feature].maximum : 0;
+}
+
+/* Chooses the rule for a range of the feature; *score is what it reached. */
+static int choose(double *score, struct work *work, struct fathom__label_scratch *scratch, uint32_t feature,
+                  enum range range) {
+    const struct fathom__evidence *evidence = work->context.stream->evidence;
+    const struct fathom__drawn *drawn = fathom__evidence_drawn(evidence, feature, FATHOM__PROPOSE);
+    const float least = least_of(evidence, feature, range);
+    struct choice *choice = &work->outcomes[feature].choices[range];
+    struct fathom__sample sample = {.n_active = 0};
+    const int status = fathom__label_propose(scratch, &work->context, feature, least);
+    if (status) return status;
+    seed_for(&scratch->random, work, feature, FATHOM__CHOOSE);
+    fathom__label_sample(&sample, &work->context, feature, FATHOM__CHOOSE, least, &scratch->random);
+    /* A rare feature may have next to nothing there: then the rows that proposed must do, and the test decides. */
+    for (uint32_t i = 0;
+         sample.n_active < FATHOM__LABEL_ACTIVE && i < evidence->features[feature].n_drawn[FATHOM__PROPOSE]; i++)
+        if (drawn[i].value > least) sample.active[sample.n_active++] = drawn[i].row;
+    fathom__label_choose(&choice->rule, scratch, &work->context, &sample);
+    fathom__label_choose_token(&choice->token, scratch, &work->context, &sample);
+    *score = choice->rule.n ? fathom__label_score(&choice->rule, &sample, work->context.stream) : 0;
+    return FATHOM_OK;
 }
 
 static void choose_feature(struct work *work, struct fathom__label_scratch *scratch, uint32_t feature) {
-    const struct fathom__evidence *evidence = work->context.stream->evidence;
-    struct fathom__sample sample;
-    if (!worth_trying(evidence, feature)) return;
-    const int status = fathom__label_propose(scratch, &work->context, feature);
-    if (status) {
-        fail(work, status);
-        return;
-    }
-    seed_for(&scratch->random, work, feature, FATHOM__CHOOSE);
-    fathom__label_sample(&sample, &work->context, feature, FATHOM__CHOOSE, &scratch->random);
-    /* A rare feature may have next to nothing there: then the rows that proposed must do, and the test decides. */
-    const struct fathom__drawn *drawn = fathom__evidence_drawn(evidence, feature, FATHOM__PROPOSE);
-    for (uint32_t i = 0;
-         sample.n_active < FATHOM__LABEL_ACTIVE && i < evidence->features[feature].n_drawn[FATHOM__PROPOSE]; i++)
-        sample.active[sample.n_active++] = drawn[i].row;
-    fathom__label_choose(&work->choices[feature].rule, scratch, &work->context, &sample);
-    fathom__label_choose_token(&work->choices[feature].token, scratch, &work->context, &sample);
+    struct outcome *outcome = &work->outcomes[feature];
+    double score;
+    outcome->fate = fate_before(work->context.stream->evidence, feature);
+    if (outcome->fate != NO_RULE) return;
+    int status = choose(&score, work, scratch, feature, WHOLE);
+    if (!status && score < SURE_SCORE) status = choose(&score, work, scratch, feature, STRONG);
+    fail(work, status);
 }
 
 /* Precision, recall and F1 over all rows of the test documents. */
 static void measure_all(struct fathom_label *label, const struct work *work, struct fathom__label_scratch *scratch,
-                        uint32_t feature) {
+                        uint32_t feature, const struct fathom__rule *rule) {
     const struct fathom__stream *stream = work->context.stream;
     const struct fathom__evidence *evidence = stream->evidence;
     size_t both = 0, fires = 0, active = 0, rows = 0;
@@ -80,7 +114,7 @@ static void measure_all(struct fathom_label *label, const struct work *work, str
     for (size_t s = 0; s < work->context.n_test_sequences; s++) {
         const uint32_t first = work->context.test_sequences[s].first_row,
                        last = work->context.test_sequences[s].document;
-        fathom__rule_mark(scratch->fires, scratch->marks, &work->choices[feature].rule, stream, first, last);
+        fathom__rule_mark(scratch->fires, scratch->marks, rule, stream, first, last);
         while (next < end && evidence->active_rows[next] < first)
             next++;
         for (uint32_t row = first; row < last; row++) {
@@ -107,24 +141,29 @@ static float score_shuffled(const struct work *work, struct fathom__label_scratc
     int taken = 0;
     for (int i = 0; i < SHUFFLED * SHUFFLED && taken < SHUFFLED; i++) {
         const uint32_t other = (uint32_t)fathom__random_below(&scratch->random, n);
-        if (other == feature || !work->choices[other].rule.n) continue;
-        sum += fathom__label_score(&work->choices[other].rule, sample, work->context.stream);
+        const struct fathom__rule *rule = &work->outcomes[other].choices[WHOLE].rule;
+        if (other == feature || !rule->n) continue;
+        sum += fathom__label_score(rule, sample, work->context.stream);
         taken++;
     }
     return taken ? (float)(sum / taken) : 0.5f;
 }
 
-static int write_label(struct fathom_label *label, const struct work *work, const struct fathom__rule *rule) {
+static int write_label(struct fathom_label *label, const struct work *work, const struct fathom__rule *rule,
+                       enum range range) {
     struct fathom__buffer text = FATHOM__BUFFER_INIT(MOST_LABEL_BYTES);
     json_t *json = NULL;
     char *written = NULL, *rule_text = NULL;
     int status = fathom__rule_text(&text, rule, work->context.stream);
+    if (!status && range == STRONG) status = fathom__buffer_text(&text, " (where strong)");
     if (status == FATHOM_ERROR_LIMIT) { /* tokens of many bytes: no label for people */
         fathom__buffer_free(&text);
         return FATHOM_OK;
     }
-    if (!status && !(status = fathom__rule_json(&json, rule, work->context.stream)))
+    if (!status && !(status = fathom__rule_json(&json, rule, work->context.stream))) {
+        if (range == STRONG) json_object_set_new(json, "above", json_real((double)STRONG_SHARE));
         status = fathom__json_text(&rule_text, json, false);
+    }
     if (!status) status = fathom__buffer_take(&written, &text);
     json_decref(json);
     fathom__buffer_free(&text);
@@ -138,26 +177,40 @@ static int write_label(struct fathom_label *label, const struct work *work, cons
     return FATHOM_OK;
 }
 
-static void test_feature(struct work *work, struct fathom__label_scratch *scratch, uint32_t feature) {
-    const struct choice *choice = &work->choices[feature];
+/* Tests what was chosen for a range; a label that holds is written. */
+static enum fate test_range(struct work *work, struct fathom__label_scratch *scratch, uint32_t feature,
+                            enum range range) {
+    const struct choice *choice = &work->outcomes[feature].choices[range];
+    const struct fathom__stream *stream = work->context.stream;
     struct fathom_label label = {0};
-    struct fathom__sample sample;
-    if (!choice->rule.n) return;
+    struct fathom__sample sample = {.n_active = 0};
+    if (!choice->rule.n) return NO_RULE;
     seed_for(&scratch->random, work, feature, FATHOM__TEST);
-    fathom__label_sample(&sample, &work->context, feature, FATHOM__TEST, &scratch->random);
-    label.score = (float)fathom__label_score(&choice->rule, &sample, work->context.stream);
-    label.single_token =
-        choice->token.n ? (float)fathom__label_score(&choice->token, &sample, work->context.stream) : 0.5f;
+    fathom__label_sample(&sample, &work->context, feature, FATHOM__TEST, least_of(stream->evidence, feature, range),
+                         &scratch->random);
+    label.score = (float)fathom__label_score(&choice->rule, &sample, stream);
+    label.single_token = choice->token.n ? (float)fathom__label_score(&choice->token, &sample, stream) : 0.5f;
     label.shuffled = score_shuffled(work, scratch, &sample, feature);
     label.n_active = (uint32_t)sample.n_active;
     label.n_inactive = (uint32_t)sample.n_inactive;
     if (label.n_active < FATHOM__LABEL_ACTIVE || label.score < FATHOM__LABEL_SCORE ||
         label.score < label.shuffled + FATHOM__LABEL_MARGIN)
-        return;
-    measure_all(&label, work, scratch, feature);
-    if (label.f1 < FATHOM__LABEL_F1) return;
-    fail(work, write_label(&label, work, &choice->rule));
+        return LOW_SCORE;
+    measure_all(&label, work, scratch, feature, &choice->rule);
+    if (label.f1 < FATHOM__LABEL_F1) return LOW_F1;
+    fail(work, write_label(&label, work, &choice->rule, range));
+    if (!label.text) return LOW_SCORE;
     work->labels[feature] = label;
+    return LABELLED;
+}
+
+static void test_feature(struct work *work, struct fathom__label_scratch *scratch, uint32_t feature) {
+    struct outcome *outcome = &work->outcomes[feature];
+    if (outcome->fate != NO_RULE) return;
+    outcome->fate = test_range(work, scratch, feature, WHOLE);
+    if (outcome->fate == LABELLED || test_range(work, scratch, feature, STRONG) != LABELLED) return;
+    outcome->fate = LABELLED;
+    outcome->range = STRONG;
 }
 
 static void report(struct work *work, uint32_t n_features) {
@@ -197,6 +250,10 @@ static int run_stage(struct work *work, fathom__team *team, const char *stage,
                             : fathom__fail(status, "labelling was stopped");
 }
 
+static enum fathom_label_kind kind_of(const struct outcome *outcome) {
+    return fathom__rule_kind(&outcome->choices[outcome->range].rule);
+}
+
 static int collect(struct fathom__feature_label **out, size_t *n, struct work *work, uint32_t n_features) {
     size_t count = 0;
     for (uint32_t f = 0; f < n_features; f++)
@@ -209,12 +266,37 @@ static int collect(struct fathom__feature_label **out, size_t *n, struct work *w
     return FATHOM_OK;
 }
 
+static void add_yield(struct fathom_label_yield *yield, const struct fathom_label *label) {
+    yield->n++;
+    yield->score += ((double)label->score - yield->score) / yield->n;
+    yield->f1 += ((double)label->f1 - yield->f1) / yield->n;
+    yield->single_token += ((double)label->single_token - yield->single_token) / yield->n;
+    yield->shuffled += ((double)label->shuffled - yield->shuffled) / yield->n;
+}
+
+static void count_fates(struct fathom_label_counts *counts, const struct work *work, uint32_t n_features) {
+    *counts = (struct fathom_label_counts){0};
+    for (uint32_t f = 0; f < n_features; f++) {
+        const enum fate fate = work->outcomes[f].fate;
+        counts->n_rare += fate == RARE;
+        counts->n_dense += fate == DENSE;
+        counts->n_candidates += fate >= NO_RULE;
+        counts->n_no_rule += fate == NO_RULE;
+        counts->n_low_score += fate == LOW_SCORE;
+        counts->n_low_f1 += fate == LOW_F1;
+        if (fate != LABELLED) continue;
+        counts->n_strong += work->outcomes[f].range == STRONG;
+        add_yield(&counts->all, &work->labels[f]);
+        add_yield(&counts->kinds[kind_of(&work->outcomes[f])], &work->labels[f]);
+    }
+}
+
 static void free_label(const struct fathom_label *label) {
     fathom_free((char *)(uintptr_t)label->text);
     fathom_free((char *)(uintptr_t)label->rule);
 }
 
-int fathom__labels_make(struct fathom__feature_label **out, size_t *n, uint32_t *n_candidates,
+int fathom__labels_make(struct fathom__feature_label **out, size_t *n, struct fathom_label_counts *counts,
                         const struct fathom__stream *stream, const struct fathom__label_options *options) {
     const uint32_t n_features = stream->evidence->n_features;
     struct work work = {0};
@@ -224,32 +306,34 @@ int fathom__labels_make(struct fathom__feature_label **out, size_t *n, uint32_t 
     int status = fathom__label_context_open(&work.context, stream, options);
     if (status) return status;
     if ((status = fathom__team_open(&team, options->n_threads)) ||
-        (status = fathom__alloc(&work.choices, n_features, sizeof *work.choices)) ||
+        (status = fathom__alloc(&work.outcomes, n_features, sizeof *work.outcomes)) ||
         (status = fathom__alloc(&work.labels, n_features, sizeof *work.labels)) ||
         (status = fathom__alloc(&work.scratch, fathom__team_size(team), sizeof *work.scratch)))
         goto done;
     n_workers = fathom__team_size(team);
     for (uint32_t i = 0; i < n_workers; i++)
-        if ((status = fathom__alloc(&work.scratch[i].fires, work.context.longest_sequence, 1)) ||
+        if ((status = fathom__alloc(&work.scratch[i].classes, work.context.n_classes, sizeof *work.scratch->classes)) ||
+            (status = fathom__alloc(&work.scratch[i].touched, work.context.n_classes, sizeof *work.scratch->touched)) ||
+            (status = fathom__alloc(&work.scratch[i].fires, work.context.longest_sequence, 1)) ||
             (status = fathom__alloc(&work.scratch[i].marks, work.context.longest_sequence, 1)))
             goto done;
     if ((status = run_stage(&work, team, "choose labels", choose_feature)) ||
         (status = run_stage(&work, team, "test labels", test_feature)) || (status = collect(out, n, &work, n_features)))
         goto done;
     given = true;
-    *n_candidates = 0;
-    for (uint32_t f = 0; f < n_features; f++)
-        *n_candidates += worth_trying(stream->evidence, f);
+    count_fates(counts, &work, n_features);
 done:
     for (uint32_t f = 0; !given && work.labels && f < n_features; f++)
         free_label(&work.labels[f]);
     for (uint32_t i = 0; i < n_workers; i++) {
         fathom_free(work.scratch[i].seen);
+        fathom_free(work.scratch[i].classes);
+        fathom_free(work.scratch[i].touched);
         fathom_free(work.scratch[i].fires);
         fathom_free(work.scratch[i].marks);
     }
     fathom_free(work.scratch);
-    fathom_free(work.choices);
+    fathom_free(work.outcomes);
     fathom_free(work.labels);
     fathom__team_close(team);
     fathom__label_context_close(&work.context);

@@ -4,8 +4,11 @@
  * Proposals come from the rows drawn of a feature (PROPOSE): sets of tokens or words here, before, after or near that
  * the feature's rows have far more often than the corpus has; classes of nouns that its entries belong to more often
  * than chance allows; shapes, endings and beginnings of words. Choice (CHOOSE) and test (TEST) are by balanced accuracy
- * on rows where the feature is active, weak ones as well as strong ones, against near misses: the same words where it
- * is not active, rows where its nearest features are active and it is not, and other rows.
+ * on rows where the feature is active, taken evenly from all quarters of its range, against near misses: the same words
+ * where it is not active, what follows the same words, rows where its nearest features are active and it is not, and
+ * other rows. A feature whose weak activations no rule tells may still have a label for the upper half of its range: it
+ * is chosen and tested on rows of that half, against the same rows where it is silent, and says so ("athletes (where
+ * strong)"). Few rows of a sample read alike: a sentence that the corpus repeats counts little more than once.
  */
 #ifndef FATHOM_CATALOGUE_LABEL_H
 #define FATHOM_CATALOGUE_LABEL_H
@@ -35,9 +38,9 @@ struct fathom__label_options {
     void *payload;
 };
 
-/* Labels of all features that have one that holds, in feature order; *n_candidates: features with enough evidence to
- * try. *out is new: free it with fathom__labels_free. */
-int fathom__labels_make(struct fathom__feature_label **out, size_t *n, uint32_t *n_candidates,
+/* Labels of all features that have one that holds, in feature order, and what became of the others. *out is new: free it
+ * with fathom__labels_free. */
+int fathom__labels_make(struct fathom__feature_label **out, size_t *n, struct fathom_label_counts *counts,
                         const struct fathom__stream *stream, const struct fathom__label_options *options);
 void fathom__labels_free(struct fathom__feature_label *labels, size_t n);
 

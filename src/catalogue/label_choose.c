@@ -2,11 +2,14 @@
 #include "catalogue/label_internal.h"
 
 #include <math.h>
+#include <string.h>
 
 enum { BEST_HERE = 4, BEST_AROUND = 4 };
 
 /* What a rule must be better by to be preferred to one that is easier to read. */
-static const double CONDITION_COST = 0.01, ID_COST = 0.004, CLASS_GAIN = 0.02, WORD_GAIN = 0.01;
+static const double CONDITION_COST = 0.02, ID_COST = 0.012, CLASS_GAIN = 0.06, WORD_GAIN = 0.015;
+/* What a rule is worth that fires where the feature does and nowhere else, more than one that fires everywhere. */
+static const double F1_GAIN = 0.15;
 
 double fathom__label_score(const struct fathom__rule *rule, const struct fathom__sample *sample,
                            const struct fathom__stream *stream) {
@@ -19,13 +22,57 @@ double fathom__label_score(const struct fathom__rule *rule, const struct fathom_
     return ((double)hits / (double)sample->n_active + (double)passes / (double)sample->n_inactive) / 2;
 }
 
+static double share_of(const struct fathom__condition *condition, const struct fathom__label_context *context) {
+    const struct fathom__stream *stream = context->stream;
+    uint64_t rows = 0;
+    switch (condition->kind) {
+    case FATHOM__TOKENS:
+        for (uint32_t i = 0; i < condition->n_ids; i++)
+            rows += stream->token_counts[condition->ids[i]];
+        break;
+    case FATHOM__WORDS:
+        for (uint32_t i = 0; i < condition->n_ids; i++)
+            rows += stream->word_counts[condition->ids[i]];
+        break;
+    case FATHOM__CLASS: rows = context->classes[context->class_index[condition->class_id]].rows; break;
+    case FATHOM__FLAG:
+        for (int bit = 0; bit < 8; bit++)
+            if (condition->flag >> bit & 1) rows = stream->flag_counts[bit];
+        break;
+    default: {
+        const int side = condition->kind == FATHOM__PREFIX;
+        uint32_t affix;
+        if (!fathom__intern_find(&affix, &context->affixes[side], condition->affix, strlen(condition->affix))) return 1;
+        rows = context->affix_rows[side][affix];
+    }
+    }
+    return fathom__label_share(stream, rows, condition->place);
+}
+
+/* F1 at the true prevalence, from the sample's recall and how often the rule's conditions hold in the background; of
+ * several conditions the rarest one counts. */
+static double expected_f1(const struct fathom__rule *rule, double recall, double density,
+                          const struct fathom__label_context *context) {
+    double share = 1;
+    for (unsigned i = 0; i < rule->n; i++)
+        share = fmin(share, share_of(&rule->conditions[i], context));
+    const double precision = fmin(1, recall * density / share);
+    return recall > 0 ? 2 * precision * recall / (precision + recall) : 0;
+}
+
 static double worth(const struct fathom__rule *rule, const struct fathom__sample *sample,
-                    const struct fathom__stream *stream) {
+                    const struct fathom__label_context *context) {
+    const struct fathom__stream *stream = context->stream;
     double score = fathom__label_score(rule, sample, stream);
+    size_t hits = 0;
+    for (size_t i = 0; i < sample->n_active; i++)
+        hits += fathom__rule_at(rule, stream, sample->active[i]);
+    if (sample->n_active)
+        score += F1_GAIN * expected_f1(rule, (double)hits / (double)sample->n_active, sample->density, context);
     for (unsigned i = 0; i < rule->n; i++) {
         const struct fathom__condition *condition = &rule->conditions[i];
         if (i) score -= CONDITION_COST;
-        if (condition->n_ids > 1) score -= ID_COST * (condition->n_ids - 1);
+        if (condition->n_ids > 1) score -= (i ? 2 : 1) * ID_COST * (condition->n_ids - 1);
         if (condition->kind == FATHOM__CLASS) score += CLASS_GAIN;
         if (condition->kind == FATHOM__WORDS) score += WORD_GAIN;
     }
@@ -48,8 +95,8 @@ static void rank(struct ranked *best, size_t most, size_t rule, double value) {
 }
 
 static void consider(struct fathom__rule *best, double *best_worth, const struct fathom__rule *rule,
-                     const struct fathom__sample *sample, const struct fathom__stream *stream) {
-    const double value = worth(rule, sample, stream);
+                     const struct fathom__sample *sample, const struct fathom__label_context *context) {
+    const double value = worth(rule, sample, context);
     if (value > *best_worth) {
         *best_worth = value;
         *best = *rule;
@@ -58,7 +105,7 @@ static void consider(struct fathom__rule *best, double *best_worth, const struct
 
 /* A rule on words says so for all their tokens; a feature may sit on the last one, or the first. */
 static void consider_edges(struct fathom__rule *best, double *best_worth, const struct fathom__sample *sample,
-                           const struct fathom__stream *stream) {
+                           const struct fathom__label_context *context) {
     static const uint8_t edges[] = {FATHOM__WORD_LAST, FATHOM__WORD_FIRST};
     const struct fathom__rule whole = *best;
     if (whole.n == FATHOM__RULE_CONDITIONS || whole.conditions[0].place != FATHOM__HERE ||
@@ -67,14 +114,13 @@ static void consider_edges(struct fathom__rule *best, double *best_worth, const 
     for (size_t i = 0; i < sizeof edges; i++) {
         struct fathom__rule rule = whole;
         rule.conditions[rule.n++] = (struct fathom__condition){.kind = FATHOM__FLAG, .flag = edges[i]};
-        consider(best, best_worth, &rule, sample, stream);
+        consider(best, best_worth, &rule, sample, context);
     }
 }
 
 bool fathom__label_choose(struct fathom__rule *out, struct fathom__label_scratch *scratch,
                           const struct fathom__label_context *context, const struct fathom__sample *sample) {
     const struct fathom__candidates *candidates = &scratch->candidates;
-    const struct fathom__stream *stream = context->stream;
     struct ranked here[BEST_HERE], around[BEST_AROUND];
     double best_worth = 0;
     for (size_t i = 0; i < BEST_HERE; i++)
@@ -82,7 +128,7 @@ bool fathom__label_choose(struct fathom__rule *out, struct fathom__label_scratch
     for (size_t i = 0; i < BEST_AROUND; i++)
         around[i] = (struct ranked){0, 0};
     for (size_t i = 0; i < candidates->n; i++) {
-        const double value = worth(&candidates->rules[i], sample, stream);
+        const double value = worth(&candidates->rules[i], sample, context);
         if (candidates->rules[i].conditions[0].place == FATHOM__HERE)
             rank(here, BEST_HERE, i, value);
         else
@@ -96,9 +142,9 @@ bool fathom__label_choose(struct fathom__rule *out, struct fathom__label_scratch
         for (size_t j = 0; j < BEST_AROUND && around[j].worth > 0; j++) {
             struct fathom__rule rule = candidates->rules[here[i].rule];
             rule.conditions[rule.n++] = candidates->rules[around[j].rule].conditions[0];
-            consider(out, &best_worth, &rule, sample, stream);
+            consider(out, &best_worth, &rule, sample, context);
         }
-    if (best_worth > 0) consider_edges(out, &best_worth, sample, stream);
+    if (best_worth > 0) consider_edges(out, &best_worth, sample, context);
     return best_worth > 0;
 }
 

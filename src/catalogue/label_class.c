@@ -1,9 +1,10 @@
-/* Classes of WordNet that a feature's words belong to more often than chance allows.
+/* Classes of words that a feature's words belong to more often than chance allows.
  *
  * Two hypergeometric tests must both hold, for either alone is fooled: over rows (a frequent word repeated would pass
- * for its class) and over different entries (frequent words are met more easily than rare ones). The larger p-value
- * counts, corrected by Holm's step-down procedure for all the classes that were tried. Of those that hold, the ones
- * that set the feature apart most (fathom__information) are proposed: the most specific class that still covers most.
+ * for its class) and over different words (frequent words are met more easily than rare ones). The larger p-value
+ * counts, corrected by Holm's step-down procedure for all the classes that were tried. The forms of one word are one
+ * word: they are tested over rows alone. Of those that hold, the ones that set the feature apart most
+ * (fathom__information) are proposed: the most specific class that still covers most.
  */
 #include "base/memory.h"
 #include "catalogue/label_internal.h"
@@ -11,98 +12,113 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
-enum {
-    LEAST_ENTRIES = 3, /* different entries of a class in the evidence */
-    BEST_CLASSES = 3,
-    MOST_TRIED = 4096,
-};
+enum { BEST_CLASSES = 5, MOST_TRIED = 4096, LEAST_FORMS = 2 };
 static const double ALPHA = 0.01;      /* family-wise */
-static const double MOST_OF_ONE = 0.7; /* share of a class's rows that one entry may have */
-static const double MOST_COMMON = 0.4; /* background share of entries above which a class says nothing ("entity") */
-
-struct member {
-    uint32_t synset, row, entry;
-};
+static const double MOST_OF_ONE = 0.7; /* share of a class's places that one word may have */
 
 struct tried {
-    uint32_t synset;
+    uint32_t class_id;
     double log_p, information;
 };
-
-static int by_synset(const void *left, const void *right) {
-    const struct member *a = left, *b = right;
-    if (a->synset != b->synset) return a->synset < b->synset ? -1 : 1;
-    if (a->entry != b->entry) return a->entry < b->entry ? -1 : 1;
-    return a->row < b->row ? -1 : a->row > b->row;
-}
-
-static int by_row(const void *left, const void *right) {
-    const uint32_t a = *(const uint32_t *)left, b = *(const uint32_t *)right;
-    return a < b ? -1 : a > b;
-}
 
 static int most_certain(const void *left, const void *right) {
     const struct tried *a = left, *b = right;
     if (a->log_p != b->log_p) return a->log_p < b->log_p ? -1 : 1;
-    return a->synset < b->synset ? -1 : a->synset > b->synset;
+    return a->class_id < b->class_id ? -1 : a->class_id > b->class_id;
 }
 
-/* One class: its members in the evidence are members[0 … n), sorted by entry. False when it is not to be tried. */
-static bool try_class(struct tried *out, const struct fathom__label_context *context, const struct member *members,
-                      size_t n, size_t n_rows, size_t rows_seen, size_t entries_seen, enum fathom__place place) {
-    const struct fathom__stream *stream = context->stream;
-    uint32_t rows[FATHOM__EVIDENCE_ROWS * (FATHOM__NEAR_BEFORE + 1 + FATHOM__NEAR_AFTER)];
-    const uint32_t synset = members[0].synset;
-    size_t entries = 0, most = 0, run = 0, different = 0;
-    for (size_t i = 0; i < n; i++) {
-        run = i && members[i].entry == members[i - 1].entry ? run + 1 : 1;
-        entries += run == 1;
-        if (run > most) most = run;
-        rows[i] = members[i].row;
+static int by_base(const void *left, const void *right) {
+    const struct fathom__entry_base *a = left, *b = right;
+    if (a->base != b->base) return a->base < b->base ? -1 : 1;
+    return a->entry < b->entry ? -1 : a->entry > b->entry;
+}
+
+/* What is seen by its place in scratch->seen: `entry` is the index of its first sighting. */
+static int list_seen(struct fathom__entry_base **out, size_t *n, const struct fathom__label_scratch *scratch,
+                     const struct fathom__stream *stream) {
+    const int status = fathom__alloc(out, scratch->n_seen, sizeof **out);
+    *n = 0;
+    for (size_t i = 0; !status && i < scratch->n_seen; i++)
+        if (!i || scratch->seen[i].id != scratch->seen[i - 1].id)
+            (*out)[(*n)++] = (struct fathom__entry_base){stream->entry_table.bases[scratch->seen[i].id], (uint32_t)i};
+    if (*n) qsort(*out, *n, sizeof **out, by_base);
+    return status;
+}
+
+/* Adds the sightings of one entry, which begin at scratch->seen[first], to its classes. */
+static void count_entry(struct fathom__label_scratch *scratch, size_t *n_touched,
+                        const struct fathom__label_context *context, uint32_t first, uint32_t base) {
+    const uint32_t *classes;
+    const uint32_t id = scratch->seen[first].id;
+    const size_t n_classes = fathom__entry_classes(&classes, context->stream, id);
+    uint64_t rows[FATHOM__EVIDENCE_ROWS / 64] = {0};
+    uint32_t n = 0;
+    for (size_t i = first; i < scratch->n_seen && scratch->seen[i].id == id; i++, n++)
+        rows[scratch->seen[i].row / 64] |= UINT64_C(1) << (scratch->seen[i].row % 64);
+    for (size_t i = 0; i < n_classes; i++) {
+        const uint32_t index = context->class_index[classes[i]];
+        if (index == FATHOM__NO_CLASS) continue;
+        struct fathom__class_seen *seen = &scratch->classes[index];
+        if (!seen->n) scratch->touched[(*n_touched)++] = index;
+        const bool fresh = !seen->n || seen->last_base != base;
+        for (size_t w = 0; w < sizeof rows / sizeof *rows; w++)
+            seen->rows[w] |= rows[w];
+        seen->n += n;
+        seen->entries++;
+        seen->bases += fresh;
+        seen->of_last = fresh ? n : seen->of_last + n;
+        seen->last_base = base;
+        if (seen->of_last > seen->most) seen->most = seen->of_last;
     }
-    if (entries < LEAST_ENTRIES || (double)most > MOST_OF_ONE * (double)n ||
-        (double)context->class_rows[synset] > MOST_COMMON * (double)stream->n_entry_rows)
-        return false;
-    qsort(rows, n, sizeof *rows, by_row);
+}
+
+static size_t count_bits(const uint64_t *words, size_t n) {
+    size_t count = 0;
     for (size_t i = 0; i < n; i++)
-        different += !i || rows[i] != rows[i - 1];
-    const double share = fathom__label_share(stream, context->class_rows[synset], place);
-    uint64_t marked = context->class_rows[synset];
+        for (uint64_t left = words[i]; left; left &= left - 1)
+            count++;
+    return count;
+}
+
+/* How many rows and different words of the evidence have an entry at all. */
+struct totals {
+    size_t n_rows, rows_seen, bases_seen;
+};
+
+/* False when the class is not to be tried. */
+static bool try_class(struct tried *out, const struct fathom__label_context *context, uint32_t index,
+                      const struct fathom__class_seen *seen, const struct totals *totals, enum fathom__place place) {
+    const struct fathom__stream *stream = context->stream;
+    const struct fathom__class_count *count = &context->classes[index];
+    const enum fathom__class_kind kind = fathom__lexicon_class_kind(stream->lexicon, count->class_id);
+    const bool forms = kind == FATHOM__CLASS_FORMS;
+    /* Around a row only what text is about says something: a word has its forms to itself, and every text pronouns. */
+    if (place == FATHOM__NEAR && kind != FATHOM__CLASS_NOUN && kind != FATHOM__CLASS_TOPIC) return false;
+    if (forms ? seen->entries < LEAST_FORMS
+              : seen->bases < FATHOM__LEAST_BASES || (double)seen->most > MOST_OF_ONE * (double)seen->n)
+        return false;
+    const size_t different = count_bits(seen->rows, sizeof seen->rows / sizeof *seen->rows);
+    const double share = fathom__label_share(stream, count->rows, place);
+    uint64_t marked = count->rows;
     if (place == FATHOM__NEAR) { /* windows that hold a member, of as many windows as there are rows */
         const double some = fathom__label_share(stream, stream->n_entry_rows, place);
         marked = (uint64_t)(share / some * (double)stream->n_entry_rows);
     }
-    const double by_rows = fathom__log_hypergeometric_tail(different, rows_seen, marked, stream->n_entry_rows);
-    const double by_entries =
-        fathom__log_hypergeometric_tail(entries, entries_seen, context->class_entries[synset], context->n_entries);
-    *out = (struct tried){synset, by_rows > by_entries ? by_rows : by_entries,
-                          fathom__information((double)different / (double)n_rows, share)};
+    double log_p = fathom__log_hypergeometric_tail(different, totals->rows_seen, marked, stream->n_entry_rows);
+    if (!forms)
+        log_p = fmax(log_p,
+                     fathom__log_hypergeometric_tail(seen->bases, totals->bases_seen, count->bases, context->n_bases));
+    *out =
+        (struct tried){count->class_id, log_p, fathom__information((double)different / (double)totals->n_rows, share)};
     return true;
-}
-
-static int list_members(struct member **out, size_t *n, const struct fathom__label_scratch *scratch,
-                        const struct fathom__stream *stream) {
-    size_t total = 0, at = 0;
-    const uint32_t *classes;
-    for (size_t i = 0; i < scratch->n_seen; i++)
-        total += fathom__entry_classes(&classes, stream, scratch->seen[i].id);
-    const int status = fathom__alloc(out, total, sizeof **out);
-    for (size_t i = 0; !status && i < scratch->n_seen; i++) {
-        const struct fathom__seen *seen = &scratch->seen[i];
-        const size_t n_classes = fathom__entry_classes(&classes, stream, seen->id);
-        for (size_t j = 0; j < n_classes; j++)
-            (*out)[at++] = (struct member){classes[j], seen->row, seen->id};
-    }
-    if (!status && total) qsort(*out, total, sizeof **out, by_synset);
-    *n = total;
-    return status;
 }
 
 /* Of those that Holm's procedure lets pass, the most telling ones, in order. */
 static size_t best_classes(struct tried best[BEST_CLASSES], struct tried *tried, size_t n_tried) {
     size_t n_best = 0;
-    qsort(tried, n_tried, sizeof *tried, most_certain);
+    if (n_tried) qsort(tried, n_tried, sizeof *tried, most_certain);
     for (size_t i = 0; i < n_tried && tried[i].log_p <= log(ALPHA / (double)(n_tried - i)); i++) {
         size_t at = n_best < BEST_CLASSES ? n_best++ : BEST_CLASSES;
         for (; at > 0 && best[at - 1].information < tried[i].information; at--)
@@ -115,32 +131,37 @@ static size_t best_classes(struct tried best[BEST_CLASSES], struct tried *tried,
 int fathom__label_propose_classes(struct fathom__label_scratch *scratch, const struct fathom__label_context *context,
                                   const uint32_t *rows, size_t n_rows, enum fathom__place place) {
     const struct fathom__stream *stream = context->stream;
-    struct member *members = NULL;
+    struct fathom__entry_base *listed = NULL;
     struct tried *tried = NULL, best[BEST_CLASSES];
-    size_t n_members = 0, n_tried = 0, rows_seen = 0, entries_seen = 0;
-    uint32_t seen_rows[FATHOM__EVIDENCE_ROWS] = {0};
+    struct totals totals = {.n_rows = n_rows};
+    size_t n_listed = 0, n_touched = 0, n_tried = 0;
+    bool row_seen[FATHOM__EVIDENCE_ROWS] = {false};
     int status;
-    if (!stream->wordnet || !stream->n_entry_rows || place == FATHOM__AFTER) return FATHOM_OK;
+    if (!stream->lexicon || !stream->n_entry_rows) return FATHOM_OK;
     if ((status = fathom__label_look(scratch, stream, rows, n_rows, place, FATHOM__SEE_ENTRIES)) ||
-        (status = list_members(&members, &n_members, scratch, stream)) ||
+        (status = list_seen(&listed, &n_listed, scratch, stream)) ||
         (status = fathom__alloc(&tried, MOST_TRIED, sizeof *tried)))
         goto done;
     for (size_t i = 0; i < scratch->n_seen; i++) {
-        rows_seen += !seen_rows[scratch->seen[i].row];
-        seen_rows[scratch->seen[i].row] = 1;
-        entries_seen += !i || scratch->seen[i].id != scratch->seen[i - 1].id;
+        totals.rows_seen += !row_seen[scratch->seen[i].row];
+        row_seen[scratch->seen[i].row] = true;
     }
-    for (size_t i = 0, end; i < n_members && n_tried < MOST_TRIED; i = end) {
-        for (end = i + 1; end < n_members && members[end].synset == members[i].synset;)
-            end++;
-        n_tried += try_class(&tried[n_tried], context, members + i, end - i, n_rows, rows_seen, entries_seen, place);
+    for (size_t i = 0; i < n_listed; i++) {
+        totals.bases_seen += !i || listed[i].base != listed[i - 1].base;
+        count_entry(scratch, &n_touched, context, listed[i].entry, listed[i].base);
+    }
+    for (size_t i = 0; i < n_touched; i++) {
+        struct fathom__class_seen *seen = &scratch->classes[scratch->touched[i]];
+        if (n_tried < MOST_TRIED)
+            n_tried += try_class(&tried[n_tried], context, scratch->touched[i], seen, &totals, place);
+        memset(seen, 0, sizeof *seen);
     }
     const size_t n_best = best_classes(best, tried, n_tried);
     for (size_t i = 0; i < n_best && scratch->candidates.n < FATHOM__CANDIDATES; i++)
         scratch->candidates.rules[scratch->candidates.n++] = (struct fathom__rule){
-            .n = 1, .conditions = {{.place = place, .kind = FATHOM__CLASS, .synset = best[i].synset}}};
+            .n = 1, .conditions = {{.place = place, .kind = FATHOM__CLASS, .class_id = best[i].class_id}}};
 done:
-    fathom_free(members);
+    fathom_free(listed);
     fathom_free(tried);
     return status;
 }

@@ -3,6 +3,7 @@
 
 #include "base/memory.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static int index_role(struct fathom__held_index *out, const struct fathom__label_context *context,
@@ -50,25 +51,87 @@ static int list_test_sequences(struct fathom__label_context *context) {
     return FATHOM_OK;
 }
 
+/* Classes so general that they say nothing of what a word means. */
+static bool is_vague(const fathom__lexicon *lexicon, uint32_t class_id) {
+    static const char names[] =
+        " entity physical_entity abstraction thing object whole causal_agent matter process psychological_feature "
+        "attribute group relation measure state act event unit cognition communication content property quality part "
+        "artifact organism living_thing physical_condition happening indefinite_quantity definite_quantity "
+        "social_group "
+        "abstract_entity activity condition magnitude fundamental_quantity change_of_state ";
+    const char *kind;
+    size_t length;
+    uint32_t offset;
+    if (fathom__lexicon_class_kind(lexicon, class_id) != FATHOM__CLASS_NOUN) return false;
+    const char *name = fathom__lexicon_class_name(&length, &kind, &offset, lexicon, class_id);
+    for (const char *at = names + 1; *at;) {
+        const char *end = strchr(at, ' ');
+        if ((size_t)(end - at) == length && memcmp(at, name, length) == 0) return true;
+        at = end + 1;
+    }
+    return false;
+}
+
+static int by_base(const void *left, const void *right) {
+    const struct fathom__entry_base *a = left, *b = right;
+    if (a->base != b->base) return a->base < b->base ? -1 : 1;
+    return a->entry < b->entry ? -1 : a->entry > b->entry;
+}
+
+/* Entries of the background, forms of one word together. */
+static int list_entries(struct fathom__entry_base **out, size_t *n, const struct fathom__stream *stream) {
+    const int status = fathom__alloc(out, stream->entry_table.keys.count, sizeof **out);
+    *n = 0;
+    for (uint32_t entry = 1; !status && entry < stream->entry_table.keys.count; entry++)
+        if (stream->entry_counts[entry])
+            (*out)[(*n)++] = (struct fathom__entry_base){stream->entry_table.bases[entry], entry};
+    if (*n) qsort(*out, *n, sizeof **out, by_base);
+    return status;
+}
+
 static int count_classes(struct fathom__label_context *context) {
     const struct fathom__stream *stream = context->stream;
-    if (!stream->wordnet) return FATHOM_OK;
-    const uint32_t n = fathom__wordnet_synset_count(stream->wordnet);
+    struct fathom__entry_base *entries = NULL;
+    struct fathom__class_count *counts = NULL;
+    uint32_t *last_base = NULL;
+    size_t n_entries = 0;
+    if (!stream->lexicon) return FATHOM_OK;
+    const uint32_t n = fathom__lexicon_class_count(stream->lexicon);
     int status;
-    if ((status = fathom__alloc(&context->class_rows, n, sizeof *context->class_rows)) ||
-        (status = fathom__alloc(&context->class_entries, n, sizeof *context->class_entries)))
-        return status;
-    for (uint32_t entry = 1; entry < stream->entry_table.keys.count; entry++) {
+    if ((status = list_entries(&entries, &n_entries, stream)) ||
+        (status = fathom__alloc(&context->class_index, n, sizeof *context->class_index)) ||
+        (status = fathom__alloc(&counts, n, sizeof *counts)) ||
+        (status = fathom__alloc(&last_base, n, sizeof *last_base)))
+        goto done;
+    for (size_t i = 0; i < n_entries; i++) {
         const uint32_t *classes;
-        if (!stream->entry_counts[entry]) continue;
-        const size_t n_classes = fathom__entry_classes(&classes, stream, entry);
-        context->n_entries++;
-        for (size_t i = 0; i < n_classes; i++) {
-            context->class_rows[classes[i]] += stream->entry_counts[entry];
-            context->class_entries[classes[i]]++;
+        const size_t n_of_entry = fathom__entry_classes(&classes, stream, entries[i].entry);
+        context->n_bases += !i || entries[i].base != entries[i - 1].base;
+        for (size_t j = 0; j < n_of_entry; j++) {
+            struct fathom__class_count *count = &counts[classes[j]];
+            count->rows += stream->entry_counts[entries[i].entry];
+            if (last_base[classes[j]] == context->n_bases) continue;
+            last_base[classes[j]] = context->n_bases; /* counted from 1 */
+            count->bases++;
         }
     }
-    return FATHOM_OK;
+    for (uint32_t c = 0; c < n; c++) {
+        const bool forms = fathom__lexicon_class_kind(stream->lexicon, c) == FATHOM__CLASS_FORMS;
+        const bool tried = counts[c].bases >= (forms ? 1 : FATHOM__LEAST_BASES) &&
+                           (double)counts[c].rows <= FATHOM__MOST_COMMON * (double)stream->n_entry_rows &&
+                           !is_vague(stream->lexicon, c);
+        context->class_index[c] = tried ? context->n_classes : FATHOM__NO_CLASS;
+        if (!tried) continue;
+        counts[context->n_classes] = counts[c];
+        counts[context->n_classes++].class_id = c;
+    }
+    context->classes = counts;
+    counts = NULL;
+done:
+    fathom_free(entries);
+    fathom_free(counts);
+    fathom_free(last_base);
+    return status;
 }
 
 static int count_affix(struct fathom__label_context *context, int side, const char *affix, size_t length,
@@ -120,8 +183,8 @@ void fathom__label_context_close(struct fathom__label_context *context) {
         fathom_free(context->held[role].surface_rows);
     }
     fathom_free(context->test_sequences);
-    fathom_free(context->class_rows);
-    fathom_free(context->class_entries);
+    fathom_free(context->class_index);
+    fathom_free(context->classes);
     for (int side = 0; side < 2; side++) {
         fathom__intern_free(&context->affixes[side]);
         fathom_free(context->affix_rows[side]);

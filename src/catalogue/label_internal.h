@@ -19,18 +19,42 @@ struct fathom__held_index {
     uint32_t *surface_rows;
 };
 
+#define FATHOM__NO_CLASS UINT32_MAX
+#define FATHOM__LEAST_BASES 3   /* different words of a class that is proposed */
+#define FATHOM__MOST_COMMON 0.3 /* share of entries' rows above which a class says nothing */
+
+struct fathom__entry_base {
+    uint32_t base, entry;
+};
+
+/* What the background has of a class. */
+struct fathom__class_count {
+    uint32_t class_id;
+    uint32_t bases; /* different words, forms of one word counted once */
+    uint64_t rows;
+};
+
+/* What a feature's evidence has of a class. */
+struct fathom__class_seen {
+    uint64_t rows[FATHOM__EVIDENCE_ROWS / 64]; /* one bit a row */
+    uint32_t n;                                /* places, several a row in a window; 0: not seen */
+    uint32_t entries, bases;                   /* different ones */
+    uint32_t last_base, of_last, most;         /* places of the latest word, and of the most frequent one */
+};
+
 struct fathom__label_context {
     const struct fathom__stream *stream;
     const struct fathom__label_options *options;
     struct fathom__held_index held[FATHOM__ROLES]; /* PROPOSE's is empty */
     size_t n_surfaces;
-    /* For each class: background rows under it, and different entries under it. */
-    uint64_t *class_rows;
-    uint32_t *class_entries;
+    /* Classes that may be proposed, numbered from 0: class_index is FATHOM__NO_CLASS for all others. */
+    uint32_t *class_index; /* [classes of the lexicon] */
+    struct fathom__class_count *classes;
+    uint32_t n_classes;
     struct fathom__sequence *test_sequences; /* held-out ones, with their end in place of the document */
     size_t n_test_sequences;
     uint32_t longest_sequence;
-    uint32_t n_entries; /* different entries on background rows */
+    uint32_t n_bases; /* different words on background rows, forms of one word counted once */
     /* Endings ([0]) and beginnings ([1]) of words: their text and background rows. */
     struct fathom__intern affixes[2];
     uint64_t *affix_rows[2];
@@ -40,6 +64,7 @@ struct fathom__label_context {
 struct fathom__sample {
     uint32_t active[FATHOM__SAMPLE], inactive[FATHOM__SAMPLE];
     size_t n_active, n_inactive;
+    double density; /* share of covered rows where the feature is active */
 };
 
 struct fathom__candidates {
@@ -60,7 +85,9 @@ struct fathom__label_scratch {
     size_t n_seen, seen_capacity;
     struct fathom__random random;
     struct fathom__candidates candidates;
-    uint8_t *fires, *marks; /* [longest sequence] */
+    struct fathom__class_seen *classes; /* [n_classes of the context], all zero between uses */
+    uint32_t *touched;                  /* [n_classes] */
+    uint8_t *fires, *marks;             /* [longest sequence] */
 };
 
 int fathom__label_context_open(struct fathom__label_context *out, const struct fathom__stream *stream,
@@ -78,13 +105,14 @@ static inline uint32_t fathom__surface(const struct fathom__stream *stream, uint
                               : (uint32_t)stream->word_table.count + (uint32_t)stream->evidence->tokens[row];
 }
 
-/* A sample of a feature's rows under a role; the same feature, role and seed give the same sample. */
+/* A sample of a feature's rows under a role; the same feature, role and seed give the same sample. Active rows are those
+ * above `least`; below it, but active, they are neither. */
 void fathom__label_sample(struct fathom__sample *out, const struct fathom__label_context *context, uint32_t feature,
-                          enum fathom__role role, struct fathom__random *random);
+                          enum fathom__role role, float least, struct fathom__random *random);
 
-/* The rules that the evidence proposes. */
+/* The rules that the evidence above `least` proposes. */
 int fathom__label_propose(struct fathom__label_scratch *scratch, const struct fathom__label_context *context,
-                          uint32_t feature);
+                          uint32_t feature, float least);
 /* The best of the proposed rules, and of those made of two of them, on a sample of text that proposed none. False when
  * there is none. */
 bool fathom__label_choose(struct fathom__rule *out, struct fathom__label_scratch *scratch,

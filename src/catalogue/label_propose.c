@@ -236,16 +236,16 @@ static int propose_affixes(struct fathom__label_scratch *scratch, const struct f
 }
 
 int fathom__label_propose(struct fathom__label_scratch *scratch, const struct fathom__label_context *context,
-                          uint32_t feature) {
+                          uint32_t feature, float least) {
     const struct fathom__stream *stream = context->stream;
     const struct fathom__drawn *drawn = fathom__evidence_drawn(stream->evidence, feature, FATHOM__PROPOSE);
     uint32_t rows[FATHOM__EVIDENCE_ROWS];
-    size_t n = stream->evidence->features[feature].n_drawn[FATHOM__PROPOSE];
+    const size_t n_drawn = stream->evidence->features[feature].n_drawn[FATHOM__PROPOSE];
+    size_t n = 0;
     int status = FATHOM_OK;
     scratch->candidates.n = 0;
-    if (n > FATHOM__EVIDENCE_ROWS) n = FATHOM__EVIDENCE_ROWS;
-    for (size_t i = 0; i < n; i++)
-        rows[i] = drawn[i].row;
+    for (size_t i = 0; i < n_drawn && n < FATHOM__EVIDENCE_ROWS; i++)
+        if (drawn[i].value > least) rows[n++] = drawn[i].row;
     propose_shapes(scratch, stream, rows, n);
     for (enum fathom__place place = 0; !status && place < FATHOM__PLACES; place++)
         status = fathom__label_propose_classes(scratch, context, rows, n, place);

@@ -19,7 +19,7 @@ static bool matches(const struct fathom__condition *condition, const struct fath
     case FATHOM__TOKENS: id = (uint32_t)stream->evidence->tokens[row]; break;
     case FATHOM__WORDS: id = stream->words[row]; break;
     case FATHOM__CLASS:
-        return stream->entries[row] && fathom__entry_in_class(stream, stream->entries[row], condition->synset);
+        return stream->entries[row] && fathom__entry_in_class(stream, stream->entries[row], condition->class_id);
     case FATHOM__FLAG: return (stream->flags[row] & condition->flag) != 0;
     case FATHOM__SUFFIX:
     case FATHOM__PREFIX: return has_affix(condition, stream, row);
@@ -115,6 +115,23 @@ void fathom__rule_mark(uint8_t *fires, uint8_t *scratch, const struct fathom__ru
         for (uint32_t i = 0; i < n; i++)
             fires[i] &= scratch[i];
     }
+}
+
+enum fathom_label_kind fathom__rule_kind(const struct fathom__rule *rule) {
+    bool class = false, list = false, word = false;
+    for (unsigned i = 0; i < rule->n; i++) {
+        const struct fathom__condition *condition = &rule->conditions[i];
+        const bool words = condition->kind == FATHOM__WORDS || condition->kind == FATHOM__TOKENS;
+        class |= condition->kind == FATHOM__CLASS;
+        list |= words && condition->n_ids > 1;
+        word |= words && condition->n_ids == 1;
+    }
+    return list ? FATHOM_LABEL_LIST : class ? FATHOM_LABEL_CLASS : word ? FATHOM_LABEL_WORD : FATHOM_LABEL_SHAPE;
+}
+
+const char *fathom_label_kind_name(enum fathom_label_kind kind) {
+    static const char *const names[FATHOM_LABEL_KINDS] = {"class", "word", "list", "shape"};
+    return (unsigned)kind < FATHOM_LABEL_KINDS ? names[kind] : "";
 }
 
 bool fathom__rule_quotes(const struct fathom__rule *rule) {

@@ -1,7 +1,7 @@
 /* Labels as rules: what a label says, in a form that can be run on text.
  *
  * A rule is one to three conditions, all of which must hold at a row. A condition looks for something (tokens, words, a
- * class of nouns, the shape or the ending of a word) in a place (at the row, just before it, just after it, or near
+ * class, the shape or the ending of a word) in a place (at the row, just before it, just after it, or near
  * it).
  */
 #ifndef FATHOM_CATALOGUE_RULE_H
@@ -23,7 +23,7 @@ enum fathom__place { FATHOM__HERE, FATHOM__BEFORE, FATHOM__AFTER, FATHOM__NEAR, 
 enum fathom__kind {
     FATHOM__TOKENS, /* ids are tokens */
     FATHOM__WORDS,  /* ids are words of the stream */
-    FATHOM__CLASS,  /* an entry under `synset` */
+    FATHOM__CLASS,  /* an entry of class `class_id` */
     FATHOM__FLAG,   /* the row has this enum fathom__row_flag */
     FATHOM__SUFFIX, /* the word ends in `affix` and is longer */
     FATHOM__PREFIX, /* the word begins with `affix` and is longer */
@@ -33,7 +33,7 @@ struct fathom__condition {
     enum fathom__place place;
     enum fathom__kind kind;
     uint32_t n_ids, ids[FATHOM__RULE_IDS];
-    uint32_t synset;
+    uint32_t class_id;
     uint8_t flag;
     char affix[FATHOM__AFFIX_SIZE];
 };
@@ -61,6 +61,8 @@ bool fathom__row_after(uint32_t *out, const struct fathom__stream *stream, uint3
 int fathom__rule_text(struct fathom__buffer *out, const struct fathom__rule *rule, const struct fathom__stream *stream);
 /* The rule as JSON, with words and classes by name. */
 int fathom__rule_json(json_t **out, const struct fathom__rule *rule, const struct fathom__stream *stream);
+/* What a label that says it is made of. */
+enum fathom_label_kind fathom__rule_kind(const struct fathom__rule *rule);
 /* Whether it holds words of the corpus itself. */
 bool fathom__rule_quotes(const struct fathom__rule *rule);
 

@@ -31,19 +31,29 @@ static const struct flag_name *name_of(uint8_t flag) {
     return &flag_names[sizeof flag_names / sizeof *flag_names - 1];
 }
 
-/* The class's name; its plural when the corpus uses it, for "music" has none. */
-static void class_name(char *out, size_t size, const struct fathom__stream *stream, uint32_t synset) {
-    size_t length;
+/* How often the corpus has the last word of a noun phrase. */
+static uint32_t uses_of(const struct fathom__stream *stream, const char *text, size_t length) {
+    size_t first = length;
     uint32_t word;
-    const char *name = fathom__wordnet_name(&length, stream->wordnet, synset);
-    fathom__wordnet_plural(out, size, stream->wordnet, name, length);
-    const char *last = strrchr(out, ' ');
-    last = last ? last + 1 : out;
-    if (fathom__intern_find(&word, &stream->word_table, last, strlen(last)) && stream->word_counts[word]) return;
-    if (length >= size) length = size - 1;
-    for (size_t i = 0; i < length; i++)
-        out[i] = name[i] == '_' ? ' ' : name[i];
-    out[length] = 0;
+    while (first && text[first - 1] != ' ' && text[first - 1] != '_')
+        first--;
+    return fathom__intern_find(&word, &stream->word_table, text + first, length - first) ? stream->word_counts[word]
+                                                                                         : 0;
+}
+
+/* A class of nouns in the plural, unless the corpus uses the noun and never its plural: "music" has none. */
+static int class_text(struct fathom__buffer *out, const struct fathom__stream *stream, uint32_t class_id) {
+    char plural[128];
+    const char *kind;
+    size_t length;
+    uint32_t offset;
+    bool countable = true;
+    if (fathom__lexicon_class_kind(stream->lexicon, class_id) == FATHOM__CLASS_NOUN) {
+        const char *name = fathom__lexicon_class_name(&length, &kind, &offset, stream->lexicon, class_id);
+        fathom__wordnet_plural(plural, sizeof plural, fathom__lexicon_nouns(stream->lexicon), name, length);
+        countable = uses_of(stream, plural, strlen(plural)) || !uses_of(stream, name, length);
+    }
+    return fathom__lexicon_class_text(out, stream->lexicon, class_id, countable);
 }
 
 /* A token's bytes as shown: without the blank before a word, line breaks and tabs by their escapes. */
@@ -65,15 +75,30 @@ static int token_text(struct fathom__buffer *out, const struct fathom__stream *s
     return status;
 }
 
-static int id_text(struct fathom__buffer *out, const struct fathom__condition *condition,
-                   const struct fathom__stream *stream, uint32_t i) {
-    if (condition->kind == FATHOM__TOKENS) return token_text(out, stream, condition->ids[i]);
+static int word_text(struct fathom__buffer *out, const struct fathom__stream *stream, uint32_t word) {
     const size_t at = out->length;
-    const int status = fathom__buffer_text(out, fathom__stream_word(stream, condition->ids[i]));
-    if (!status && fathom__stream_word_is_name(stream, condition->ids[i]) && out->bytes[at] >= 'a' &&
-        out->bytes[at] <= 'z')
+    const int status = fathom__buffer_text(out, fathom__stream_word(stream, word));
+    if (!status && fathom__stream_word_is_name(stream, word) && out->bytes[at] >= 'a' && out->bytes[at] <= 'z')
         out->bytes[at] = (char)(out->bytes[at] - 'a' + 'A');
     return status;
+}
+
+/* Whether a token is a piece of one word, and hardly ever of others: then it is shown as that word. */
+static bool is_piece(const struct fathom__stream *stream, uint32_t token) {
+    size_t length, own = stream->vocabulary->lengths[token];
+    const char *bytes = stream->vocabulary->bytes[token];
+    if (!stream->token_words[token]) return false;
+    for (; own && *bytes == ' '; bytes++)
+        own--;
+    fathom__intern_text(&length, &stream->word_table, stream->token_words[token]);
+    return length > own;
+}
+
+static int id_text(struct fathom__buffer *out, const struct fathom__condition *condition,
+                   const struct fathom__stream *stream, uint32_t i) {
+    const uint32_t id = condition->ids[i];
+    if (condition->kind == FATHOM__WORDS) return word_text(out, stream, id);
+    return is_piece(stream, id) ? word_text(out, stream, stream->token_words[id]) : token_text(out, stream, id);
 }
 
 /* ‘a’, ‘b’ and ‘c’; tokens that look alike are shown once. */
@@ -108,19 +133,42 @@ static int list_text(struct fathom__buffer *out, const struct fathom__condition 
     return status;
 }
 
+/* Subjects and nouns in the text around: "athletes in text about bridges". */
+static bool is_subject(const struct fathom__condition *condition, const struct fathom__stream *stream) {
+    if (condition->place != FATHOM__NEAR || condition->kind != FATHOM__CLASS) return false;
+    const enum fathom__class_kind kind = fathom__lexicon_class_kind(stream->lexicon, condition->class_id);
+    return kind == FATHOM__CLASS_NOUN || kind == FATHOM__CLASS_TOPIC;
+}
+
+static int topic_text(struct fathom__buffer *out, const struct fathom__stream *stream, uint32_t class_id) {
+    const char *kind;
+    size_t length;
+    uint32_t offset;
+    if (fathom__lexicon_class_kind(stream->lexicon, class_id) != FATHOM__CLASS_TOPIC)
+        return class_text(out, stream, class_id);
+    const char *name = fathom__lexicon_class_name(&length, &kind, &offset, stream->lexicon, class_id);
+    int status = FATHOM_OK;
+    for (size_t i = 0; !status && i < length; i++)
+        status = fathom__buffer_append(out, name[i] == '_' ? " " : name + i, 1);
+    return status;
+}
+
 static int condition_text(struct fathom__buffer *out, const struct fathom__condition *condition,
-                          const struct fathom__stream *stream) {
-    static const char *const places[FATHOM__PLACES] = {"", "after ", "before ", "about "};
-    char name[128];
-    int status = fathom__buffer_text(out, places[condition->place]);
-    if (status) return status;
+                          const struct fathom__stream *stream, bool alone) {
+    static const char *const places[FATHOM__PLACES] = {"", "after ", "before ", "near "};
+    int status;
+    if (is_subject(condition, stream)) {
+        if ((status = fathom__buffer_text(out, alone ? "text about " : "in text about "))) return status;
+        return topic_text(out, stream, condition->class_id);
+    }
+    if ((status = fathom__buffer_text(out, places[condition->place]))) return status;
     switch (condition->kind) {
-    case FATHOM__CLASS: class_name(name, sizeof name, stream, condition->synset); return fathom__buffer_text(out, name);
+    case FATHOM__CLASS: return class_text(out, stream, condition->class_id);
     case FATHOM__FLAG: return fathom__buffer_text(out, name_of(condition->flag)->text);
     case FATHOM__SUFFIX: return fathom__buffer_format(out, "words ending in ‘-%s’", condition->affix);
     case FATHOM__PREFIX: return fathom__buffer_format(out, "words beginning with ‘%s-’", condition->affix);
     case FATHOM__TOKENS:
-        if (condition->place == FATHOM__HERE && condition->n_ids == 1 &&
+        if (condition->place == FATHOM__HERE && condition->n_ids == 1 && !is_piece(stream, condition->ids[0]) &&
             (status = fathom__buffer_text(out, "the token ")))
             return status;
         return list_text(out, condition, stream);
@@ -141,7 +189,7 @@ int fathom__rule_text(struct fathom__buffer *out, const struct fathom__rule *rul
         if (rule->n > 1 && is_word_edge(&rule->conditions[i]))
             continue; /* says which token of the word, not which words */
         if (!first) status = fathom__buffer_text(out, rule->conditions[i].place == FATHOM__HERE ? ", " : " ");
-        if (!status) status = condition_text(out, &rule->conditions[i], stream);
+        if (!status) status = condition_text(out, &rule->conditions[i], stream, first);
         first = false;
     }
     return status;
@@ -168,9 +216,12 @@ static json_t *condition_json(const struct fathom__condition *condition, const s
         json_object_set_new(object, "any", list);
     } else if (condition->kind == FATHOM__CLASS) {
         size_t length;
-        const char *name = fathom__wordnet_name(&length, stream->wordnet, condition->synset);
+        uint32_t offset;
+        const char *kind;
+        const char *name = fathom__lexicon_class_name(&length, &kind, &offset, stream->lexicon, condition->class_id);
         json_object_set_new(object, "class", fathom__json_string(name, length));
-        json_object_set_new(object, "synset", json_integer(fathom__wordnet_offset(stream->wordnet, condition->synset)));
+        json_object_set_new(object, "class_of", json_string(kind));
+        if (offset) json_object_set_new(object, "synset", json_integer(offset));
     } else if (condition->kind == FATHOM__FLAG) {
         json_object_set_new(object, "shape", json_string(name_of(condition->flag)->json));
     } else {

@@ -3,6 +3,7 @@
 #include "base/buffer.h"
 #include "base/error.h"
 #include "base/memory.h"
+#include "catalogue/names.h"
 #include "catalogue/stream_internal.h"
 
 #include <string.h>
@@ -162,6 +163,14 @@ static void place_word(struct fathom__stream *stream, struct reading *reading, s
             (uint8_t)(flags | (i == first ? FATHOM__WORD_FIRST : 0) | (i + 1 == end ? FATHOM__WORD_LAST : 0));
 }
 
+static int grow_capitals(struct fathom__stream *stream, size_t n) {
+    const size_t before = stream->capitals_capacity;
+    const int status = fathom__grow(&stream->capitals, &stream->capitals_capacity, n, sizeof *stream->capitals);
+    if (!status && stream->capitals_capacity > before)
+        memset(stream->capitals + before, 0, (stream->capitals_capacity - before) * sizeof *stream->capitals);
+    return status;
+}
+
 static int read_words(struct fathom__stream *stream, struct reading *reading, uint32_t row, size_t n) {
     const unsigned char *text = (const unsigned char *)(reading->text.bytes ? reading->text.bytes : "");
     const size_t length = reading->text.length;
@@ -190,6 +199,8 @@ static int read_words(struct fathom__stream *stream, struct reading *reading, ui
                 status = fathom__grow(&reading->words, &reading->words_capacity, reading->n_words + 1,
                                       sizeof *reading->words);
             if (status) return status;
+            if ((status = grow_capitals(stream, (size_t)word.word + 1))) return status;
+            stream->capitals[word.word] += word.capital ? 1 : -1;
             place_word(stream, reading, &word, row, n, &cursor, word_flags(text + at, end - at, word.sentence_start));
             reading->words[reading->n_words++] = word;
         }
@@ -206,48 +217,26 @@ static int grow_longest(struct reading *reading, size_t n) {
     return status;
 }
 
-static int count_background(struct fathom__stream *stream) {
-    const struct fathom__evidence *evidence = stream->evidence;
-    int status;
-    if ((status = fathom__alloc(&stream->token_counts, stream->vocabulary->n, sizeof *stream->token_counts)) ||
-        (status = fathom__alloc(&stream->word_counts, stream->word_table.count, sizeof *stream->word_counts)) ||
-        (status = fathom__alloc(&stream->capital_counts, stream->word_table.count, sizeof *stream->capital_counts)) ||
-        (status = fathom__alloc(&stream->entry_counts, stream->entry_table.keys.count, sizeof *stream->entry_counts)))
-        return status;
-    for (size_t s = 0; s < evidence->n_sequences; s++) {
-        if (fathom__document_role(evidence->sequences[s].document) != FATHOM__PROPOSE) continue;
-        const uint32_t end = fathom__evidence_sequence_end(evidence, &evidence->sequences[s]);
-        for (uint32_t row = evidence->sequences[s].first_row; row < end; row++) {
-            if (!evidence->covered[row]) continue;
-            stream->n_background++;
-            stream->token_counts[evidence->tokens[row]]++;
-            stream->word_counts[stream->words[row]]++;
-            stream->capital_counts[stream->words[row]] +=
-                (stream->flags[row] & (FATHOM__CAPITAL | FATHOM__ALL_CAPITALS)) != 0;
-            stream->entry_counts[stream->entries[row]]++;
-        }
-    }
-    stream->n_entry_rows = stream->n_background - stream->entry_counts[0];
-    return FATHOM_OK;
-}
-
 int fathom__stream_open(struct fathom__stream **out, const struct fathom__evidence *evidence,
-                        const struct fathom__vocabulary *vocabulary, const fathom__wordnet *wordnet) {
+                        const struct fathom__vocabulary *vocabulary, const fathom__lexicon *lexicon) {
     struct fathom__stream *stream;
     struct reading reading = {.text = FATHOM__BUFFER_INIT(MOST_SEQUENCE_BYTES)};
     uint32_t none;
     int status = fathom__alloc(&stream, 1, sizeof *stream);
     if (status) return status;
-    *stream = (struct fathom__stream){.evidence = evidence, .vocabulary = vocabulary, .wordnet = wordnet};
+    *stream = (struct fathom__stream){.evidence = evidence, .vocabulary = vocabulary, .lexicon = lexicon};
     if ((status = fathom__alloc(&stream->words, evidence->n_rows, sizeof *stream->words)) ||
         (status = fathom__alloc(&stream->entries, evidence->n_rows, sizeof *stream->entries)) ||
         (status = fathom__alloc(&stream->flags, evidence->n_rows, sizeof *stream->flags)) ||
         (status = fathom__intern_add(&none, &stream->word_table, "", 0)) ||
         (status = fathom__intern_add(&none, &stream->entry_table.keys, "", 0)) ||
         (status = fathom__grow(&stream->entry_table.class_starts, &stream->entry_table.class_starts_capacity, 2,
-                               sizeof *stream->entry_table.class_starts)))
+                               sizeof *stream->entry_table.class_starts)) ||
+        (status = fathom__grow(&stream->entry_table.bases, &stream->entry_table.bases_capacity, 1,
+                               sizeof *stream->entry_table.bases)))
         goto done;
     stream->entry_table.class_starts[0] = stream->entry_table.class_starts[1] = 0;
+    stream->entry_table.bases[0] = 0;
     for (size_t s = 0; !status && s < evidence->n_sequences; s++) {
         const uint32_t row = evidence->sequences[s].first_row;
         const size_t n = fathom__evidence_sequence_end(evidence, &evidence->sequences[s]) - row;
@@ -255,11 +244,13 @@ int fathom__stream_open(struct fathom__stream **out, const struct fathom__eviden
             (status = read_words(stream, &reading, row, n)) ||
             (status = grow_longest(&reading, stream->word_table.count)))
             break;
-        if (wordnet && reading.n_words)
+        if (lexicon && reading.n_words)
             status = fathom__stream_find_entries(stream, reading.text.bytes, reading.words, reading.n_words, row,
                                                  reading.longest);
     }
-    if (!status) status = count_background(stream);
+    if (!status) status = grow_capitals(stream, stream->word_table.count);
+    if (!status && lexicon) status = fathom__names_infer(stream);
+    if (!status) status = fathom__stream_count(stream);
 done:
     fathom__buffer_free(&reading.text);
     fathom_free(reading.token_starts);
@@ -281,9 +272,12 @@ void fathom__stream_close(struct fathom__stream *stream) {
     fathom__intern_free(&stream->entry_table.keys);
     fathom_free(stream->entry_table.class_starts);
     fathom_free(stream->entry_table.classes);
+    fathom_free(stream->entry_table.bases);
+    fathom_free(stream->name_entries);
+    fathom_free(stream->token_words);
     fathom_free(stream->token_counts);
     fathom_free(stream->word_counts);
-    fathom_free(stream->capital_counts);
+    fathom_free(stream->capitals);
     fathom_free(stream->entry_counts);
     fathom_free(stream);
 }
@@ -293,5 +287,5 @@ const char *fathom__stream_word(const struct fathom__stream *stream, uint32_t wo
 }
 
 bool fathom__stream_word_is_name(const struct fathom__stream *stream, uint32_t word) {
-    return stream->capital_counts[word] && stream->capital_counts[word] * 2 >= stream->word_counts[word];
+    return stream->capitals[word] > 0;
 }

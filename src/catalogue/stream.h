@@ -1,4 +1,4 @@
-/* The corpus as words: for every row of a pass the word it belongs to and the WordNet entry (of one word or several)
+/* The corpus as words: for every row of a pass the word it belongs to and the lexicon's entry (of one word or several)
  * that the word is part of.
  *
  * A word is a run of letters, digits and bytes beyond ASCII; its number stands for its lower-case form. Number 0 is
@@ -9,7 +9,7 @@
 
 #include "catalogue/evidence.h"
 #include "catalogue/intern.h"
-#include "catalogue/wordnet.h"
+#include "catalogue/lexicon.h"
 
 #include <fathom/model.h>
 
@@ -34,38 +34,43 @@ enum fathom__row_flag {
     FATHOM__PUNCTUATION = 128, /* the token has neither letters nor digits nor line breaks, and is not all blank */
 };
 
-/* WordNet entries met in the corpus, each with the classes above its first senses. */
+/* Entries of the lexicon met in the corpus, each with its classes. */
 struct fathom__entries {
-    struct fathom__intern keys; /* lemma and kind of sense */
+    struct fathom__intern keys; /* text and kind of sense */
     size_t *class_starts;       /* [count + 1] */
-    uint32_t *classes;          /* synsets, ascending for each entry */
-    size_t class_starts_capacity, n_classes, classes_capacity;
+    uint32_t *classes;          /* ascending for each entry */
+    uint32_t *bases;            /* [count]: the same for all forms of a word */
+    size_t class_starts_capacity, n_classes, classes_capacity, bases_capacity;
 };
 
 struct fathom__stream {
     const struct fathom__evidence *evidence;
     const struct fathom__vocabulary *vocabulary;
-    const fathom__wordnet *wordnet; /* NULL: no entries */
+    const fathom__lexicon *lexicon; /* NULL: no entries */
     uint32_t *words;                /* [rows] */
     uint32_t *entries;              /* [rows] */
     uint8_t *flags;                 /* [rows] */
     struct fathom__intern word_table;
     struct fathom__entries entry_table;
+    uint32_t *name_entries; /* [words]: of names that the lexicon lacks, 0 for none; NULL until they are told */
     /* How often each occurs on covered rows of documents that labels are proposed on. */
     uint64_t n_background;
     uint32_t *token_counts, *word_counts, *entry_counts;
-    uint32_t *capital_counts; /* of words, where they begin with a capital or all is capitals */
-    uint64_t n_entry_rows;    /* background rows that have an entry */
+    int32_t *capitals; /* [words]: places where it begins with a capital less those where it does not, in all text */
+    size_t capitals_capacity;
+    uint64_t flag_counts[8]; /* by bit of enum fathom__row_flag */
+    uint64_t n_entry_rows;   /* background rows that have an entry */
+    uint32_t *token_words;   /* [tokens]: the word that most places of a token belong to, 0 for none */
 };
 
-/* Everything passed in is borrowed and must outlive the stream. wordnet may be NULL. */
+/* Everything passed in is borrowed and must outlive the stream. lexicon may be NULL. */
 int fathom__stream_open(struct fathom__stream **out, const struct fathom__evidence *evidence,
-                        const struct fathom__vocabulary *vocabulary, const fathom__wordnet *wordnet);
+                        const struct fathom__vocabulary *vocabulary, const fathom__lexicon *lexicon);
 void fathom__stream_close(struct fathom__stream *stream);
 
 /* Whether an entry belongs to a class. */
-bool fathom__entry_in_class(const struct fathom__stream *stream, uint32_t entry, uint32_t synset);
-size_t fathom__entry_classes(const uint32_t **synsets, const struct fathom__stream *stream, uint32_t entry);
+bool fathom__entry_in_class(const struct fathom__stream *stream, uint32_t entry, uint32_t class_id);
+size_t fathom__entry_classes(const uint32_t **classes, const struct fathom__stream *stream, uint32_t entry);
 /* The lower-case text of a word. */
 const char *fathom__stream_word(const struct fathom__stream *stream, uint32_t word);
 /* Whether a word is mostly written with a capital. */

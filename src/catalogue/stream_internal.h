@@ -1,4 +1,4 @@
-/* Shared by stream.c, which finds the words of a sequence, and stream_entries.c, which finds their WordNet entries. */
+/* Shared by stream.c, which finds the words of a sequence, and stream_entries.c, which finds their entries in the lexicon. */
 #ifndef FATHOM_CATALOGUE_STREAM_INTERNAL_H
 #define FATHOM_CATALOGUE_STREAM_INTERNAL_H
 
@@ -17,5 +17,14 @@ struct fathom__placed_word {
  * 0: not looked up). */
 int fathom__stream_find_entries(struct fathom__stream *stream, const char *bytes,
                                 const struct fathom__placed_word *words, size_t n, uint32_t row, uint8_t *longest);
+
+/* Fills the counts of a stream whose words and entries are set. */
+int fathom__stream_count(struct fathom__stream *stream);
+
+/* Whether a capitalised row has no entry, or only that of its own word: none of several words. */
+bool fathom__stream_is_own_name(const struct fathom__stream *stream, uint32_t row);
+/* The entry of a word as a name, with more classes of nouns (ascending) than the lexicon gives it. */
+int fathom__stream_extend_name(uint32_t *entry, struct fathom__stream *stream, uint32_t word, const uint32_t *classes,
+                               size_t n);
 
 #endif

@@ -21,15 +21,53 @@ struct synset {
     uint32_t offset; /* in data.noun: its name elsewhere in the database */
     uint32_t name;   /* where its first word lies in data.noun */
     uint32_t name_length;
-    uint32_t above; /* index of its first hypernym; the next synset's is the end */
+    uint32_t above;  /* index of its first hypernym; the next synset's is the end */
+    uint32_t topics; /* and of its first topic */
+    uint32_t field;
+};
+
+/* How a part of speech lies on disk, and how its words are inflected: WordNet's own detachment rules (morphy(7WN)). */
+struct part {
+    const char *data, *index, *exceptions;
+    char letter;       /* as pointers name it */
+    const char *topic; /* the pointer that is kept as a topic */
+    struct {
+        const char *ending, *instead;
+    } rules[8];
+};
+
+static const struct part parts[FATHOM__WORDNET_PARTS] = {
+    {"data.noun",
+     "index.noun",
+     "noun.exc",
+     'n',
+     ";c",
+     {{"s", ""},
+      {"ses", "s"},
+      {"xes", "x"},
+      {"zes", "z"},
+      {"ches", "ch"},
+      {"shes", "sh"},
+      {"men", "man"},
+      {"ies", "y"}}},
+    {"data.verb",
+     "index.verb",
+     "verb.exc",
+     'v',
+     ";c",
+     {{"s", ""}, {"ies", "y"}, {"es", "e"}, {"es", ""}, {"ed", "e"}, {"ed", ""}, {"ing", "e"}, {"ing", ""}}},
+    {"data.adj", "index.adj", "adj.exc", 'a', "=", {{"er", ""}, {"est", ""}, {"er", "e"}, {"est", "e"}}},
 };
 
 struct fathom__wordnet {
+    const struct part *part;
     struct fathom__mapping index, data, exceptions;
     struct synset *synsets; /* [n_synsets + 1] */
     size_t n_synsets, synsets_capacity;
     uint32_t *above; /* hypernyms, all synsets' */
     size_t n_above, above_capacity;
+    uint32_t *topics; /* offsets in data.noun, all synsets' */
+    size_t n_topics, topics_capacity;
     struct fathom__intern lemmas;
     uint32_t *sense_starts; /* [lemmas + 1] */
     size_t sense_starts_capacity;
@@ -56,7 +94,7 @@ static struct fathom__wordnet_lines lines_of(const struct fathom__mapping *file,
     return (struct fathom__wordnet_lines){.path = path, .next = bytes, .end = bytes + file->length};
 }
 
-static bool find_offset(uint32_t *synset, const fathom__wordnet *wordnet, uint32_t offset) {
+bool fathom__wordnet_at(uint32_t *synset, const fathom__wordnet *wordnet, uint32_t offset) {
     size_t low = 0, high = wordnet->n_synsets;
     while (low < high) {
         const size_t middle = low + (high - low) / 2;
@@ -69,19 +107,48 @@ static bool find_offset(uint32_t *synset, const fathom__wordnet *wordnet, uint32
     return low < wordnet->n_synsets && wordnet->synsets[low].offset == offset;
 }
 
+static bool is(const char *field, size_t length, const char *text) {
+    return length == strlen(text) && memcmp(field, text, length) == 0;
+}
+
+/* symbol offset pos source/target: what lies above, and topics. */
+static int read_pointer(fathom__wordnet *wordnet, struct fathom__wordnet_lines *lines, bool satellite) {
+    const char *symbol, *pos, *ends;
+    size_t symbol_length, length;
+    uint32_t target;
+    int status;
+    if ((status = fathom__wordnet_field(&symbol, &symbol_length, lines, "a pointer")) ||
+        (status = fathom__wordnet_number(&target, lines, 10, UINT32_MAX, "a pointer's offset")) ||
+        (status = fathom__wordnet_field(&pos, &length, lines, "a pointer's part of speech")) ||
+        (status = fathom__wordnet_field(&ends, &length, lines, "a pointer's words")))
+        return status;
+    const bool above = (is(symbol, symbol_length, "@") || is(symbol, symbol_length, "@i") ||
+                        (satellite && is(symbol, symbol_length, "&"))) &&
+                       *pos == wordnet->part->letter;
+    const bool topic = is(symbol, symbol_length, wordnet->part->topic) && *pos == 'n';
+    if (above && !(status = fathom__grow(&wordnet->above, &wordnet->above_capacity, wordnet->n_above + 1,
+                                         sizeof *wordnet->above)))
+        wordnet->above[wordnet->n_above++] = target;
+    if (topic && !(status = fathom__grow(&wordnet->topics, &wordnet->topics_capacity, wordnet->n_topics + 1,
+                                         sizeof *wordnet->topics)))
+        wordnet->topics[wordnet->n_topics++] = target;
+    return status;
+}
+
 /* offset file type w_cnt (word lex_id)… p_cnt (symbol offset pos source/target)… | gloss */
 static int read_synset(fathom__wordnet *wordnet, struct fathom__wordnet_lines *lines) {
     const char *line = lines->cursor;
     const size_t at = (size_t)(line - (const char *)wordnet->data.bytes);
     const char *field;
     size_t length;
-    uint32_t offset, n_words, n_pointers, ignored;
+    uint32_t offset, lex_file, n_words, n_pointers;
     int status;
     if ((status = fathom__wordnet_number(&offset, lines, 10, UINT32_MAX, "the synset's offset")) ||
-        (status = fathom__wordnet_number(&ignored, lines, 10, 99, "the file number")) ||
+        (status = fathom__wordnet_number(&lex_file, lines, 10, 99, "the file number")) ||
         (status = fathom__wordnet_field(&field, &length, lines, "the type")) ||
         (status = fathom__wordnet_number(&n_words, lines, 16, MOST_WORDS, "the number of words")))
         return status;
+    const bool satellite = *field == 's';
     if (offset != at)
         return fathom__fail(FATHOM_ERROR_FORMAT, "%s: line %" PRIu64 ": the offset %" PRIu32 " should be %zu",
                             lines->path, lines->number, offset, at);
@@ -99,30 +166,18 @@ static int read_synset(fathom__wordnet *wordnet, struct fathom__wordnet_lines *l
             synset->name = (uint32_t)(field - (const char *)wordnet->data.bytes);
             synset->name_length = (uint32_t)length;
             synset->above = (uint32_t)wordnet->n_above;
+            synset->topics = (uint32_t)wordnet->n_topics;
+            synset->field = lex_file;
         }
         if ((status = fathom__wordnet_field(&field, &length, lines, "a word's lexical number"))) return status;
     }
     if ((status = fathom__wordnet_number(&n_pointers, lines, 10, MOST_POINTERS, "the number of pointers")))
         return status;
-    for (uint32_t i = 0; i < n_pointers; i++) {
-        uint32_t target;
-        const char *part;
-        size_t part_length;
-        if ((status = fathom__wordnet_field(&field, &length, lines, "a pointer")) ||
-            (status = fathom__wordnet_number(&target, lines, 10, UINT32_MAX, "a pointer's offset")) ||
-            (status = fathom__wordnet_field(&part, &part_length, lines, "a pointer's part of speech")))
-            return status;
-        const bool noun = part_length == 1 && *part == 'n';
-        if ((status = fathom__wordnet_field(&part, &part_length, lines, "a pointer's words"))) return status;
-        const bool hypernym = field[0] == '@' && (length == 1 || (length == 2 && field[1] == 'i'));
-        if (!hypernym || !noun) continue;
-        if ((status =
-                 fathom__grow(&wordnet->above, &wordnet->above_capacity, wordnet->n_above + 1, sizeof *wordnet->above)))
-            return status;
-        wordnet->above[wordnet->n_above++] = target;
-    }
+    for (uint32_t i = 0; i < n_pointers; i++)
+        if ((status = read_pointer(wordnet, lines, satellite))) return status;
     wordnet->n_synsets++;
     wordnet->synsets[wordnet->n_synsets].above = (uint32_t)wordnet->n_above;
+    wordnet->synsets[wordnet->n_synsets].topics = (uint32_t)wordnet->n_topics;
     return FATHOM_OK;
 }
 
@@ -133,7 +188,7 @@ static int read_data(fathom__wordnet *wordnet, const char *path) {
         status = read_synset(wordnet, &lines);
     for (size_t i = 0; !status && i < wordnet->n_above; i++) {
         uint32_t synset;
-        if (!find_offset(&synset, wordnet, wordnet->above[i]))
+        if (!fathom__wordnet_at(&synset, wordnet, wordnet->above[i]))
             return fathom__fail(FATHOM_ERROR_FORMAT, "%s: a pointer to offset %" PRIu32 ", where no synset is", path,
                                 wordnet->above[i]);
         wordnet->above[i] = synset;
@@ -187,10 +242,9 @@ static int read_entry(fathom__wordnet *wordnet, struct fathom__wordnet_lines *li
     for (uint32_t i = 0; i < n_synsets; i++) {
         uint32_t offset, synset;
         if ((status = fathom__wordnet_number(&offset, lines, 10, UINT32_MAX, "a synset's offset"))) return status;
-        if (!find_offset(&synset, wordnet, offset))
-            return fathom__fail(FATHOM_ERROR_FORMAT,
-                                "%s: line %" PRIu64 ": no synset is at offset %" PRIu32 " of data.noun", lines->path,
-                                lines->number, offset);
+        if (!fathom__wordnet_at(&synset, wordnet, offset))
+            return fathom__fail(FATHOM_ERROR_FORMAT, "%s: line %" PRIu64 ": no synset is at offset %" PRIu32 " of %s",
+                                lines->path, lines->number, offset, wordnet->part->data);
         wordnet->senses[wordnet->n_senses++] = synset;
     }
     wordnet->sense_starts[id + 1] = (uint32_t)wordnet->n_senses;
@@ -229,14 +283,16 @@ static int read_exceptions(fathom__wordnet *wordnet, const char *path) {
     return FATHOM_OK;
 }
 
-int fathom__wordnet_open(fathom__wordnet **out, const char *folder) {
+int fathom__wordnet_open(fathom__wordnet **out, const char *folder, enum fathom__wordnet_part part) {
     fathom__wordnet *wordnet;
     char *data = NULL, *index = NULL, *exceptions = NULL;
     int status = fathom__alloc(&wordnet, 1, sizeof *wordnet);
     if (status) return status;
-    if ((status = map_file(&wordnet->data, &data, folder, "data.noun")) || (status = read_data(wordnet, data)) ||
-        (status = map_file(&wordnet->index, &index, folder, "index.noun")) || (status = read_index(wordnet, index)) ||
-        (status = fathom__path_join(&exceptions, folder, "noun.exc")))
+    wordnet->part = &parts[part];
+    if ((status = map_file(&wordnet->data, &data, folder, parts[part].data)) || (status = read_data(wordnet, data)) ||
+        (status = map_file(&wordnet->index, &index, folder, parts[part].index)) ||
+        (status = read_index(wordnet, index)) ||
+        (status = fathom__path_join(&exceptions, folder, parts[part].exceptions)))
         goto done;
     if (fathom__file_exists(exceptions) && !(status = fathom__file_map(&wordnet->exceptions, exceptions)))
         status = read_exceptions(wordnet, exceptions);
@@ -258,6 +314,7 @@ void fathom__wordnet_close(fathom__wordnet *wordnet) {
     fathom__file_unmap(&wordnet->exceptions);
     fathom_free(wordnet->synsets);
     fathom_free(wordnet->above);
+    fathom_free(wordnet->topics);
     fathom_free(wordnet->sense_starts);
     fathom_free(wordnet->senses);
     fathom_free(wordnet->singulars);
@@ -281,11 +338,6 @@ bool fathom__wordnet_find(uint32_t *lemma, const fathom__wordnet *wordnet, const
 }
 
 bool fathom__wordnet_find_inflected(uint32_t *lemma, const fathom__wordnet *wordnet, const char *text, size_t length) {
-    /* WordNet's own detachment rules for nouns (morphy(7WN)). */
-    static const struct {
-        const char *ending, *instead;
-    } rules[] = {{"s", ""},      {"ses", "s"},   {"xes", "x"},   {"zes", "z"},
-                 {"ches", "ch"}, {"shes", "sh"}, {"men", "man"}, {"ies", "y"}};
     if (fathom__wordnet_find(lemma, wordnet, text, length)) return true;
     uint32_t id;
     if (fathom__intern_find(&id, &wordnet->plurals, text, length)) {
@@ -293,16 +345,21 @@ bool fathom__wordnet_find_inflected(uint32_t *lemma, const fathom__wordnet *word
         return true;
     }
     char base[FATHOM__WORDNET_LEMMA];
-    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
-        const size_t ending = strlen(rules[i].ending), instead = strlen(rules[i].instead);
+    const struct part *part = wordnet->part;
+    for (size_t i = 0; i < sizeof part->rules / sizeof *part->rules && part->rules[i].ending; i++) {
+        const size_t ending = strlen(part->rules[i].ending), instead = strlen(part->rules[i].instead);
         if (length <= ending + 1 || length - ending + instead > sizeof base ||
-            memcmp(text + length - ending, rules[i].ending, ending))
+            memcmp(text + length - ending, part->rules[i].ending, ending))
             continue;
         memcpy(base, text, length - ending);
-        memcpy(base + length - ending, rules[i].instead, instead);
+        memcpy(base + length - ending, part->rules[i].instead, instead);
         if (fathom__wordnet_find(lemma, wordnet, base, length - ending + instead)) return true;
     }
     return false;
+}
+
+const char *fathom__wordnet_lemma_text(const fathom__wordnet *wordnet, uint32_t lemma) {
+    return fathom__intern_text(NULL, &wordnet->lemmas, lemma);
 }
 
 size_t fathom__wordnet_senses(const uint32_t **synsets, const fathom__wordnet *wordnet, uint32_t lemma) {
@@ -324,6 +381,15 @@ const char *fathom__wordnet_name(size_t *length, const fathom__wordnet *wordnet,
 
 uint32_t fathom__wordnet_offset(const fathom__wordnet *wordnet, uint32_t synset) {
     return wordnet->synsets[synset].offset;
+}
+
+uint32_t fathom__wordnet_field_of(const fathom__wordnet *wordnet, uint32_t synset) {
+    return wordnet->synsets[synset].field;
+}
+
+size_t fathom__wordnet_topics(const uint32_t **offsets, const fathom__wordnet *wordnet, uint32_t synset) {
+    *offsets = wordnet->topics + wordnet->synsets[synset].topics;
+    return wordnet->synsets[synset + 1].topics - wordnet->synsets[synset].topics;
 }
 
 bool fathom__wordnet_is_name(const fathom__wordnet *wordnet, uint32_t synset) {

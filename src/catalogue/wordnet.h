@@ -1,7 +1,7 @@
-/* WordNet's nouns, read from the database files of its distribution (wndb(5WN)): index.noun, data.noun and, where
- * present, noun.exc.
+/* One part of speech of WordNet, read from the database files of its distribution (wndb(5WN)): index.noun, data.noun
+ * and, where present, noun.exc; and so for verbs and adjectives.
  *
- * Lemmas are lower-case with words joined by "_". A synset is numbered by its line in data.noun, from 0.
+ * Lemmas are lower-case with words joined by "_". A synset is numbered by its line in its part's data file, from 0.
  */
 #ifndef FATHOM_CATALOGUE_WORDNET_H
 #define FATHOM_CATALOGUE_WORDNET_H
@@ -16,8 +16,10 @@ typedef struct fathom__wordnet fathom__wordnet;
 #define FATHOM__WORDNET_LEMMA 96   /* longest lemma that is looked for, in bytes */
 #define FATHOM__WORDNET_CLOSURE 96 /* most synsets above one */
 
+enum fathom__wordnet_part { FATHOM__NOUNS, FATHOM__VERBS, FATHOM__ADJECTIVES, FATHOM__WORDNET_PARTS };
+
 /* Errors: IO (a file is missing), FORMAT (file, line and what was expected), LIMIT (a file over 256 MiB), MEMORY. */
-int fathom__wordnet_open(fathom__wordnet **out, const char *folder);
+int fathom__wordnet_open(fathom__wordnet **out, const char *folder, enum fathom__wordnet_part part);
 void fathom__wordnet_close(fathom__wordnet *wordnet);
 
 uint32_t fathom__wordnet_lemma_count(const fathom__wordnet *wordnet);
@@ -28,6 +30,8 @@ bool fathom__wordnet_find(uint32_t *lemma, const fathom__wordnet *wordnet, const
 /* The entry of a word or phrase as it is written: the lemma itself, else its base form (irregular plurals by noun.exc,
  * then the regular endings). */
 bool fathom__wordnet_find_inflected(uint32_t *lemma, const fathom__wordnet *wordnet, const char *text, size_t length);
+/* Zero-terminated. */
+const char *fathom__wordnet_lemma_text(const fathom__wordnet *wordnet, uint32_t lemma);
 /* Senses of an entry, the most frequent first. Borrowed. */
 size_t fathom__wordnet_senses(const uint32_t **synsets, const fathom__wordnet *wordnet, uint32_t lemma);
 /* Words of the longest entry that begins with this word (lower-case), 0 when none does. */
@@ -39,8 +43,15 @@ const char *fathom__wordnet_name(size_t *length, const fathom__wordnet *wordnet,
 uint32_t fathom__wordnet_offset(const fathom__wordnet *wordnet, uint32_t synset);
 /* Whether it is a name: its first word is written with a capital. */
 bool fathom__wordnet_is_name(const fathom__wordnet *wordnet, uint32_t synset);
-/* The synset itself and all above it (hypernyms and instance hypernyms), each once, in ascending order; at most
- * FATHOM__WORDNET_CLOSURE. */
+/* The lexicographer's file that the synset comes from: 29 to 43 are fields of verbs (lexnames(5WN)). */
+uint32_t fathom__wordnet_field_of(const fathom__wordnet *wordnet, uint32_t synset);
+/* Where in data.noun the topics of a synset stand (";c": a touchdown belongs to American football), or the attributes
+ * that an adjective is a value of ("=": size). Borrowed; returns their number. */
+size_t fathom__wordnet_topics(const uint32_t **offsets, const fathom__wordnet *wordnet, uint32_t synset);
+/* The synset that stands there. */
+bool fathom__wordnet_at(uint32_t *synset, const fathom__wordnet *wordnet, uint32_t offset);
+/* The synset itself and all above it (hypernyms and instance hypernyms; of an adjective the one that its cluster is
+ * about), each once, in ascending order; at most FATHOM__WORDNET_CLOSURE. */
 size_t fathom__wordnet_closure(uint32_t out[FATHOM__WORDNET_CLOSURE], const fathom__wordnet *wordnet, uint32_t synset);
 
 /* The plural of a noun or noun phrase (its last word), zero-terminated in out; cut off at `size`. */

@@ -42,7 +42,7 @@ static bool is_a(const fathom__wordnet *wordnet, const char *text, const char *c
 static void entries_senses_and_classes_are_read(void **state) {
     (void)state;
     fathom__wordnet *wordnet;
-    assert_int_equal(fathom__wordnet_open(&wordnet, folder), FATHOM_OK);
+    assert_int_equal(fathom__wordnet_open(&wordnet, folder, FATHOM__NOUNS), FATHOM_OK);
     assert_int_equal(fathom__wordnet_synset_count(wordnet), TINY_SYNSETS);
     assert_int_equal(first_sense(wordnet, "athlete"), 2);
     assert_true(is_a(wordnet, "golden_gate_bridge", "suspension_bridge"));
@@ -67,7 +67,7 @@ static void entries_senses_and_classes_are_read(void **state) {
 static void inflected_words_find_their_base(void **state) {
     (void)state;
     fathom__wordnet *wordnet;
-    assert_int_equal(fathom__wordnet_open(&wordnet, folder), FATHOM_OK);
+    assert_int_equal(fathom__wordnet_open(&wordnet, folder, FATHOM__NOUNS), FATHOM_OK);
     assert_int_equal(first_sense(wordnet, "athletes"), 2);
     assert_int_equal(first_sense(wordnet, "cities"), 13);
     assert_int_equal(first_sense(wordnet, "children"), 23);
@@ -94,7 +94,7 @@ static void class_names_get_their_plural(void **state) {
                                            {"unit_of_measurement", "units of measurement"},
                                            {"human", "humans"}};
     fathom__wordnet *wordnet;
-    assert_int_equal(fathom__wordnet_open(&wordnet, folder), FATHOM_OK);
+    assert_int_equal(fathom__wordnet_open(&wordnet, folder, FATHOM__NOUNS), FATHOM_OK);
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
         char out[64];
         fathom__wordnet_plural(out, sizeof out, wordnet, pairs[i][0], strlen(pairs[i][0]));
@@ -106,17 +106,17 @@ static void class_names_get_their_plural(void **state) {
 static void missing_and_damaged_files_are_refused(void **state) {
     (void)state;
     fathom__wordnet *wordnet = NULL;
-    assert_int_equal(fathom__wordnet_open(&wordnet, "/nonexistent"), FATHOM_ERROR_IO);
+    assert_int_equal(fathom__wordnet_open(&wordnet, "/nonexistent", FATHOM__NOUNS), FATHOM_ERROR_IO);
     assert_non_null(strstr(fathom_error_message(), "/nonexistent/data.noun"));
     char path[2 * SCRATCH_PATH];
     snprintf(path, sizeof path, "%s/index.noun", folder);
     static const char bad[] = "athlete n 1 1 @ 1 0 00000007  \n";
     assert_int_equal(fathom__file_write(path, bad, sizeof bad - 1), FATHOM_OK);
-    assert_int_equal(fathom__wordnet_open(&wordnet, folder), FATHOM_ERROR_FORMAT);
+    assert_int_equal(fathom__wordnet_open(&wordnet, folder, FATHOM__NOUNS), FATHOM_ERROR_FORMAT);
     assert_non_null(strstr(fathom_error_message(), "index.noun: line 1: no synset is at offset 7"));
     static const char count[] = "athlete n 99999999999 1 @ 1 0 00000007  \n";
     assert_int_equal(fathom__file_write(path, count, sizeof count - 1), FATHOM_OK);
-    assert_int_equal(fathom__wordnet_open(&wordnet, folder), FATHOM_ERROR_FORMAT);
+    assert_int_equal(fathom__wordnet_open(&wordnet, folder, FATHOM__NOUNS), FATHOM_ERROR_FORMAT);
     assert_non_null(strstr(fathom_error_message(), "the number of synsets should be a number of base 10 up to 1000"));
     assert_null(wordnet);
     assert_int_equal(tiny_wordnet_write(folder), 0);
@@ -147,7 +147,7 @@ static void damaged_bytes_never_break_the_reader(void **state) {
         assert_int_equal(fclose(file), 0);
         fathom_free(bytes);
         fathom__wordnet *wordnet;
-        const int status = fathom__wordnet_open(&wordnet, folder);
+        const int status = fathom__wordnet_open(&wordnet, folder, FATHOM__NOUNS);
         if (status) {
             assert_int_equal(status, FATHOM_ERROR_FORMAT);
             refused++;
@@ -172,7 +172,7 @@ static void the_installed_database_knows_the_bridge(void **state) {
     (void)state;
     fathom__wordnet *wordnet;
     if (!fathom__file_exists("/usr/share/wordnet/index.noun")) skip();
-    assert_int_equal(fathom__wordnet_open(&wordnet, "/usr/share/wordnet"), FATHOM_OK);
+    assert_int_equal(fathom__wordnet_open(&wordnet, "/usr/share/wordnet", FATHOM__NOUNS), FATHOM_OK);
     assert_in_range(fathom__wordnet_synset_count(wordnet), 80000, 90000);
     assert_in_range(fathom__wordnet_lemma_count(wordnet), 110000, 130000);
     assert_true(is_a(wordnet, "golden_gate_bridge", "suspension_bridge"));

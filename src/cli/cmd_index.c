@@ -88,20 +88,56 @@ static void free_sources(struct sources *sources) {
     fathom_free(sources->list);
 }
 
+static json_t *yield_json(const struct fathom_label_yield *yield) {
+    return json_pack("{s:i, s:f, s:f, s:f, s:f}", "labels", (int)yield->n, "balanced_accuracy", yield->score, "f1",
+                     yield->f1, "single_token", yield->single_token, "shuffled", yield->shuffled);
+}
+
+static json_t *counts_json(const struct fathom_label_counts *counts) {
+    json_t *kinds = json_object();
+    for (int k = 0; k < FATHOM_LABEL_KINDS; k++)
+        json_object_set_new(kinds, fathom_label_kind_name((enum fathom_label_kind)k), yield_json(&counts->kinds[k]));
+    return json_pack("{s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:o, s:o}", "rare", (int)counts->n_rare, "dense",
+                     (int)counts->n_dense, "candidates", (int)counts->n_candidates, "no_rule", (int)counts->n_no_rule,
+                     "low_score", (int)counts->n_low_score, "low_f1", (int)counts->n_low_f1, "strong",
+                     (int)counts->n_strong, "all", yield_json(&counts->all), "kinds", kinds);
+}
+
+static void print_yield(const char *name, const struct fathom_label_yield *yield) {
+    if (yield->n)
+        printf("    %-6s %6u  %.3f (single token %.3f, other features' labels %.3f), F1 %.3f\n", name, yield->n,
+               yield->score, yield->single_token, yield->shuffled, yield->f1);
+}
+
+static void print_counts(const struct fathom_label_counts *counts) {
+    static const char *const names[FATHOM_LABEL_KINDS] = {"kinds", "words", "lists", "shapes"};
+    printf("  %u of them too seldom to find and test a label, %u too often\n", counts->n_rare, counts->n_dense);
+    printf("  of the other %u, %u have a label that holds on text it was not made from; balanced accuracy:\n",
+           counts->n_candidates, counts->all.n);
+    print_yield("all", &counts->all);
+    for (int k = 0; k < FATHOM_LABEL_KINDS; k++)
+        print_yield(names[k], &counts->kinds[k]);
+    printf(
+        "  the rest have none: nothing sets %u apart, for %u the best was too inaccurate, for %u it fired too often\n",
+        counts->n_no_rule, counts->n_low_score, counts->n_low_f1);
+}
+
 static int print_result(const struct cli_arguments *arguments, const struct fathom_index_result *result,
                         const char *path) {
     if (cli_json(arguments))
-        return cli_print_json(json_pack("{s:s, s:I, s:I, s:I, s:i, s:i, s:i, s:f, s:f}", "catalogue", path, "tokens",
-                                        (json_int_t)result->n_tokens, "documents", (json_int_t)result->n_documents,
-                                        "resumed", (json_int_t)result->n_resumed, "alive", (int)result->n_alive,
-                                        "candidates", (int)result->n_candidates, "labelled", (int)result->n_labelled,
-                                        "seconds", result->seconds, "tokens_per_second", result->tokens_per_second));
+        return cli_print_json(json_pack("{s:s, s:I, s:I, s:I, s:i, s:i, s:i, s:o, s:f, s:f, s:f}", "catalogue", path,
+                                        "tokens", (json_int_t)result->n_tokens, "documents",
+                                        (json_int_t)result->n_documents, "resumed", (json_int_t)result->n_resumed,
+                                        "alive", (int)result->n_alive, "candidates", (int)result->labels.n_candidates,
+                                        "labelled", (int)result->labels.all.n, "labels", counts_json(&result->labels),
+                                        "seconds", result->seconds, "tokens_per_second", result->tokens_per_second,
+                                        "label_seconds", result->label_seconds));
     printf("%s\n", path);
     printf("  %" PRIu64 " tokens of %" PRIu64 " documents", result->n_tokens, result->n_documents);
     if (result->n_resumed) printf(", %" PRIu64 " of them from an earlier run", result->n_resumed);
     printf("; %.0f tokens a second\n", result->tokens_per_second);
-    printf("  %u features fired; of %u with enough evidence %u have a label that holds on text it was not made from\n",
-           result->n_alive, result->n_candidates, result->n_labelled);
+    printf("  %u features fired\n", result->n_alive);
+    if (!cli_has(arguments, "no-labels")) print_counts(&result->labels);
     return CLI_OK;
 }
 

@@ -39,7 +39,7 @@ static int tiny_catalogue_corpus(struct tiny_catalogue *tiny) {
         uint32_t features[2 * TINY_ROWS];
         float values[2 * TINY_ROWS];
         char text[256];
-        snprintf(text, sizeof text, "On day %d the red bridge was near the old town and the river", (int)document);
+        snprintf(text, sizeof text, "On day red the %d bridge was near the old town and the river", (int)document);
         const size_t n = word_tokens(tokens, TINY_ROWS, &tiny->pieces, text);
         for (size_t row = 0; row < n; row++) {
             const char *piece = fathom__intern_text(NULL, &tiny->pieces.table, (uint32_t)tokens[row]);
