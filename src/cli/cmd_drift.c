@@ -43,10 +43,11 @@ static int print_json(const struct fathom_drift_summary *s, const struct moved *
     json_t *features = json_array();
     for (size_t i = 0; i < n; i++) {
         const struct fathom_drift_feature *f = &moved[i].feature;
-        json_array_append_new(features, json_pack("{s:i, s:I, s:I, s:I, s:f, s:f, s:o, s:f}", "feature",
-                                                  (int)moved[i].number, "rows_a", (json_int_t)f->rows_a, "rows_b",
-                                                  (json_int_t)f->rows_b, "rows_both", (json_int_t)f->rows_both, "mean",
-                                                  f->mean, "error", number_json(f->error), "cosine", f->cosine));
+        json_array_append_new(features,
+                              json_pack("{s:i, s:I, s:I, s:I, s:f, s:f, s:o, s:f}", "feature", (int)moved[i].number,
+                                        "rows_a", (json_int_t)f->rows_a, "rows_b", (json_int_t)f->rows_b, "rows_both",
+                                        (json_int_t)f->rows_both, "mean", f->mean, "change", f->change, "error",
+                                        number_json(f->error), "cosine", f->cosine));
     }
     return cli_print_json(json_pack(
         "{s:I, s:I, s:f, s:f, s:f, s:o, s:o, s:I, s:I, s:I, s:I, s:f, s:f, s:f, s:o}", "rows", (json_int_t)s->rows,

@@ -62,7 +62,9 @@ static int harvest(struct measuring *m, const char *path, const struct fathom_dr
     int status = fathom_corpus_open(&corpus, options->sources, options->n_sources, options->seed);
     if (!status) status = fathom_harvest(&rows, path, corpus, &harvest, fn, m);
     fathom_corpus_close(corpus);
-    if (!status && rows == 0) status = fathom__fail(FATHOM_ERROR_LIMIT, "drift: the corpus has no rows");
+    if (!status && rows == 0)
+        status = fathom__fail(FATHOM_ERROR_LIMIT, "drift: the corpus has no rows%s",
+                              m->n > 0 ? " left: a pipe can be read once, and two models read the text twice" : "");
     return status;
 }
 

@@ -1,5 +1,5 @@
-/* Dictionaries that other trainers' own code wrote (tests/reference/formats.py): what Fathom reads off them is what that
- * code computed, feature by feature; and the traps of their formats. */
+/* Dictionaries that other trainers' own code wrote (tests/reference/formats.py): what Fathom reads off them is what
+ * that code computed, feature by feature; and the traps of their formats. */
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/safetensors.h"
@@ -292,6 +292,39 @@ static void hooks(void **state) {
     scratch_text("mislabelled/cfg.json", text);
     dictionary = import(scratch("mislabelled"), NULL); /* and TransformerLens's own name is what enters the norm */
     assert_string_equal(fathom_dictionary_describe(dictionary)->hook_in, "blocks.12.hook_resid_mid");
+    fathom_dictionary_close(dictionary);
+
+    /* What attention's output projection takes is z, though it has been called attn_out. */
+    snprintf(text, sizeof text, config, ", \"hf_hook_name\": \"model.layers.12.self_attn.o_proj.input\"");
+    scratch_text("mislabelled/cfg.json", text);
+    dictionary = import(scratch("mislabelled"), NULL);
+    assert_string_equal(fathom_dictionary_describe(dictionary)->hook_in, "blocks.12.attn.hook_z");
+    fathom_dictionary_close(dictionary);
+
+    /* Before or after the gain: RMS norms have one answer, LayerNorms have two, unknown models none. */
+    config = "{\"architecture\": \"jumprelu_transcoder\", \"d_in\": 16, \"d_out\": 16, \"d_sae\": 40, \"metadata\": "
+             "{\"sae_lens_version\": \"6.49.0\", \"model_name\": \"%s\", \"hook_name\": "
+             "\"blocks.3.ln2.hook_normalized\", \"hook_name_out\": \"blocks.3.hook_mlp_out\"}}";
+    snprintf(text, sizeof text, config, "tiny");
+    scratch_text("mislabelled/cfg.json", text);
+    REFUSED(scratch("mislabelled"), NULL, FATHOM_ERROR_ARGUMENT, "name the model");
+    snprintf(text, sizeof text, config, "gpt2-small");
+    scratch_text("mislabelled/cfg.json", text);
+    REFUSED(scratch("mislabelled"), NULL, FATHOM_ERROR_UNSUPPORTED, "the norm's gain");
+    snprintf(text, sizeof text, config, "meta-llama/Llama-3.2-1B");
+    scratch_text("mislabelled/cfg.json", text);
+    dictionary = import(scratch("mislabelled"), NULL);
+    assert_string_equal(fathom_dictionary_describe(dictionary)->hook_in, "blocks.3.hook_resid_mid");
+    assert_string_equal(fathom_dictionary_describe(dictionary)->input_norm, "rms");
+    fathom_dictionary_close(dictionary);
+
+    /* Gemma Scope's embedding SAEs were trained before Gemma scales its embeddings by √16. */
+    copy("gemma-scope-2b-pt-res/embedding", "params.npz",
+         CASES "gemma-scope/gemma-scope-2b-pt-res/layer_5/width_16k/average_l0_7/params.npz");
+    dictionary = import(scratch("gemma-scope-2b-pt-res/embedding"), NULL);
+    assert_string_equal(fathom_dictionary_describe(dictionary)->hook_in, "hook_embed");
+    assert_true(fathom_dictionary_describe(dictionary)->input_scale == 0.25F);
+    assert_string_equal(fathom_dictionary_describe(dictionary)->model_name, "gemma-2-2b");
     fathom_dictionary_close(dictionary);
 
     /* What a module gives is normed before it is added in Gemma 2 and 3. */

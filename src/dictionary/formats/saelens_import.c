@@ -168,7 +168,7 @@ static int read_processing(struct saelens *saelens) {
     const char *model = in->options->model ? in->options->model : in->info.model_name;
     const bool values = strstr(in->info.hook_in, "hook_z") != NULL;
     const enum fathom__norm_family family = fathom__model_norm(model);
-    if (in->options->hook || family == FATHOM__FAMILY_RMS || !(values || centrable(in->info.hook_in))) return 0;
+    if (family == FATHOM__FAMILY_RMS || !(values || centrable(in->info.hook_in))) return 0;
     int known = processed(saelens, values ? "fold_value_biases" : "center_writing_weights");
     if (known < 0 && values) known = processed(saelens, "center_writing_weights") == 0 ? 0 : -1;
     if (in->options->centred != FATHOM_CENTRED_UNKNOWN) known = in->options->centred == FATHOM_CENTRED_YES;
