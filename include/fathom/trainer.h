@@ -116,6 +116,11 @@ struct fathom_trainer_options {
 #define FATHOM_TRAINER_OPTIONS_INIT                                                                                    \
     { .k = 0 }
 
+/* Sets what a published recipe decides: architecture, rate, schedule, clipping and losses. Errors: ARGUMENT (lists the
+ * names). */
+#define FATHOM_TRAIN_PRESETS "april-2024|gemma-scope|january-2025"
+FATHOM_API int fathom_trainer_preset(struct fathom_trainer_options *options, const char *name);
+
 enum fathom_trainer_part {
     FATHOM_TRAINER_ENCODE,
     FATHOM_TRAINER_SELECT,

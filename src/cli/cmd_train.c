@@ -30,6 +30,8 @@ static const struct cli_option options[] = {
     {"batch", 0, CLI_INTEGER, "N", "rows of a step (4096)", false, false},
     {"lr", 0, CLI_NUMBER, "RATE", "learning rate (falls with the root of the width: 2e-4 at 16384 features)", false,
      false},
+    {"preset", 0, CLI_CHOICE, FATHOM_TRAIN_PRESETS, "a published recipe, whose options may be given as well (none)",
+     false, false},
     {"schedule", 0, CLI_CHOICE, FATHOM_TRAIN_SCHEDULES,
      "of the learning rate after its warm-up; last-fifth: constant, then to zero (last-fifth)", false, false},
     {"warmup", 0, CLI_INTEGER, "STEPS", "steps of rising learning rate (1000, or a twentieth of all)", false, false},

@@ -14,44 +14,46 @@ static bool read_groups(struct fathom_trainer_options *out, const char *text) {
     return true;
 }
 
-int trainer_arguments_read(struct fathom_trainer_options *out, const struct cli_arguments *arguments) {
+/* What is not given stays as it is. */
+static bool read_numbers(struct fathom_trainer_options *out, const struct cli_arguments *arguments) {
     int64_t batch, warmup, k_aux, dead_after, seed, sparsity_warmup;
-    double lr, aux, clip, sparsity, start, bandwidth, ema;
     const bool read =
         cli_integer(&batch, arguments, "batch", 1, 1 << 20, 4096) &&
-        cli_integer(&warmup, arguments, "warmup", 1, INT32_MAX, 0) &&
+        cli_integer(&warmup, arguments, "warmup", 1, INT32_MAX, out->warmup_steps) &&
         cli_integer(&k_aux, arguments, "k-aux", 1, INT32_MAX, 0) &&
         cli_integer(&dead_after, arguments, "dead-after", 1, INT64_MAX, 0) &&
         cli_integer(&seed, arguments, "seed", 0, INT64_MAX, 1) &&
-        cli_integer(&sparsity_warmup, arguments, "sparsity-warmup", 1, INT64_MAX, 0) &&
-        cli_number(&lr, arguments, "lr", 1e-12, 10, 0) && cli_number(&aux, arguments, "aux", -1, 1000, 0) &&
-        cli_number(&clip, arguments, "clip", 0, 1e9, 0) && cli_number(&sparsity, arguments, "sparsity", 0, 1e9, 0) &&
-        cli_number(&start, arguments, "start-l0", 0, 1e9, 0) &&
-        cli_number(&bandwidth, arguments, "bandwidth", 0, 1e9, 0) && cli_number(&ema, arguments, "ema", 0, 1, 0);
-    if (!read) return CLI_USAGE;
-    *out = (struct fathom_trainer_options){
-        .batch = (uint32_t)batch,
-        .seed = (uint64_t)seed,
-        .learning_rate = lr,
-        .warmup_steps = (uint32_t)warmup,
-        .k_aux = (uint32_t)k_aux,
-        .auxiliary_coefficient = aux,
-        .dead_after = (uint64_t)dead_after,
-        .gradient_clip = clip,
-        .freeze_decoder = cli_has(arguments, "freeze-decoder"),
-        .skip = cli_has(arguments, "skip"),
-        .free_norms = cli_has(arguments, "free-norms"),
-        .ema = ema,
-        .sparsity = sparsity,
-        .sparsity_warmup = (uint64_t)sparsity_warmup,
-        .start_l0 = start,
-        .bandwidth = bandwidth,
-        .quadratic_l0 = cli_has(arguments, "quadratic-l0"),
-    };
-    int status = fathom_trainer_architecture_find(&out->architecture, cli_text(arguments, "arch", "topk"));
-    if (!status) status = fathom_trainer_schedule_find(&out->schedule, cli_text(arguments, "schedule", "last-fifth"));
+        cli_integer(&sparsity_warmup, arguments, "sparsity-warmup", 1, INT64_MAX, (int64_t)out->sparsity_warmup) &&
+        cli_number(&out->learning_rate, arguments, "lr", 1e-12, 10, out->learning_rate) &&
+        cli_number(&out->auxiliary_coefficient, arguments, "aux", -1, 1000, out->auxiliary_coefficient) &&
+        cli_number(&out->gradient_clip, arguments, "clip", 0, 1e9, out->gradient_clip) &&
+        cli_number(&out->sparsity, arguments, "sparsity", 0, 1e9, out->sparsity) &&
+        cli_number(&out->start_l0, arguments, "start-l0", 0, 1e9, 0) &&
+        cli_number(&out->bandwidth, arguments, "bandwidth", 0, 1e9, out->bandwidth) &&
+        cli_number(&out->ema, arguments, "ema", 0, 1, 0);
+    if (!read) return false;
+    out->batch = (uint32_t)batch;
+    out->warmup_steps = (uint32_t)warmup;
+    out->k_aux = (uint32_t)k_aux;
+    out->dead_after = (uint64_t)dead_after;
+    out->seed = (uint64_t)seed;
+    out->sparsity_warmup = (uint64_t)sparsity_warmup;
+    out->freeze_decoder = cli_has(arguments, "freeze-decoder");
+    out->skip = cli_has(arguments, "skip");
+    out->quadratic_l0 = cli_has(arguments, "quadratic-l0");
+    if (cli_has(arguments, "free-norms")) out->free_norms = true;
+    return true;
+}
+
+int trainer_arguments_read(struct fathom_trainer_options *out, const struct cli_arguments *arguments) {
+    const char *preset = cli_text(arguments, "preset", NULL), *architecture = cli_text(arguments, "arch", NULL),
+               *schedule = cli_text(arguments, "schedule", NULL), *groups = cli_text(arguments, "groups", NULL);
+    *out = (struct fathom_trainer_options)FATHOM_TRAINER_OPTIONS_INIT;
+    int status = preset ? fathom_trainer_preset(out, preset) : 0;
+    if (!status && architecture) status = fathom_trainer_architecture_find(&out->architecture, architecture);
+    if (!status && schedule) status = fathom_trainer_schedule_find(&out->schedule, schedule);
     if (status) return cli_fail(arguments, status);
-    const char *groups = cli_text(arguments, "groups", NULL);
+    if (!read_numbers(out, arguments)) return CLI_USAGE;
     if (groups && !read_groups(out, groups))
         return cli_usage(arguments, "--groups %s: up to %d whole numbers above 0, with commas between, are expected",
                          groups, FATHOM_TRAIN_GROUPS);

@@ -442,6 +442,28 @@ static void test_bad_arguments(void **state) {
     bad.d_in = 0;
     assert_int_equal(fathom_trainer_open(&trainer, &bad), FATHOM_ERROR_ARGUMENT);
     bad = good;
+    bad.sparsity = 1; /* TopK has none */
+    assert_int_equal(fathom_trainer_open(&trainer, &bad), FATHOM_ERROR_ARGUMENT);
+    assert_non_null(strstr(fathom_error_message(), "topk has no sparsity loss"));
+    bad = good;
+    bad.skip = true;
+    assert_int_equal(fathom_trainer_open(&trainer, &bad), FATHOM_ERROR_ARGUMENT);
+    assert_non_null(strstr(fathom_error_message(), "d_out"));
+    bad = good;
+    bad.architecture = FATHOM_TRAIN_GATED;
+    bad.quadratic_l0 = true;
+    assert_int_equal(fathom_trainer_open(&trainer, &bad), FATHOM_ERROR_ARGUMENT);
+    assert_non_null(strstr(fathom_error_message(), "gated"));
+    bad = good;
+    bad.architecture = FATHOM_TRAIN_MATRYOSHKA;
+    bad.groups[0] = bad.n_groups = 2;
+    bad.groups[1] = FEATURES;
+    assert_int_equal(fathom_trainer_open(&trainer, &bad), FATHOM_ERROR_ARGUMENT);
+    assert_non_null(strstr(fathom_error_message(), "groups of 50 features"));
+    bad = good;
+    bad.architecture = FATHOM_TRAIN_ARCHITECTURES;
+    assert_int_equal(fathom_trainer_open(&trainer, &bad), FATHOM_ERROR_ARGUMENT);
+    bad = good;
     bad.learning_rate = NAN;
     assert_int_equal(fathom_trainer_open(&trainer, &bad), FATHOM_ERROR_ARGUMENT);
     assert_int_equal(fathom_trainer_open(&trainer, &good), 0);
@@ -461,11 +483,57 @@ static void test_bad_arguments(void **state) {
     fathom_trainer_close(trainer);
 }
 
+static void test_presets(void **state) {
+    (void)state;
+    static const char *const names[] = {"april-2024", "gemma-scope", "january-2025"};
+    static float rows[ROWS * D];
+    random_rows(rows, ROWS, D, 1);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        struct fathom_trainer_options options = {
+            .d_in = D, .n_features = FEATURES, .k = K, .batch = ROWS, .n_threads = 1, .total_steps = 100};
+        fathom_trainer *trainer = NULL;
+        struct fathom_trainer_metrics metrics;
+        assert_int_equal(fathom_trainer_preset(&options, names[i]), 0);
+        assert_int_equal(options.k, K);
+        assert_int_equal(fathom_trainer_open(&trainer, &options), 0);
+        assert_int_equal(fathom_trainer_step(&metrics, trainer, rows, ROWS), 0);
+        assert_true(metrics.sparsity_loss > 0);
+        fathom_trainer_close(trainer);
+    }
+    struct fathom_trainer_options options = {.k = K};
+    assert_int_equal(fathom_trainer_preset(&options, "april"), FATHOM_ERROR_ARGUMENT);
+    assert_non_null(strstr(fathom_error_message(), "april-2024"));
+}
+
+/* The learning rate, relative to the one asked for, at some steps. */
+static void test_schedules(void **state) {
+    (void)state;
+    static const struct {
+        enum fathom_trainer_schedule schedule;
+        double at[5]; /* steps 0, 9, 55, 90 and 99 of 100, ten of which warm up */
+    } expected[] = {
+        {FATHOM_SCHEDULE_LAST_FIFTH, {0.1, 1, 1, 0.5, 0.05}},
+        {FATHOM_SCHEDULE_CONSTANT, {0.1, 1, 1, 1, 1}},
+        {FATHOM_SCHEDULE_LINEAR, {0.1, 1, 0.5, 1.0 / 9, 1.0 / 90}},
+        {FATHOM_SCHEDULE_COSINE, {0.1, 1, 0.5, 0.0301537, 0.0003046}},
+    };
+    static const uint64_t steps[] = {0, 9, 55, 90, 99};
+    for (size_t s = 0; s < sizeof expected / sizeof *expected; s++)
+        for (int i = 0; i < 5; i++) {
+            const struct fathom_trainer_options options = {
+                .learning_rate = 3e-4, .total_steps = 100, .warmup_steps = 10, .schedule = expected[s].schedule};
+            if (fabs(fathom__trainer_rate(&options, steps[i]) / 3e-4 - expected[s].at[i]) > 1e-6)
+                fail_msg("schedule %zu, step %d: %.7f", s, (int)steps[i],
+                         fathom__trainer_rate(&options, steps[i]) / 3e-4);
+        }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_gradients),    cmocka_unit_test(test_auxiliary_gradients),
         cmocka_unit_test(test_lazy_moments), cmocka_unit_test(test_clipping),
         cmocka_unit_test(test_batchtopk),    cmocka_unit_test(test_bad_arguments),
+        cmocka_unit_test(test_presets),      cmocka_unit_test(test_schedules),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
