@@ -1,4 +1,4 @@
-"""bench train: what it prints, the curve it writes, and rows that do not fit."""
+"""bench train and bench harvest: what they print, the curve and the rows they write, and rows that do not fit."""
 import json
 import random
 import struct
@@ -52,6 +52,29 @@ class Train(command.Case):
         self.bad(command.INPUT, ["wide.safetensors", "8 columns"], "bench", "train", *SMALL, "--data", wide)
         self.bad(command.INPUT, "nowhere/curve.jsonl", "bench", "train", *SMALL, "--data", self.rows("rows.safetensors", 2 * BATCH),
                  "--curve", "nowhere/curve.jsonl")  # fmt: skip
+
+
+class Harvest(command.Case):
+    def harvest(self, output):
+        return ["bench", "harvest", "-q", "-m", self.llama, "--hook", "resid_post.0", "--corpus", self.corpus(), "--context", 32,
+                "--tokens", 1024, "-t", 1, "-o", output, "--json"]  # fmt: skip
+
+    def test_rows_are_written(self):
+        self.assertGreater(json.loads(self.good(*self.harvest("rows.safetensors")).out)["tokens_per_second"], 0)
+        content = (self.folder / "rows.safetensors").read_bytes()
+        size = struct.unpack("<Q", content[:8])[0]
+        header = json.loads(content[8 : 8 + size])
+        rows, position = header["rows"], header["position"]
+        self.assertEqual(["F32", "I32"], [rows["dtype"], position["dtype"]])
+        self.assertEqual(rows["shape"][:1], position["shape"])
+        self.assertGreaterEqual(rows["shape"][0], 1024)
+        first, last = (8 + size + offset for offset in position["data_offsets"])
+        positions = struct.unpack(f"<{(last - first) // 4}i", content[first:last])
+        self.assertEqual(0, positions[0])
+        self.assertEqual(set(range(32)), set(positions))
+
+    def test_rows_that_cannot_be_written(self):
+        self.bad(command.INPUT, "nowhere/rows.safetensors", *self.harvest("nowhere/rows.safetensors"))
 
 
 if __name__ == "__main__":
