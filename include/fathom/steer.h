@@ -222,6 +222,86 @@ FATHOM_API int fathom_steer_ask(struct fathom_steer_score *out, struct fathom_an
                                 const struct fathom_steer_asking *asking, const fathom_concept *concept,
                                 const struct fathom_steer_score *plain);
 
+/* Choosing ------------------------------------------------------------------------------------------------ */
+
+enum { FATHOM_STEER_MOST_FEATURES = 8 };
+
+/* Features that are turned together, and how far. */
+struct fathom_steer_set {
+    int32_t first_layer, last_layer; /* spread over these; -1 and -1: at the dictionary's own layer */
+    size_t n_features;
+    uint32_t features[FATHOM_STEER_MOST_FEATURES];
+    float weights[FATHOM_STEER_MOST_FEATURES]; /* multiples of the features' maxima */
+};
+
+/* A question, and an answer to it. */
+struct fathom_steer_pair {
+    const char *question, *answer;
+};
+
+/* Figures of a set, in nats a token of given answers, each a mean over answers. */
+struct fathom_steer_parts {
+    double wanted;    /* log probability of the wanted answers under the steered model */
+    double plain;     /* of the plain answers */
+    double lost;      /* what the plain answers lost against the model without steering; negative: they gained */
+    double objective; /* wanted - 2 · max(0, lost - tolerance) */
+};
+
+struct fathom_steer_choosing {
+    const fathom_dictionary *dictionary;
+    const struct fathom_feature_measure *measures; /* [features of the dictionary]: their maxima, and for the control */
+    const uint32_t *candidates;                    /* each once; NULL: the first of the ranking below on `texts` */
+    size_t n_candidates;                           /* 0: 32 */
+    const struct fathom_texts *texts;              /* labelled; not needed where candidates are given */
+    const struct fathom_steer_pair *wanted;        /* answers that speak of the concept */
+    size_t n_wanted;
+    /* Answers as the model gives them anyway; NULL: it gives them itself, greedily, to the wanted ones' questions. */
+    const struct fathom_steer_pair *plain;
+    size_t n_plain;
+    struct fathom_prompt_style style;
+    enum fathom_steer_mode mode; /* clamp or add */
+    enum fathom_steer_rows rows;
+    const struct fathom_layer_range *ranges; /* each is chosen for by itself, the best counts; NULL: own layer */
+    size_t n_ranges;
+    uint32_t most;      /* features of a set, up to FATHOM_STEER_MOST_FEATURES; 0: 4 */
+    double tolerance;   /* nats a token that plain answers may lose for nothing; 0: 0.4 */
+    uint64_t seed;      /* of the control */
+    uint32_t n_threads; /* 0: all cores; changes nothing but the time */
+    bool original;      /* run the model as it is, not a derived bf16 copy: needed for one with adapters */
+    fathom_progress_fn progress;
+    void *payload;
+};
+
+struct fathom_steer_choice_trial {
+    uint32_t round;  /* from 1: features of the set when it was tried */
+    bool refinement; /* a level of the set was moved; else its last feature was tried */
+    struct fathom_steer_set set;
+    struct fathom_steer_parts parts;
+};
+
+struct fathom_steer_chosen {
+    struct fathom_steer_set set, control; /* the control's features as active as the set's, turned as far */
+    struct fathom_steer_parts before, after, control_parts;
+    struct fathom_steer_choice_trial *trials; /* in the order tried, owned */
+    size_t n_trials;
+};
+#define FATHOM_STEER_CHOSEN_INIT                                                                                       \
+    { 0 }
+FATHOM_API void fathom_steer_chosen_free(struct fathom_steer_chosen *chosen);
+
+/* Chooses features that together bring the wanted answers nearest. Each round tries every candidate that is not in the
+ * set yet at 0.5, 1, 1.5 and 2 times its maximum beside those that are, and keeps the best; then levels are moved to
+ * 3/4 and 4/3 of what they are, the best such step first, until none gains 0.005. It ends with `most` features, or
+ * when a further one gains less than 0.02. From the second round on only the 16 best candidates of the first are tried.
+ *
+ * Candidates that nobody gave are features that are more active on texts with the concept than on near misses, ranked
+ * by the difference of their mean activations there, times the share of it in both, times their decoder's norm.
+ *
+ * Errors: ARGUMENT, NOT_FOUND (no candidate brings the answers nearer, no feature like a chosen one), LIMIT (more or
+ * longer answers than a session holds), those of sessions and derived models, STOPPED. */
+FATHOM_API int fathom_steer_choose(struct fathom_steer_chosen *out, const fathom_model *model,
+                                   const struct fathom_steer_choosing *choosing);
+
 /* Search -------------------------------------------------------------------------------------------------- */
 
 struct fathom_layer_range {

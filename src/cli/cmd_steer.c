@@ -12,13 +12,15 @@ static const struct cli_option options[] = {
     CLI_OPTION_CATALOGUE,
     {"prompt", 'p', CLI_TEXT, "TEXT", "a question to answer plainly and steered (the concept file's questions)", true,
      false},
-    {"feature", 0, CLI_TEXT, "N[=W]…", "turn this feature, or several together, each by W (1) times the strength", true,
-     false},
+    {"feature", 0, CLI_TEXT, "N[=W]…",
+     "turn this feature, or several together, each by W (1) times the strength; with --choose: choose among these",
+     true, false},
     {"contrast", 0, CLI_FILE, "POS NEG", "turn the difference of means of two files of texts", true, false},
     {"direction", 0, CLI_FILE, "FILE.safetensors", "turn this direction: a tensor [width] or [layers, width]", false,
      false},
     {"concept-file", 0, CLI_FILE, "FILE.json",
-     "\"words\", and optionally \"texts\" (the contrast, where nothing else is named), \"questions\" and \"held_out\"",
+     "\"words\", and optionally \"texts\" (the contrast, where nothing else is named), \"questions\", \"held_out\" and "
+     "\"answers\" (for --choose)",
      false, false},
     {"concept", 0, CLI_TEXT, "WORDS",
      "words and phrases of the concept, with commas between them; /…/ is a regular expression", false, false},
@@ -27,10 +29,19 @@ static const struct cli_option options[] = {
     {"layers", 0, CLI_TEXT, "A[-B]", "spread over these layers, each taking its part (the dictionary's own layer)",
      false, false},
     {"rows", 0, CLI_CHOICE, "all|prompt|answer", "which part of the text is edited (all)", false, false},
+    {"choose", 0, CLI_INTEGER, "N",
+     "choose up to N features that together bring the concept file's \"answers\" nearest, and turn those", false,
+     false},
+    {"candidates", 0, CLI_INTEGER, "N", "with --choose: features to choose among, found on \"texts\" (32)", false,
+     false},
+    {"tolerance", 0, CLI_NUMBER, "NATS", "with --choose: what a token of a plain answer may lose for nothing (0.4)",
+     false, false},
     {"search", 0, CLI_FLAG, NULL,
      "search layers and strength for the most of the concept that fluency allows; needs a concept", false, false},
     {"ranges", 0, CLI_TEXT, "A-B,…",
-     "with --search: layers to spread over, \"own\" for the dictionary's (several around the middle)", false, false},
+     "with --search: layers to spread over, \"own\" for the dictionary's (several around the middle); with --choose "
+     "(own)",
+     false, false},
     {"strengths", 0, CLI_TEXT, "S,…", "with --search: strengths to try", false, false},
     {"refine", 0, CLI_INTEGER, "N", "with --search: halvings of the strength step around the best (1)", false, false},
     {"seeds", 0, CLI_INTEGER, "N", "answers to each question (1)", false, false},
@@ -85,7 +96,7 @@ static int read_setting(struct steering *steering) {
     if (!cli_number(&strength, arguments, "strength", -1e6, 1e6, 0)) {
         return FATHOM_ERROR_ARGUMENT;
     }
-    steering->setting.strength = (float)strength;
+    steering->setting.strength = cli_has(arguments, "choose") && !cli_has(arguments, "strength") ? 1 : (float)strength;
     return layers != NULL ? steer_range_parse(&steering->setting.range, layers, "layers") : FATHOM_OK;
 }
 
@@ -106,6 +117,16 @@ static int check_usage(const struct cli_arguments *arguments) {
     bool direction = cli_has(arguments, "contrast") || cli_has(arguments, "direction");
     bool file = cli_has(arguments, "concept-file");
     bool ablate = strcmp(cli_text(arguments, "mode", "clamp"), "ablate") == 0;
+    if (cli_has(arguments, "choose")) {
+        if (direction || ablate || cli_has(arguments, "search") || !file) {
+            return cli_usage(arguments,
+                             "--choose takes a --concept-file, and neither --contrast, --direction, --search "
+                             "nor --mode ablate");
+        }
+        return cli_has(arguments, "chat") && cli_has(arguments, "raw")
+                   ? cli_usage(arguments, "--chat and --raw exclude each other")
+                   : CLI_OK;
+    }
     if (feature + cli_has(arguments, "contrast") + cli_has(arguments, "direction") > 1 ||
         (!feature && !direction && !file)) {
         return cli_usage(
@@ -176,7 +197,7 @@ static int prepare(struct steering *steering) {
         status = read_setting(steering);
     }
     if (status == FATHOM_OK && steering->setting.range.first < 0 && !cli_has(steering->arguments, "feature") &&
-        !cli_has(steering->arguments, "search")) {
+        !cli_has(steering->arguments, "search") && !cli_has(steering->arguments, "choose")) {
         status = fathom__fail(FATHOM_ERROR_ARGUMENT, "--layers: a direction needs its layers");
     }
     return status;
@@ -208,11 +229,15 @@ static int run(struct cli_arguments *arguments) {
         if (status == FATHOM_OK && cli_has(arguments, "search")) {
             status = steer_command_search(&steering);
         }
+        if (status == FATHOM_OK && cli_has(arguments, "choose")) {
+            status = steer_command_choose(&steering);
+        }
         exit = status == FATHOM_OK ? answer(&steering) : cli_fail(arguments, status);
         fathom_concept_close(steering.concept);
         steer_subject_close(&steering.subject);
     }
     fathom_steer_found_free(&steering.found);
+    fathom_steer_chosen_free(&steering.chosen);
     fathom_free(steering.prompts);
     concept_file_close(&steering.file);
     return exit;
@@ -231,12 +256,16 @@ const struct cli_command cli_command_steer = {
                    "each takes its part of the strength. Rows that the "
                    "dictionary does not cover, the first position above all, are left alone.\n\n"
                    "--search tries ranges of layers and strengths, refines the best, and tests it once on questions "
-                   "that the choice did not see.",
+                   "that the choice did not see.\n\n"
+                   "--choose finds features that say together what none says alone: it adds one after another, at the "
+                   "levels that make the concept file's \"answers\" likeliest while the model's plain answers to the "
+                   "same questions stay nearly as likely as they were.",
     .examples =
         "fathom steer --feature 304 --strength 5 --prompt \"What should I paint my bedroom?\" --random-control\n"
         "fathom steer --concept-file share/demo/golden_gate.json --strength 0.8 --layers 6-14 --prompt \"What should I "
         "paint my bedroom?\"\n"
-        "fathom steer --concept-file share/demo/golden_gate.json --search --seeds 2",
+        "fathom steer --concept-file share/demo/golden_gate.json --search --seeds 2\n"
+        "fathom steer --concept-file share/demo/golden_gate.json --choose 4 --random-control",
     .options = options,
     .run = run,
 };

@@ -25,6 +25,30 @@ static int take_strings(const char ***out, size_t *n, const json_t *root, const 
     return status;
 }
 
+static int take_answers(struct concept_file *file, const char *path) {
+    const json_t *list = json_object_get(file->root, "answers");
+    if (list == NULL) {
+        return FATHOM_OK;
+    }
+    if (!json_is_array(list)) {
+        return fathom__fail(FATHOM_ERROR_FORMAT, "%s: \"answers\": an array of objects is expected", path);
+    }
+    int status = fathom__alloc(&file->answers, json_array_size(list), sizeof *file->answers);
+    for (size_t i = 0; i < json_array_size(list) && status == FATHOM_OK; i++) {
+        const json_t *item = json_array_get(list, i);
+        const char *question = json_string_value(json_object_get(item, "question"));
+        const char *answer = json_string_value(json_object_get(item, "answer"));
+        if (question == NULL || answer == NULL || *question == '\0' || *answer == '\0') {
+            status = fathom__fail(FATHOM_ERROR_FORMAT,
+                                  "%s: \"answers\", item %zu: an object with the strings \"question\" and "
+                                  "\"answer\" is expected",
+                                  path, i + 1);
+        }
+        file->answers[file->n_answers++] = (struct fathom_steer_pair){question, answer};
+    }
+    return status;
+}
+
 /* The texts' file lies beside the concept's. */
 static int load_texts(struct concept_file *file, const char *path) {
     const char *name = NULL;
@@ -62,6 +86,9 @@ int concept_file_open(struct concept_file *out, const char *path) {
         status = take_strings(&file.held_out, &file.n_held_out, file.root, "held_out", false, path);
     }
     if (status == FATHOM_OK) {
+        status = take_answers(&file, path);
+    }
+    if (status == FATHOM_OK) {
         status = load_texts(&file, path);
     }
     if (status != FATHOM_OK) {
@@ -76,6 +103,7 @@ void concept_file_close(struct concept_file *file) {
     fathom_free(file->words);
     fathom_free(file->questions);
     fathom_free(file->held_out);
+    fathom_free(file->answers);
     fathom_texts_free(&file->texts);
     json_decref(file->root);
     *file = (struct concept_file){0};

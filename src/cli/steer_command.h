@@ -1,4 +1,4 @@
-/* `fathom steer` in three files: the command, its search, and how results look. */
+/* `fathom steer` in five files: the command, its search, its choice of features, and how results look. */
 #ifndef FATHOM_CLI_STEER_COMMAND_H
 #define FATHOM_CLI_STEER_COMMAND_H
 
@@ -16,6 +16,8 @@ struct steering {
     size_t n_prompts;
     struct fathom_steer_found found;
     bool searched;
+    struct fathom_steer_chosen chosen;
+    bool chose;
 };
 
 /* One kind of answer. */
@@ -26,6 +28,20 @@ struct spoken {
 
 /* Searches layers and strength as the options say, and puts the best into the setting. A fathom_status. */
 int steer_command_search(struct steering *steering);
+
+/* Ranges such as "own,6-14" of an option, at most STEER_MOST_RANGES, appended to out. A fathom_status. */
+enum { STEER_MOST_RANGES = 64 };
+int steer_ranges_parse(struct fathom_layer_range *out, size_t *n, const char *text);
+
+/* Chooses features as the options say, and puts them into the subject and the setting. A fathom_status. */
+int steer_command_choose(struct steering *steering);
+/* What was chosen, as text or JSON. */
+void steer_choice_print(const struct steering *steering);
+json_t *steer_choice_json(const struct steering *steering);
+
+/* "6-14", or "own  ". */
+void steer_range_print(struct fathom_layer_range range);
+json_t *steer_range_json(int32_t first, int32_t last);
 
 /* Prints everything, as text or JSON; random and control are NULL without a control. An exit status. */
 int steer_command_show(const struct steering *steering, const struct spoken *plain, const struct spoken *steered,

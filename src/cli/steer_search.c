@@ -23,15 +23,15 @@ static int parse_strengths(float *out, size_t *n, const char *text) {
     }
 }
 
-static int parse_ranges(struct fathom_layer_range *out, size_t *n, const char *text) {
+int steer_ranges_parse(struct fathom_layer_range *out, size_t *n, const char *text) {
     char part[32];
     for (const char *rest = text;;) {
         size_t length = strcspn(rest, ",");
-        if (length == 0 || length >= sizeof part || *n == MOST_SETTINGS) {
+        if (length == 0 || length >= sizeof part || *n == STEER_MOST_RANGES) {
             return fathom__fail(
                 FATHOM_ERROR_ARGUMENT,
                 "--ranges: at most %d ranges such as 6-14, with commas between them, are expected, not \"%s\"",
-                MOST_SETTINGS, text);
+                STEER_MOST_RANGES, text);
         }
         memcpy(part, rest, length);
         part[length] = '\0';
@@ -84,7 +84,7 @@ static const char *default_strengths(const struct steering *steering) {
 int steer_command_search(struct steering *steering) {
     const struct cli_arguments *arguments = steering->arguments;
     struct steer_subject *subject = &steering->subject;
-    struct fathom_layer_range ranges[MOST_SETTINGS];
+    struct fathom_layer_range ranges[STEER_MOST_RANGES];
     float strengths[MOST_SETTINGS];
     float maxima[STEER_MOST_FEATURES];
     int64_t n_refine = 0;
@@ -115,7 +115,7 @@ int steer_command_search(struct steering *steering) {
     int status =
         parse_strengths(strengths, &search.n_strengths, cli_text(arguments, "strengths", default_strengths(steering)));
     if (status == FATHOM_OK && cli_has(arguments, "ranges")) {
-        status = parse_ranges(ranges, &search.n_ranges, cli_text(arguments, "ranges", ""));
+        status = steer_ranges_parse(ranges, &search.n_ranges, cli_text(arguments, "ranges", ""));
     } else if (status == FATHOM_OK) {
         search.n_ranges = default_ranges(ranges, steering);
     }

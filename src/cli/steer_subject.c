@@ -150,7 +150,7 @@ bool steer_subject_open(struct steer_subject *out, int *exit, const struct cli_a
     struct steer_subject subject = {0};
     int status = FATHOM_OK;
     *exit = CLI_OK;
-    if (cli_has(arguments, "feature")) {
+    if (cli_has(arguments, "feature") || cli_has(arguments, "choose")) {
         if (!feature_view_open(&subject.view, exit, arguments, false)) {
             return false;
         }

@@ -6,7 +6,7 @@
 #include "feature_view.h"
 #include <fathom/steer.h>
 
-enum { STEER_MOST_FEATURES = 8 };
+enum { STEER_MOST_FEATURES = FATHOM_STEER_MOST_FEATURES };
 
 struct steer_subject {
     struct feature_view view; /* model; dictionary and catalogue where features are turned */

@@ -2,7 +2,7 @@
 #include "steer_command.h"
 #include <string.h>
 
-static void print_range(struct fathom_layer_range range) {
+void steer_range_print(struct fathom_layer_range range) {
     if (range.first < 0) {
         fputs("own  ", stdout);
     } else {
@@ -27,14 +27,14 @@ static void print_search(const struct steering *steering) {
     print_score_row(&found->plain);
     for (size_t i = 0; i < found->n_trials; i++) {
         const struct fathom_steer_trial *trial = &found->trials[i];
-        print_range((struct fathom_layer_range){trial->first_layer, trial->last_layer});
+        steer_range_print((struct fathom_layer_range){trial->first_layer, trial->last_layer});
         printf("  %8.3g  ", (double)trial->strength);
         print_score_row(&trial->score);
     }
     if (found->has_held_out) {
         const struct fathom_steer_trial *best = &found->trials[found->best];
         printf("The best, strength %.3g over layers ", (double)best->strength);
-        print_range((struct fathom_layer_range){best->first_layer, best->last_layer});
+        steer_range_print((struct fathom_layer_range){best->first_layer, best->last_layer});
         puts(", once on questions and seeds that the choice did not see:");
         printf("plain            ");
         print_score_row(&found->held_out_plain);
@@ -73,7 +73,7 @@ static json_t *spoken_json(const struct spoken *spoken) {
     return json_pack("{s:o, s:o}", "answers", texts, "score", steer_score_json(&spoken->score));
 }
 
-static json_t *range_json(int32_t first, int32_t last) {
+json_t *steer_range_json(int32_t first, int32_t last) {
     return first < 0 ? json_null() : json_pack("[i,i]", first, last);
 }
 
@@ -81,9 +81,9 @@ static json_t *search_json(const struct fathom_steer_found *found) {
     json_t *trials = json_array();
     for (size_t i = 0; i < found->n_trials; i++) {
         const struct fathom_steer_trial *trial = &found->trials[i];
-        json_array_append_new(trials,
-                              json_pack("{s:o, s:f, s:o}", "layers", range_json(trial->first_layer, trial->last_layer),
-                                        "strength", (double)trial->strength, "score", steer_score_json(&trial->score)));
+        json_array_append_new(trials, json_pack("{s:o, s:f, s:o}", "layers",
+                                                steer_range_json(trial->first_layer, trial->last_layer), "strength",
+                                                (double)trial->strength, "score", steer_score_json(&trial->score)));
     }
     json_t *value = json_pack("{s:o, s:o, s:I}", "plain", steer_score_json(&found->plain), "trials", trials, "best",
                               (json_int_t)found->best);
@@ -101,6 +101,9 @@ int steer_command_show(const struct steering *steering, const struct spoken *pla
         if (steering->searched) {
             print_search(steering);
         }
+        if (steering->chose) {
+            steer_choice_print(steering);
+        }
         cli_print_bold(stdout, "Turned: ");
         steer_subject_print(&steering->subject);
         fputs("\n        ", stdout);
@@ -109,7 +112,7 @@ int steer_command_show(const struct steering *steering, const struct spoken *pla
         } else {
             printf("strength %g, layers ", (double)steering->setting.strength);
         }
-        print_range(steering->setting.range);
+        steer_range_print(steering->setting.range);
         fputs("\n\n", stdout);
         print_spoken(steering, "Plain", plain);
         print_spoken(steering, "Steered", steered);
@@ -127,7 +130,7 @@ int steer_command_show(const struct steering *steering, const struct spoken *pla
     }
     json_t *value =
         json_pack("{s:o, s:o, s:f, s:o, s:I, s:o, s:o}", "subject", steer_subject_json(&steering->subject), "layers",
-                  range_json(steering->setting.range.first, steering->setting.range.last), "strength",
+                  steer_range_json(steering->setting.range.first, steering->setting.range.last), "strength",
                   (double)steering->setting.strength, "questions", questions, "seeds",
                   (json_int_t)steering->asking.n_seeds, "plain", spoken_json(plain), "steered", spoken_json(steered));
     if (control != NULL) {
@@ -136,6 +139,9 @@ int steer_command_show(const struct steering *steering, const struct spoken *pla
     }
     if (steering->searched) {
         json_object_set_new(value, "search", search_json(&steering->found));
+    }
+    if (steering->chose) {
+        json_object_set_new(value, "choice", steer_choice_json(steering));
     }
     return cli_print_json(value);
 }
