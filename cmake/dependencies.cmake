@@ -9,14 +9,17 @@ target_link_libraries(fathom_dependencies INTERFACE PkgConfig::libraries ZLIB::Z
 
 # The engine: a system libllama of a version that the tests ran on, else the one that set-up built.
 set(FATHOM_ENGINE_VERSIONS 0.5.0)
+set(use_system_llama FALSE) # what pkg-config found outlives the run in the cache, also where a folder is named later
 if(NOT FATHOM_ENGINE_DIR)
     pkg_check_modules(system_llama QUIET IMPORTED_TARGET llama)
-    if(system_llama_FOUND AND NOT system_llama_VERSION IN_LIST FATHOM_ENGINE_VERSIONS)
+    if(system_llama_FOUND AND system_llama_VERSION IN_LIST FATHOM_ENGINE_VERSIONS)
+        set(use_system_llama TRUE)
+    elseif(system_llama_FOUND)
         message(STATUS "system libllama ${system_llama_VERSION} is not one of ${FATHOM_ENGINE_VERSIONS}: not used")
-        set(system_llama_FOUND FALSE)
     endif()
 endif()
-if(system_llama_FOUND)
+if(use_system_llama)
+    message(STATUS "engine: the system's libllama ${system_llama_VERSION}, without a renderer for chat templates")
     target_link_libraries(fathom_dependencies INTERFACE PkgConfig::system_llama ggml ggml-base Threads::Threads m ${CMAKE_DL_LIBS})
 elseif(EXISTS ${FATHOM_ENGINE_DIR}/include/llama.h)
     target_include_directories(fathom_dependencies SYSTEM INTERFACE ${FATHOM_ENGINE_DIR}/include)

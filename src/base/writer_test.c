@@ -142,9 +142,9 @@ static void test_full_disk_leaves_the_old_file(void **state) {
         fprintf(writer.stream, "%d", i);
     int unchecked = fathom__writer_commit(&writer);
     setrlimit(RLIMIT_FSIZE, &before);
-    assert_int_equal(big, FATHOM_ERROR_IO);
+    assert_int_equal(big, FATHOM_ERROR_LIMIT);
     assert_non_null(strstr(message, "file: cannot write: File too large"));
-    assert_int_equal(unchecked, FATHOM_ERROR_IO);
+    assert_int_equal(unchecked, FATHOM_ERROR_LIMIT);
     assert_content(path, "old");
     assert_int_equal(files_in(scratch("full")), 1);
 }
