@@ -2,14 +2,22 @@
 #include <dictionary/train_internal.h>
 #include <dictionary/trainer_describe.h>
 #include <math.h>
+#include <string.h>
+
+/* A file that is passed on says nothing of the folders of the machine that it was made on; the corpus is known by its
+ * hash. */
+static const char *name_of(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash != NULL && slash[1] != '\0' ? slash + 1 : path;
+}
 
 static json_t *describe_sources(const struct fathom_train_options *options) {
     json_t *array = json_array();
     for (size_t i = 0; i < options->n_sources; i++) {
         const struct fathom_corpus_source *source = &options->sources[i];
-        json_array_append_new(array,
-                              json_pack("{s:s, s:s?, s:f, s:b}", "path", source->path, "field", source->field, "weight",
-                                        source->weight > 0 ? source->weight : 1, "repeat", (int)source->repeat));
+        json_array_append_new(array, json_pack("{s:s, s:s?, s:f, s:b}", "file", name_of(source->path), "field",
+                                               source->field, "weight", source->weight > 0 ? source->weight : 1,
+                                               "repeat", (int)source->repeat));
     }
     return array;
 }
