@@ -71,6 +71,22 @@ static float least_of(const struct fathom__evidence *evidence, uint32_t feature,
     return range == STRONG ? STRONG_SHARE * evidence->features[feature].maximum : 0;
 }
 
+/* Whether a rule tells most of the strongest rows drawn: a label that is right about the weak ones alone misleads. */
+static bool tells_strong(const struct work *work, uint32_t feature, const struct fathom__rule *rule) {
+    const struct fathom__stream *stream = work->context.stream;
+    const float least = least_of(stream->evidence, feature, STRONG);
+    size_t n = 0, hits = 0;
+    for (enum fathom__role role = 0; role < FATHOM__ROLES; role++) {
+        const struct fathom__drawn *drawn = fathom__evidence_drawn(stream->evidence, feature, role);
+        for (uint32_t i = 0; i < stream->evidence->features[feature].n_drawn[role]; i++) {
+            if (drawn[i].value <= least) continue;
+            n++;
+            hits += fathom__rule_at(rule, stream, drawn[i].row);
+        }
+    }
+    return hits * 2 >= n;
+}
+
 /* Chooses the rule for a range of the feature; *score is what it reached. */
 static int choose(double *score, struct work *work, struct fathom__label_scratch *scratch, uint32_t feature,
                   enum range range) {
@@ -99,7 +115,8 @@ static void choose_feature(struct work *work, struct fathom__label_scratch *scra
     outcome->fate = fate_before(work->context.stream->evidence, feature);
     if (outcome->fate != NO_RULE) return;
     int status = choose(&score, work, scratch, feature, WHOLE);
-    if (!status && score < SURE_SCORE) status = choose(&score, work, scratch, feature, STRONG);
+    if (!status && (score < SURE_SCORE || !tells_strong(work, feature, &outcome->choices[WHOLE].rule)))
+        status = choose(&score, work, scratch, feature, STRONG);
     fail(work, status);
 }
 
@@ -194,7 +211,7 @@ static enum fate test_range(struct work *work, struct fathom__label_scratch *scr
     label.n_active = (uint32_t)sample.n_active;
     label.n_inactive = (uint32_t)sample.n_inactive;
     if (label.n_active < FATHOM__LABEL_ACTIVE || label.score < FATHOM__LABEL_SCORE ||
-        label.score < label.shuffled + FATHOM__LABEL_MARGIN)
+        label.score < label.shuffled + FATHOM__LABEL_MARGIN || !tells_strong(work, feature, &choice->rule))
         return LOW_SCORE;
     measure_all(&label, work, scratch, feature, &choice->rule);
     if (label.f1 < FATHOM__LABEL_F1) return LOW_F1;

@@ -21,8 +21,9 @@
 #define FATHOM__LABEL_SCORE 0.70f  /* its balanced accuracy is at least this, */
 #define FATHOM__LABEL_MARGIN 0.10f /* at least so much above that of other features' labels, */
 #define FATHOM__LABEL_F1 0.10f     /* its F1 over all rows at the true prevalence is at least this, */
-#define FATHOM__LABEL_ACTIVE 8     /* it was measured on at least so many active rows, */
-#define FATHOM__LABEL_DENSITY 0.2  /* and the feature is active on no more than this share of rows. */
+/* it tells at least half of the rows drawn above half of the feature's maximum, */
+#define FATHOM__LABEL_ACTIVE 8    /* it was measured on at least so many active rows, */
+#define FATHOM__LABEL_DENSITY 0.2 /* and the feature is active on no more than this share of rows. */
 
 struct fathom__feature_label {
     uint32_t feature;

@@ -7,7 +7,7 @@
 enum { BEST_HERE = 4, BEST_AROUND = 4 };
 
 /* What a rule must be better by to be preferred to one that is easier to read. */
-static const double CONDITION_COST = 0.02, ID_COST = 0.012, CLASS_GAIN = 0.06, WORD_GAIN = 0.015;
+static const double CONDITION_COST = 0.02, ID_COST = 0.015, CLASS_GAIN = 0.06, WORD_GAIN = 0.015;
 /* What a rule is worth that fires where the feature does and nowhere else, more than one that fires everywhere. */
 static const double F1_GAIN = 0.15;
 
@@ -118,6 +118,38 @@ static void consider_edges(struct fathom__rule *best, double *best_worth, const 
     }
 }
 
+/* Takes words out of lists as long as the rest is worth more, and puts those first that tell most. */
+static void prune(struct fathom__rule *best, double *best_worth, const struct fathom__sample *sample,
+                  const struct fathom__label_context *context) {
+    for (unsigned c = 0; c < best->n; c++) {
+        for (uint32_t i = best->conditions[c].n_ids; i-- > 0 && best->conditions[c].n_ids > 1;) {
+            struct fathom__rule rule = *best;
+            struct fathom__condition *condition = &rule.conditions[c];
+            condition->n_ids--;
+            memmove(condition->ids + i, condition->ids + i + 1, (condition->n_ids - i) * sizeof *condition->ids);
+            consider(best, best_worth, &rule, sample, context);
+        }
+        struct fathom__condition *condition = &best->conditions[c];
+        size_t hits[FATHOM__RULE_IDS] = {0};
+        for (uint32_t i = 0; i < condition->n_ids; i++) {
+            struct fathom__condition alone = *condition;
+            const uint32_t id = condition->ids[i];
+            alone.n_ids = 1;
+            alone.ids[0] = id;
+            size_t n = 0;
+            for (size_t row = 0; row < sample->n_active; row++)
+                n += fathom__condition_at(&alone, context->stream, sample->active[row]);
+            uint32_t at = i;
+            for (; at > 0 && hits[at - 1] < n; at--) {
+                hits[at] = hits[at - 1];
+                condition->ids[at] = condition->ids[at - 1];
+            }
+            hits[at] = n;
+            condition->ids[at] = id;
+        }
+    }
+}
+
 bool fathom__label_choose(struct fathom__rule *out, struct fathom__label_scratch *scratch,
                           const struct fathom__label_context *context, const struct fathom__sample *sample) {
     const struct fathom__candidates *candidates = &scratch->candidates;
@@ -145,6 +177,7 @@ bool fathom__label_choose(struct fathom__rule *out, struct fathom__label_scratch
             consider(out, &best_worth, &rule, sample, context);
         }
     if (best_worth > 0) consider_edges(out, &best_worth, sample, context);
+    if (best_worth > 0) prune(out, &best_worth, sample, context);
     return best_worth > 0;
 }
 

@@ -32,6 +32,7 @@ static int most_certain(const void *left, const void *right) {
 static int by_base(const void *left, const void *right) {
     const struct fathom__entry_base *a = left, *b = right;
     if (a->base != b->base) return a->base < b->base ? -1 : 1;
+    if (a->form != b->form) return a->form < b->form ? -1 : 1;
     return a->entry < b->entry ? -1 : a->entry > b->entry;
 }
 
@@ -42,15 +43,17 @@ static int list_seen(struct fathom__entry_base **out, size_t *n, const struct fa
     *n = 0;
     for (size_t i = 0; !status && i < scratch->n_seen; i++)
         if (!i || scratch->seen[i].id != scratch->seen[i - 1].id)
-            (*out)[(*n)++] = (struct fathom__entry_base){stream->entry_table.bases[scratch->seen[i].id], (uint32_t)i};
+            (*out)[(*n)++] = (struct fathom__entry_base){stream->entry_table.bases[scratch->seen[i].id],
+                                                         stream->entry_table.forms[scratch->seen[i].id], (uint32_t)i};
     if (*n) qsort(*out, *n, sizeof **out, by_base);
     return status;
 }
 
 /* Adds the sightings of one entry, which begin at scratch->seen[first], to its classes. */
 static void count_entry(struct fathom__label_scratch *scratch, size_t *n_touched,
-                        const struct fathom__label_context *context, uint32_t first, uint32_t base) {
+                        const struct fathom__label_context *context, const struct fathom__entry_base *entry) {
     const uint32_t *classes;
+    const uint32_t first = entry->entry, base = entry->base;
     const uint32_t id = scratch->seen[first].id;
     const size_t n_classes = fathom__entry_classes(&classes, context->stream, id);
     uint64_t rows[FATHOM__EVIDENCE_ROWS / 64] = {0};
@@ -66,7 +69,8 @@ static void count_entry(struct fathom__label_scratch *scratch, size_t *n_touched
         for (size_t w = 0; w < sizeof rows / sizeof *rows; w++)
             seen->rows[w] |= rows[w];
         seen->n += n;
-        seen->entries++;
+        seen->forms += fresh || seen->last_form != entry->form;
+        seen->last_form = entry->form;
         seen->bases += fresh;
         seen->of_last = fresh ? n : seen->of_last + n;
         seen->last_base = base;
@@ -96,7 +100,7 @@ static bool try_class(struct tried *out, const struct fathom__label_context *con
     const bool forms = kind == FATHOM__CLASS_FORMS;
     /* Around a row only what text is about says something: a word has its forms to itself, and every text pronouns. */
     if (place == FATHOM__NEAR && kind != FATHOM__CLASS_NOUN && kind != FATHOM__CLASS_TOPIC) return false;
-    if (forms ? seen->entries < LEAST_FORMS
+    if (forms ? seen->forms < LEAST_FORMS
               : seen->bases < FATHOM__LEAST_BASES || (double)seen->most > MOST_OF_ONE * (double)seen->n)
         return false;
     const size_t different = count_bits(seen->rows, sizeof seen->rows / sizeof *seen->rows);
@@ -148,7 +152,7 @@ int fathom__label_propose_classes(struct fathom__label_scratch *scratch, const s
     }
     for (size_t i = 0; i < n_listed; i++) {
         totals.bases_seen += !i || listed[i].base != listed[i - 1].base;
-        count_entry(scratch, &n_touched, context, listed[i].entry, listed[i].base);
+        count_entry(scratch, &n_touched, context, &listed[i]);
     }
     for (size_t i = 0; i < n_touched; i++) {
         struct fathom__class_seen *seen = &scratch->classes[scratch->touched[i]];

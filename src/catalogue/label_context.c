@@ -84,7 +84,7 @@ static int list_entries(struct fathom__entry_base **out, size_t *n, const struct
     *n = 0;
     for (uint32_t entry = 1; !status && entry < stream->entry_table.keys.count; entry++)
         if (stream->entry_counts[entry])
-            (*out)[(*n)++] = (struct fathom__entry_base){stream->entry_table.bases[entry], entry};
+            (*out)[(*n)++] = (struct fathom__entry_base){stream->entry_table.bases[entry], 0, entry};
     if (*n) qsort(*out, *n, sizeof **out, by_base);
     return status;
 }

@@ -24,7 +24,7 @@ struct fathom__held_index {
 #define FATHOM__MOST_COMMON 0.3 /* share of entries' rows above which a class says nothing */
 
 struct fathom__entry_base {
-    uint32_t base, entry;
+    uint32_t base, form, entry;
 };
 
 /* What the background has of a class. */
@@ -38,8 +38,9 @@ struct fathom__class_count {
 struct fathom__class_seen {
     uint64_t rows[FATHOM__EVIDENCE_ROWS / 64]; /* one bit a row */
     uint32_t n;                                /* places, several a row in a window; 0: not seen */
-    uint32_t entries, bases;                   /* different ones */
-    uint32_t last_base, of_last, most;         /* places of the latest word, and of the most frequent one */
+    uint32_t forms, bases;                     /* different words, and words when forms of one count once */
+    uint32_t last_form;
+    uint32_t last_base, of_last, most; /* places of the latest word, and of the most frequent one */
 };
 
 struct fathom__label_context {

@@ -273,6 +273,7 @@ void fathom__stream_close(struct fathom__stream *stream) {
     fathom_free(stream->entry_table.class_starts);
     fathom_free(stream->entry_table.classes);
     fathom_free(stream->entry_table.bases);
+    fathom_free(stream->entry_table.forms);
     fathom_free(stream->name_entries);
     fathom_free(stream->token_words);
     fathom_free(stream->token_counts);

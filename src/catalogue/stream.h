@@ -40,7 +40,8 @@ struct fathom__entries {
     size_t *class_starts;       /* [count + 1] */
     uint32_t *classes;          /* ascending for each entry */
     uint32_t *bases;            /* [count]: the same for all forms of a word */
-    size_t class_starts_capacity, n_classes, classes_capacity, bases_capacity;
+    uint32_t *forms;            /* [count]: stands for the text, whatever its sense */
+    size_t class_starts_capacity, n_classes, classes_capacity, bases_capacity, forms_capacity;
 };
 
 struct fathom__stream {

@@ -13,6 +13,13 @@ static size_t make_key(char key[FATHOM__WORDNET_LEMMA + 1], const char *text, si
     return length + 1;
 }
 
+static uint32_t text_number(const char *text, size_t length) {
+    uint32_t hash = UINT32_C(0x811c9dc5); /* FNV-1a */
+    for (size_t i = 0; i < length; i++)
+        hash = (hash ^ (unsigned char)text[i]) * UINT32_C(0x01000193);
+    return hash;
+}
+
 static int add_entry(uint32_t *out, struct fathom__entries *table, const char *key, size_t key_length,
                      const uint32_t *classes, size_t n, uint32_t base) {
     int status;
@@ -20,6 +27,7 @@ static int add_entry(uint32_t *out, struct fathom__entries *table, const char *k
         (status = fathom__grow(&table->class_starts, &table->class_starts_capacity, (size_t)*out + 2,
                                sizeof *table->class_starts)) ||
         (status = fathom__grow(&table->bases, &table->bases_capacity, (size_t)*out + 1, sizeof *table->bases)) ||
+        (status = fathom__grow(&table->forms, &table->forms_capacity, (size_t)*out + 1, sizeof *table->forms)) ||
         (status =
              fathom__grow(&table->classes, &table->classes_capacity, table->n_classes + n, sizeof *table->classes)))
         return status;
@@ -27,6 +35,7 @@ static int add_entry(uint32_t *out, struct fathom__entries *table, const char *k
     table->n_classes += n;
     table->class_starts[*out + 1] = table->n_classes;
     table->bases[*out] = base == UINT32_MAX ? base - *out : base;
+    table->forms[*out] = text_number(key, key_length - 1);
     return FATHOM_OK;
 }
 
