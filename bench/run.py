@@ -50,6 +50,8 @@ def main():
     names = arguments.only.split(",") if arguments.only else list(PARTS)
     if unknown := [name for name in names if name not in PARTS]:
         parser.error(f"--only {unknown[0]}: one of {', '.join(PARTS)} is expected")
+    if "train" in names and "machine" not in names:
+        names.insert(0, "machine")  # whose rates the floors of a step are reckoned with
     arguments.work.mkdir(parents=True, exist_ok=True)
     setting = common.Setting(
         fathom=arguments.fathom,

@@ -5,17 +5,18 @@ import rows
 
 D, K, BATCH = 576, 32, 4096
 
-# Fathom's architecture: (name of the peer, bf16 products)
+# Fathom's architecture: its peers by the names of train_peer.py
 ARCHITECTURES = {
-    "topk": [("saelens_topk", False), ("saelens_topk", True), ("pytorch_topk", False), ("pytorch_topk", True)],
-    "batchtopk": [("saelens_batchtopk", False), ("dictionary_learning_batchtopk", False)],
-    "matryoshka": [("saelens_matryoshka", False)],
-    "jumprelu": [("saelens_jumprelu", False)],
-    "standard": [("saelens_standard", False)],
-    "gated": [("saelens_gated", False)],
+    "topk": ["saelens_topk", "saelens_topk_bf16", "pytorch_topk", "pytorch_topk_bf16"],
+    "batchtopk": ["saelens_batchtopk", "dictionary_learning_batchtopk"],
+    "matryoshka": ["saelens_matryoshka"],
+    "jumprelu": ["saelens_jumprelu"],
+    "standard": ["saelens_standard"],
+    "gated": ["saelens_gated"],
 }
 MAIN = list(ARCHITECTURES)
 FIRST = ["topk", "batchtopk"]
+SIDE = ["saelens_topk_bf16", "pytorch_topk"]  # only beside the widths and threads that the others are compared at
 
 # What is measured: features, threads (None: as many as were asked for), real rows with a fifth of the features dead, architectures
 SETTINGS = [
@@ -29,7 +30,9 @@ QUICK = [(1024, None, False, MAIN), (1024, None, True, FIRST)]
 DEAD = 0.2
 REAL_ROWS = 32768
 FATHOM_STEPS = 12
-WIDE = 65536  # from here on one step of a peer is enough, and the slow variants are left out
+FEW_FATHOM_STEPS = 6
+WIDE = 65536  # from here on fewer steps tell as much
+LONG = 16384  # the same for the peers
 
 FLOATS_A_ROW = 2 * 3  # encoder and decoder row, each with Adam's two moments
 
@@ -39,15 +42,15 @@ def shape(features, threads, real):
     return out + (["--dead", DEAD] if real else [])
 
 
-def ours(setting, architecture, arguments, path):
+def ours(setting, architecture, features, arguments, path):
     data = ["--data", path] if path else []
-    steps = 2 if setting.quick else FATHOM_STEPS
+    steps = 2 if setting.quick else FEW_FATHOM_STEPS if features >= WIDE else FATHOM_STEPS
     return common.fathom(setting, "bench", "train", "--arch", architecture, *arguments, *data, "--steps", steps)
 
 
-def theirs(name, autocast, arguments, path, steps, threads):
-    extra = (["--rows", path] if path else []) + (["--autocast"] if autocast else [])
-    return common.peer("train_peer.py", "--peer", name, *arguments, *extra, "--steps", steps, threads=threads)
+def theirs(names, arguments, path, steps, threads):
+    rows_of = ["--rows", path] if path else []
+    return common.peer("train_peer.py", "--peers", ",".join(names), *arguments, *rows_of, "--steps", steps, threads=threads)
 
 
 def floor(result, rates):
@@ -78,22 +81,19 @@ def one(setting, features, threads, real, architectures):
     threads = threads or setting.threads
     path = rows.real(setting, 2 * BATCH + BATCH if setting.quick else REAL_ROWS) if real else None
     arguments = shape(features, threads, real)
-    before = {a: ours(setting, a, arguments, path) for a in architectures}
-    peers = {}
-    for architecture in architectures:
-        for name, autocast in ARCHITECTURES[architecture]:
-            if features >= WIDE and (name == "pytorch_topk") != autocast:
-                continue
-            steps = 1 if features >= WIDE or setting.quick else 2
-            peers.setdefault(architecture, []).append(theirs(name, autocast, arguments, path, steps, threads))
-    after = {a: ours(setting, a, arguments, path) for a in architectures}
+    before = {a: ours(setting, a, features, arguments, path) for a in architectures}
+    names = [name for a in architectures for name in ARCHITECTURES[a] if architectures == MAIN or name not in SIDE]
+    steps = 1 if features >= LONG or setting.quick else 3
+    peers = theirs(names, arguments, path, steps, threads)
+    after = {a: ours(setting, a, features, arguments, path) for a in architectures}
     lines = []
     for a in architectures:
         first, second = before[a]["tokens_per_second"], after[a]["tokens_per_second"]
         lines.append([f"Fathom {a}", f"{common.rate(first)} and {common.rate(second)}", ""])
-        for p in peers.get(a, []):
-            factor = common.times(min(first, second), p["tokens_per_second"])
-            lines.append([p["peer"], common.rate(p["tokens_per_second"]), factor])
+        for name in ARCHITECTURES[a]:
+            if name in names:
+                found = peers["tokens_per_second"][name]
+                lines.append([name, common.rate(found), common.times(min(first, second), found)])
     kind = f"real rows, {DEAD:.0%} of the features dead, auxiliary loss on" if real else "random rows"
     print(f"F {features}, {threads} threads, {kind}\n")
     common.table(["", "tokens/s", "Fathom's slower run is"], lines)
@@ -101,10 +101,6 @@ def one(setting, features, threads, real, architectures):
 
 
 def run(setting, results):
-    import machine
-
-    if "machine" not in results:
-        results["machine"] = machine.run(setting, results)
     found = [one(setting, *each) for each in (QUICK if setting.quick else SETTINGS)]
     print("Where a step's time goes, and the least that it takes at this machine's measured rates\n")
     for group in found:
@@ -112,7 +108,7 @@ def run(setting, results):
         parts_table(list(group["after"].values()), results["machine"]["rates"])
     weigh = []
     for features in sorted({group["features"] for group in found}):
-        result = ours(setting, "topk", shape(features, setting.threads, True), None)
+        result = ours(setting, "topk", features, shape(features, setting.threads, True), None)
         stored, factor = memory(result)
         weigh.append({"features": features, "stored_bytes": stored, "trainer_bytes": result.get("trainer_bytes"), "factor": factor})
     print("Memory of the trainer with the auxiliary loss on, beside weights and two moments\n")

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""How fast a peer trains the dictionary that `fathom bench train` trains; one JSON line with tokens_per_second.
+"""How fast a peer trains the dictionary that `fathom bench train` trains; one JSON line with tokens_per_second by peer.
 
 SAELens and dictionary_learning make the steps of their own trainers; plain PyTorch is TopK as the formulas read, with dense gradients.
 The first features count as dead in every step where --dead is above 0, so that the auxiliary loss works.
 """
 import argparse
+import gc
 import json
 import time
 
@@ -99,33 +100,35 @@ PEERS = {
 }
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--peer", choices=PEERS, required=True)
-    for name, value in (("d", 576), ("features", 16384), ("k", 32), ("batch", 4096), ("threads", 2), ("steps", 2)):
-        parser.add_argument(f"--{name}", type=int, default=value)
-    parser.add_argument("--dead", type=float, default=0.0, help="part of the features that counts as dead")
-    parser.add_argument("--rows", help="safetensors file with the tensor rows (random rows)")
-    parser.add_argument("--autocast", action="store_true", help="products in bf16")
-    args = parser.parse_args()
-    args.n_dead = int(args.dead * args.features)
-    torch.set_num_threads(args.threads)
+def rate(name, parts, args):
+    """Tokens a second of one peer; the ending _bf16 asks for its products in bf16."""
     torch.manual_seed(1)
-    parts = batches(args)
-    step = PEERS[args.peer](args)
+    args.autocast = name.endswith("_bf16")
+    step = PEERS[name.removesuffix("_bf16")](args)
     for i in range(WARM_STEPS):
         step(parts[i % len(parts)])
     begin = time.perf_counter()
     for i in range(args.steps):
         step(parts[(WARM_STEPS + i) % len(parts)])
-    seconds = time.perf_counter() - begin
-    print(
-        json.dumps({
-            "peer": args.peer + ("_bf16" if args.autocast else ""),
-            "tokens_per_second": args.steps * args.batch / seconds,
-            "torch": torch.__version__,
-        })
-    )
+    return args.steps * args.batch / (time.perf_counter() - begin)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--peers", required=True, help=f"{', '.join(PEERS)}, with commas between them; _bf16 may follow")
+    for name, value in (("d", 576), ("features", 16384), ("k", 32), ("batch", 4096), ("threads", 2), ("steps", 2)):
+        parser.add_argument(f"--{name}", type=int, default=value)
+    parser.add_argument("--dead", type=float, default=0.0, help="part of the features that counts as dead")
+    parser.add_argument("--rows", help="safetensors file with the tensor rows (random rows)")
+    args = parser.parse_args()
+    args.n_dead = int(args.dead * args.features)
+    torch.set_num_threads(args.threads)
+    parts = batches(args)
+    found = {}
+    for name in args.peers.split(","):
+        found[name] = rate(name, parts, args)
+        gc.collect()
+    print(json.dumps({"tokens_per_second": found, "torch": torch.__version__}))
 
 
 if __name__ == "__main__":
