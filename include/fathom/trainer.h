@@ -1,26 +1,39 @@
 /* Training sparse dictionaries on a stream of activation rows.
  *
- *   loss = Σ|x^ - x|² / Σ|x - mean|²                                       over the rows of a batch, in scaled units
+ *   loss = [ Σ|x^ - x|² + λ S ] / Σ|x - mean|²                             over the rows of a batch, in scaled units
  *        + auxiliary_coefficient · min(dead / k_aux, 1) · Σ|e^ - e|² / Σ|e - mean|²
  *
  * where e = x - x^ (held constant) and e^ is what the k_aux strongest dead features of each row make of it, so that
- * features which have stopped firing are pulled towards what is left unexplained (Gao et al. 2024).
+ * features which have stopped firing are pulled towards what is left unexplained (Gao et al. 2024). A dead feature's
+ * bias counts as 0 there where it is below and the architecture has a sparsity loss.
  *
- * Decoder rows have length 1; the part of their gradient along themselves is removed before the step, and they are
- * brought back to length 1 after it.
+ * S is the architecture's sparsity loss, with d a feature's decoder row and pre as in dictionary.h:
+ *   topk, batchtopk, matryoshka  none: the choice of k makes them sparse. Matryoshka has the mean over the prefixes of
+ *                                groups in place of |x^ - x|² (Bussmann et al. 2024, 2025)
+ *   standard                     Σ f |d| (Conerly et al., April 2024)
+ *   gated                        Σ relu(u + b_gate) |d|, and beside it the error of what relu(u + b_gate) reconstructs
+ *                                by a decoder held fixed (Rajamanoharan et al., April 2024)
+ *   jumprelu                     L0, or (L0 / k - 1)²; the threshold's gradient by a straight-through estimator with a
+ *                                rectangular kernel (Rajamanoharan et al., July 2024; Lieberum et al. 2024)
+ *   jumprelu-tanh                Σ tanh(c f |d|), and μ Σ relu(threshold - pre) |d| over inactive features (Anthropic,
+ *                                January 2025)
+ * Unless it is given, λ is controlled so that L0 comes to k.
+ *
+ * Decoder rows have length 1, unless their norms are free; the part of their gradient along themselves is removed
+ * before the step, and they are brought back to length 1 after it.
  * The optimiser is Adam. A feature that got no gradient in a step is not moved in that step; its moments decay as if it
  * had got a gradient of zero (exactly: β^n is applied when it is next touched), its parameters do not drift on them
  * meanwhile. Everything else is dense Adam.
  * The dense product rounds its inputs to bf16 and sums in f32; parameters, moments, reconstructions and gradients are
- * f32.
+ * f32. Every architecture's step is sparse: it costs one dense product, and a few rows for each active pair of a row
+ * and a feature. That is why biases and thresholds start where L0 is low (start_l0).
  *
  * A transcoder reads rows of one hook point and reconstructs those of another; x above is then the second kind, scaled
  * by its own mean norm, and nothing trained is subtracted from what is read (its geometric median is, which
- * fathom_trainer_parts folds into the biases).
+ * fathom_trainer_parts folds into the biases). Any architecture may be one.
  *
  * A trainer belongs to one thread at a time and uses n_threads of its own. The same seed, rows, options and n_threads
- * give the same bits, also across fathom_trainer_save and _resume. Sources: Gao et al. 2024; Bussmann et al. 2024
- * (BatchTopK).
+ * give the same bits, also across fathom_trainer_save and _resume.
  */
 #ifndef FATHOM_TRAINER_H
 #define FATHOM_TRAINER_H

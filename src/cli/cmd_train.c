@@ -225,8 +225,9 @@ static void print_people(const struct request *request, const struct fathom_trai
     for (size_t i = 0; i < request->n_dictionaries; i++) {
         const struct fathom_train_result *r = &results[i];
         printf("%s\n", request->dictionaries[i].path);
-        printf("  held-out FVE %.4f, L0 %.1f, dead %.1f %%, threshold %.3f\n", r->fve, r->l0, 100 * r->dead_fraction,
-               r->threshold);
+        printf("  held-out FVE %.4f, L0 %.1f, dead %.1f %%", r->fve, r->l0, 100 * r->dead_fraction);
+        if (r->threshold > 0) printf(", threshold %.3f", r->threshold);
+        putchar('\n');
         printf("  %llu steps, %llu tokens, %.0f seconds; left out: %llu rows by position, %llu by norm (over %.1f)\n",
                (unsigned long long)r->steps, (unsigned long long)r->rows, r->seconds,
                (unsigned long long)r->skipped_positions, (unsigned long long)r->skipped_norms, r->max_norm);
@@ -238,13 +239,15 @@ static int print_json(const struct request *request, const struct fathom_train_r
     for (size_t i = 0; i < request->n_dictionaries; i++) {
         const struct fathom_train_result *r = &results[i];
         const struct fathom_train_dictionary *d = &request->dictionaries[i];
-        json_array_append_new(array, json_pack("{s:s, s:s, s:i, s:i, s:f, s:f, s:f, s:f, s:I, s:I, s:I, s:I, s:f}",
-                                               "path", d->path, "hook", d->hook, "features", (int)d->options.n_features,
-                                               "k", (int)d->options.k, "fve", r->fve, "l0", r->l0, "dead_fraction",
-                                               r->dead_fraction, "threshold", r->threshold, "steps",
-                                               (json_int_t)r->steps, "tokens", (json_int_t)r->rows, "skipped_positions",
-                                               (json_int_t)r->skipped_positions, "skipped_norms",
-                                               (json_int_t)r->skipped_norms, "seconds", r->seconds));
+        json_array_append_new(array,
+                              json_pack("{s:s, s:s, s:s?, s:s, s:i, s:i, s:f, s:f, s:f, s:f, s:I, s:I, s:I, s:I, s:f}",
+                                        "path", d->path, "hook", d->hook, "hook_out", d->hook_out, "architecture",
+                                        fathom_trainer_architecture_name(d->options.architecture), "features",
+                                        (int)d->options.n_features, "k", (int)d->options.k, "fve", r->fve, "l0", r->l0,
+                                        "dead_fraction", r->dead_fraction, "threshold", r->threshold, "steps",
+                                        (json_int_t)r->steps, "tokens", (json_int_t)r->rows, "skipped_positions",
+                                        (json_int_t)r->skipped_positions, "skipped_norms", (json_int_t)r->skipped_norms,
+                                        "seconds", r->seconds));
     }
     return cli_print_json(json_pack("{s:o}", "dictionaries", array));
 }

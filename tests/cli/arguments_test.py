@@ -63,7 +63,7 @@ class Arguments(command.Case):
             self.usage(["--temperature", "a number is expected"], "run", "-p", "x", "--temperature", value)
         for option, value in (("--top-p", 2), ("--min-p", -0.1), ("--temperature", -1), ("--threads", 0), ("--seed", -1)):
             self.usage([option, "lies outside"], "run", "-p", "x", option, value)
-        self.usage(["--arch", "topk|batchtopk"], "train", "--arch", "dense")
+        self.usage(["--arch", "topk|batchtopk|", "jumprelu"], "train", "--arch", "dense")
         for value in ("0", "x", "1e9", "-4", ""):
             self.bad(command.USAGE, "features" if value else "", "train", "-m", self.llama, "--hook", "embed", "--features", value,
                      "--corpus", "c.jsonl", "-o", "d.gguf")

@@ -1,0 +1,55 @@
+"""train: every architecture from corpus to file, transcoders, presets, the metrics, and options that do not go together."""
+import json
+
+import command
+
+ARCHITECTURES = ("topk", "batchtopk", "matryoshka", "standard", "gated", "jumprelu", "jumprelu-tanh")
+
+
+class Train(command.Case):
+    def test_architectures(self):
+        for architecture in ARCHITECTURES:
+            path = f"{architecture}.gguf"
+            run = self.good(*self.train(path, arch=architecture), "--json").out
+            result = json.loads(run)["dictionaries"][0]
+            self.assertEqual(result["path"], path)
+            self.assertEqual(result["architecture"], architecture)
+            self.assertGreater(result["l0"], 0)
+            self.assertTrue((self.folder / path).exists())
+
+    def test_transcoders(self):
+        run = self.train("pair.gguf", hook="mlp_in.0,mlp_in.1", hook_out="mlp_out.0,mlp_out.1", arch="jumprelu")
+        results = json.loads(self.good(*run, "--skip", "--json").out)["dictionaries"]
+        self.assertEqual([result["hook_out"] for result in results], ["mlp_out.0", "mlp_out.1"])
+        self.bad(command.USAGE, ["--hook-out mlp_out.0", "as many"], *self.train(hook="mlp_in.0,mlp_in.1", hook_out="mlp_out.0"))
+        self.bad(command.USAGE, "skip", *self.train(), "--skip")
+
+    def test_presets(self):
+        for preset in ("april-2024", "gemma-scope", "january-2025"):
+            self.good(*self.train(f"{preset}.gguf", preset=preset))
+        self.good(*self.train("overridden.gguf", preset="april-2024", arch="gated", lr="1e-3", sparsity=1))
+
+    def test_metrics(self):
+        self.good(*self.train(arch="standard", metrics="metrics.jsonl", evaluate_every=2, ema="0.9", schedule="cosine"))
+        lines = [json.loads(line) for line in (self.folder / "metrics.jsonl").read_text().splitlines()]
+        self.assertTrue(all(line["sparsity"] > 0 for line in lines))
+        evaluated = [line["held_out"] for line in lines if "held_out" in line]
+        self.assertTrue(evaluated)
+        self.assertTrue(all(0 <= point["dense_share"] <= 1 for point in evaluated))
+
+    def test_warnings(self):
+        """On stderr and in the metrics: most features are not active in the last batch, and count as dead after a single row."""
+        run = self.good(*self.train(features=512, k=1, metrics="metrics.jsonl", evaluate_every=2, dead_after=1))
+        self.assertIn("features are dead", run.err)
+        self.assertIn('"warning":', (self.folder / "metrics.jsonl").read_text())
+
+    def test_options_that_do_not_go_together(self):
+        self.bad(command.USAGE, ["sparsity", "topk"], *self.train(sparsity=1))
+        self.bad(command.USAGE, ["quadratic_l0", "gated"], *self.train(arch="gated"), "--quadratic-l0")
+        self.bad(command.USAGE, ["groups", "64"], *self.train(arch="matryoshka", groups="8,8"))
+        self.bad(command.USAGE, ["--groups x", "whole numbers"], *self.train(arch="matryoshka", groups="x"))
+        self.bad(command.USAGE, "ema", *self.train(ema=1))
+
+
+if __name__ == "__main__":
+    command.main()
