@@ -264,7 +264,7 @@ struct fathom_steer_choosing {
     const struct fathom_layer_range *ranges; /* each is chosen for by itself, the best counts; NULL: own layer */
     size_t n_ranges;
     uint32_t most;      /* features of a set, up to FATHOM_STEER_MOST_FEATURES; 0: 4 */
-    double tolerance;   /* nats a token that plain answers may lose for nothing; 0: 0.4 */
+    double tolerance;   /* nats a token that plain answers may lose for nothing; 0: 1.2 */
     uint64_t seed;      /* of the control */
     uint32_t n_threads; /* 0: all cores; changes nothing but the time */
     bool original;      /* run the model as it is, not a derived bf16 copy: needed for one with adapters */

@@ -34,7 +34,7 @@ static const struct cli_option options[] = {
      false},
     {"candidates", 0, CLI_INTEGER, "N", "with --choose: features to choose among, found on \"texts\" (32)", false,
      false},
-    {"tolerance", 0, CLI_NUMBER, "NATS", "with --choose: what a token of a plain answer may lose for nothing (0.4)",
+    {"tolerance", 0, CLI_NUMBER, "NATS", "with --choose: what a token of a plain answer may lose for nothing (1.2)",
      false, false},
     {"search", 0, CLI_FLAG, NULL,
      "search layers and strength for the most of the concept that fluency allows; needs a concept", false, false},
