@@ -8,8 +8,11 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT INT TERM
 "$here/terminal.py" "$here/features.svg" --lines 0:46 --title 'fathom features --text "Steph Curry scored 30 points"' -- \
     "$fathom" features -m smollm2 --text "Steph Curry scored 30 points" --about 3 --quiet
-"$here/terminal.py" "$here/watch.svg" --lines 0:32 --title 'fathom watch --feature 6022 --above 0.364 --labelled share/demo/watch.jsonl' -- \
-    "$fathom" watch -m smollm2 --feature 6022 --above 0.364 --labelled "$root/share/demo/watch.jsonl" --quiet
+watched=$(python3 -c 'import json, sys; w = json.load(open(sys.argv[1]))["watch"]; print("--feature", w["feature"], "--above", w["above"])' \
+    "$root/share/smollm2/demo.json")
+# shellcheck disable=SC2086
+"$here/terminal.py" "$here/watch.svg" --lines 0:32 --title "fathom watch $watched --labelled share/demo/watch.jsonl" -- \
+    "$fathom" watch -m smollm2 $watched --labelled "$root/share/demo/watch.jsonl" --quiet
 "$fathom" explain -m smollm2 --prompt "The Golden Gate Bridge is located in the city of" --answer " San Francisco" \
     --report "$work/why.html" --quiet >/dev/null
 if command -v chromium >/dev/null 2>&1; then
