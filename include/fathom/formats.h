@@ -30,8 +30,8 @@ struct fathom_format_info {
     const char *name, *summary;
     bool exports;
 };
-/* The table above. Static storage. */
-FATHOM_API const struct fathom_format_info *fathom_formats(size_t *n);
+/* The lines of the table above, from 0 on; NULL: no more. Static storage. */
+FATHOM_API const struct fathom_format_info *fathom_format_at(size_t index);
 
 /* Whether the activations that a dictionary was trained on had their mean over the dimensions taken away, as
  * TransformerLens's processed models with LayerNorm do (center_writing_weights). */

@@ -164,6 +164,26 @@ static void adding_adds_to_every_covered_row(void **state) {
     }
 }
 
+/* A unit of activation is worth as much of the row as the norm divided the row by. */
+static void norms_that_are_undone_make_edits_longer(void **state) {
+    struct fixture *fixture = *state;
+    fathom_dictionary *dictionary = open_toy(
+        fixture,
+        &(struct toy_options){.hook = HOOK, .scale = SCALE, .max_norm = INFINITY, .input_norm = "constant_norm"});
+    run_feature(
+        fixture,
+        &(struct fathom_steer_feature){.dictionary = dictionary, .feature = 6, .mode = FATHOM_STEER_ADD, .value = -2},
+        0);
+    for (size_t r = 0; r < ROWS; r++) {
+        double squares = 0;
+        for (uint32_t j = 0; j < TOY_WIDTH; j++) {
+            squares += (double)fixture->plain[r * TOY_WIDTH + j] * (double)fixture->plain[r * TOY_WIDTH + j];
+        }
+        assert_moved(fixture, r, 6, -2 / SCALE * sqrt(squares / TOY_WIDTH));
+    }
+    fathom_dictionary_close(dictionary);
+}
+
 static void adding_nothing_changes_no_bit(void **state) {
     struct fixture *fixture = *state;
     struct fathom_steer_feature edit = {.dictionary = fixture->dictionary, .feature = 6, .mode = FATHOM_STEER_ADD};
@@ -421,6 +441,7 @@ int main(void) {
         cmocka_unit_test(clamp_is_the_formula),
         cmocka_unit_test(ablation_leaves_nothing),
         cmocka_unit_test(adding_adds_to_every_covered_row),
+        cmocka_unit_test(norms_that_are_undone_make_edits_longer),
         cmocka_unit_test(adding_nothing_changes_no_bit),
         cmocka_unit_test(rows_beyond_the_norm_are_left_alone),
         cmocka_unit_test(prompt_and_answer_are_told_apart),

@@ -18,8 +18,9 @@ struct toy_options {
     float scale;
     uint32_t skip_positions;
     float max_norm;
-    const char *identity; /* NULL: the model's */
-    bool no_threshold;    /* TopK with k = 4 */
+    const char *identity;   /* NULL: the model's */
+    bool no_threshold;      /* TopK with k = 4 */
+    const char *input_norm; /* undone; NULL: none */
 };
 
 static inline float toy_entry(uint32_t feature, uint32_t column) {
@@ -61,7 +62,9 @@ static inline int toy_dictionary_write(const char *path, const fathom_model *mod
                  .k = 4,
                  .input_scale = options->scale,
                  .skip_positions = options->skip_positions,
-                 .max_norm = options->max_norm},
+                 .max_norm = options->max_norm,
+                 .input_norm = options->input_norm,
+                 .undo_input_norm = options->input_norm != NULL},
         .encoder = matrix,
         .encoder_bias = zeros,
         .decoder = matrix,

@@ -23,12 +23,8 @@ enum { FORMATS = sizeof formats / sizeof *formats };
     "saelens, gemma-scope, gemma-scope-2, sparsify, dictionary-learning, openmoss, llama-scope, openai or "            \
     "circuit-tracer"
 
-const struct fathom_format_info *fathom_formats(size_t *n) {
-    static struct fathom_format_info table[FORMATS];
-    for (size_t i = 0; i < FORMATS; i++)
-        table[i] = formats[i]->info;
-    *n = FORMATS;
-    return table;
+const struct fathom_format_info *fathom_format_at(size_t index) {
+    return index < FORMATS ? &formats[index]->info : NULL;
 }
 
 static int find_format(const struct fathom__format **out, const char *name) {
