@@ -379,6 +379,12 @@ static void test_bad_parts(void **state) {
     parts.info.input_norm = "batch";
     expect(fathom_dictionary_write(path, &parts, "f32"), FATHOM_ERROR_ARGUMENT, "batch");
     parts = parts_of("standard");
+    parts.info.group_sizes = (const uint32_t[]){100, 199};
+    parts.info.n_groups = 2;
+    expect(fathom_dictionary_write(path, &parts, "f32"), FATHOM_ERROR_ARGUMENT, "their sum is 299");
+    parts.info.group_sizes = (const uint32_t[]){FEATURES, 0};
+    expect(fathom_dictionary_write(path, &parts, "f32"), FATHOM_ERROR_ARGUMENT, "group sizes of 1 or more");
+    parts = parts_of("standard");
     const float kept = skip[9];
     skip[9] = NAN;
     parts.info.d_out = OUT;

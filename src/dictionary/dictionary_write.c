@@ -29,6 +29,19 @@ static int check_finite(const float *values, size_t n, const char *name) {
     return finite ? 0 : fathom__fail(FATHOM_ERROR_NUMERIC, "dictionary: %s holds a number that is not finite", name);
 }
 
+static int check_groups(const struct fathom_dictionary_info *info) {
+    uint64_t sum = 0;
+    bool empty = false;
+    for (uint32_t g = 0; g < info->n_groups; g++) {
+        sum += info->group_sizes[g];
+        empty |= info->group_sizes[g] == 0;
+    }
+    if (info->n_groups == 0 || (!empty && sum == info->n_features)) return 0;
+    return fathom__fail(FATHOM_ERROR_ARGUMENT,
+                        "dictionary: group sizes of 1 or more that sum to %u are expected; their sum is %llu",
+                        info->n_features, (unsigned long long)sum);
+}
+
 static int check_parts(const struct fathom_dictionary_parts *parts) {
     const struct fathom_dictionary_info *info = &parts->info;
     const size_t F = info->n_features;
@@ -47,7 +60,8 @@ static int check_parts(const struct fathom_dictionary_parts *parts) {
     if (gated != (parts->gate_bias != NULL) || gated != (parts->magnitude_scale != NULL))
         return fathom__fail(FATHOM_ERROR_ARGUMENT,
                             "dictionary: gate_bias and magnitude_scale are expected of gated, and of nothing else");
-    int status = check_finite(parts->encoder, F * info->d_in, "the encoder");
+    int status = check_groups(info);
+    if (!status) status = check_finite(parts->encoder, F * info->d_in, "the encoder");
     if (!status) status = check_finite(parts->decoder, F * info->d_out, "the decoder");
     if (!status) status = check_finite(parts->encoder_bias, F, "the encoder's bias");
     if (!status) status = check_finite(parts->decoder_bias, info->d_out, "the decoder's bias");
