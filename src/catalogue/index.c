@@ -7,6 +7,7 @@
 #include "base/thread.h"
 #include "catalogue/content.h"
 #include "catalogue/effects.h"
+#include "catalogue/encode.h"
 
 #include <fathom/harvest.h>
 #include <inttypes.h>
@@ -29,6 +30,7 @@ struct run {
     const struct fathom_index_options *options;
     const fathom_dictionary *dictionary;
     struct fathom__evidence *evidence;
+    fathom__encoder *encoder;
     struct fathom_sparse sparse;
     bool *covered;
     size_t covered_capacity;
@@ -69,8 +71,7 @@ static int take_block(const struct fathom_harvest_block *block, void *payload) {
     const size_t n = block->n_rows, width = block->widths[0];
     int status;
     if ((status = fathom__grow(&run->covered, &run->covered_capacity, n, sizeof *run->covered)) ||
-        (status = fathom_dictionary_encode(&run->sparse, run->dictionary, block->rows[0], block->positions, n,
-                                           FATHOM_ENCODE_RUN)))
+        (status = fathom__encoder_run(&run->sparse, run->encoder, block->rows[0], block->positions, n)))
         return status;
     for (size_t i = 0; i < n; i++)
         run->covered[i] = fathom_dictionary_covers(run->dictionary, block->rows[0] + i * width, block->positions[i]);
@@ -314,7 +315,9 @@ int fathom_index(struct fathom_index_result *result, const char *path, const fat
         (!once && (status = make_key(&run, sources, n_sources, hash, fathom_model_describe(model)->identity))))
         goto done;
     run.checkpoint = once ? NULL : checkpoint;
-    if ((status = open_evidence(&run, 2 * n_top)) || (status = pass(&run, &own, model, sources, n_sources))) goto done;
+    if ((status = fathom__encoder_open(&run.encoder, dictionary, options->n_threads)) ||
+        (status = open_evidence(&run, 2 * n_top)) || (status = pass(&run, &own, model, sources, n_sources)))
+        goto done;
     write_now(made, sizeof made);
     struct fathom__content content = {.model = fathom_model_describe(model),
                                       .dictionary = fathom_dictionary_describe(dictionary),
@@ -330,6 +333,7 @@ int fathom_index(struct fathom_index_result *result, const char *path, const fat
     if (result) *result = own;
 done:
     fathom__evidence_close(run.evidence);
+    fathom__encoder_close(run.encoder);
     fathom_sparse_free(&run.sparse);
     fathom_free(run.covered);
     fathom__store_close(&store);
