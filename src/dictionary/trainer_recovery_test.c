@@ -137,6 +137,57 @@ static void test_recovery_jumprelu_tanh(void **state) {
     check_recovery(&wanted);
 }
 
+/* A transcoder: features that are read along one direction and written along another. Both must be found. */
+static void check_transcoder(enum fathom_trainer_architecture architecture) {
+    static float read[TRUE_FEATURES * TRUE_D], written[TRUE_FEATURES * TRUE_D], inputs[BATCH * TRUE_D],
+        outputs[BATCH * TRUE_D], rows[2 * BATCH * TRUE_D];
+    const struct fathom_trainer_options options = {.architecture = architecture,
+                                                   .d_in = TRUE_D,
+                                                   .d_out = TRUE_D,
+                                                   .n_features = LEARNED,
+                                                   .k = TRUE_ACTIVE,
+                                                   .batch = BATCH,
+                                                   .n_threads = 2,
+                                                   .seed = 1,
+                                                   .learning_rate = 3e-3,
+                                                   .total_steps = STEPS,
+                                                   .dead_after = 20 * BATCH};
+    fathom_trainer *trainer = NULL;
+    struct fathom__random by_read, by_written;
+    struct fathom_trainer_evaluation evaluation;
+    make_truth(read);
+    for (int f = 0; f < TRUE_FEATURES; f++) /* another feature's direction, mirrored: along none of those read */
+        for (int j = 0; j < TRUE_D; j++)
+            written[f * TRUE_D + j] = read[(f + 1) % TRUE_FEATURES * TRUE_D + TRUE_D - 1 - j];
+    assert_int_equal(fathom_trainer_open(&trainer, &options), 0);
+    const double before = recovered(written, trainer->decoder.value, trainer->stride);
+    fathom__random_seed(&by_read, 5);
+    fathom__random_seed(&by_written, 5); /* the same features with the same strengths */
+    for (int step = 0; step < STEPS; step++) {
+        true_rows(inputs, read, &by_read);
+        true_rows(outputs, written, &by_written);
+        for (int r = 0; r < BATCH; r++) {
+            memcpy(rows + 2 * r * TRUE_D, inputs + r * TRUE_D, TRUE_D * sizeof *rows);
+            memcpy(rows + (2 * r + 1) * TRUE_D, outputs + r * TRUE_D, TRUE_D * sizeof *rows);
+        }
+        assert_int_equal(fathom_trainer_step(NULL, trainer, rows, BATCH), 0);
+    }
+    const double after = recovered(written, trainer->decoder.value, trainer->stride);
+    assert_int_equal(fathom_trainer_evaluate(&evaluation, trainer, rows, BATCH), 0);
+    print_message("%s transcoder recovered %.2f of what is written (random directions: %.2f); FVE %.3f, L0 %.2f\n",
+                  fathom_trainer_architecture_name(architecture), after, before, evaluation.fve, evaluation.l0);
+    assert_true(before < 0.05);
+    assert_true(after > 0.9);
+    assert_true(evaluation.fve > 0.8);
+    fathom_trainer_close(trainer);
+}
+
+static void test_recovery_transcoder(void **state) {
+    (void)state;
+    check_transcoder(FATHOM_TRAIN_TOPK);
+    check_transcoder(FATHOM_TRAIN_GATED);
+}
+
 /* Dead features: without the auxiliary loss they stay dead, with it they come back. */
 static void test_auxiliary_revives(void **state) {
     (void)state;
@@ -178,7 +229,8 @@ int main(void) {
         cmocka_unit_test(test_recovery_topk),          cmocka_unit_test(test_recovery_batchtopk),
         cmocka_unit_test(test_recovery_matryoshka),    cmocka_unit_test(test_recovery_standard),
         cmocka_unit_test(test_recovery_gated),         cmocka_unit_test(test_recovery_jumprelu),
-        cmocka_unit_test(test_recovery_jumprelu_tanh), cmocka_unit_test(test_auxiliary_revives),
+        cmocka_unit_test(test_recovery_jumprelu_tanh), cmocka_unit_test(test_recovery_transcoder),
+        cmocka_unit_test(test_auxiliary_revives),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
