@@ -387,6 +387,8 @@ def formats_inputs() -> None:
     put(2, "sparsify", {"d_in": d, "k": 2, "transcode": True, "activation": "groupmax"}, weights(W_dec=tall, b_dec=short, W_skip=[d, d], **linear))
     moss = {"d_model": d, "sae_type": "sae", "act_fn": "jumprelu", "norm_activation": "dataset-wise", "hook_point_in": "h", "hook_point_out": "h"}
     put(4, "openmoss", moss, weights(W_E=wide, b_E=long, W_D=tall, b_D=short, **{"activation_function.log_jumprelu_threshold": long, "dataset_average_activation_norm.h": [1]}))
+    del moss["hook_point_in"]
+    put(4, "openmoss_half_placed", moss, weights(W_E=wide, b_E=long, W_D=tall, b_D=short))
     scope = {"d_model": d, "d_sae": features, "act_fn": "topk", "jump_relu_threshold": 0.5, "dataset_average_activation_norm": {"in": 2.0, "out": 3.0}}
     put(5, "llama-scope", scope, weights(**linear, **{"decoder.weight": wide, "decoder.bias": short}))
     put(7, "circuit-tracer", "model_name: toy\nfeature_input_hook: mlp.hook_in # in\n",

@@ -91,7 +91,7 @@ static int find_scale(float *out, const struct fathom__import *in, const char *h
 
 static int read_normalisation(struct moss *moss) {
     struct fathom__import *in = moss->in;
-    const bool itself = !moss->hook_out || strcmp(moss->hook_in, moss->hook_out) == 0;
+    const bool itself = !moss->hook_out || (moss->hook_in && strcmp(moss->hook_in, moss->hook_out) == 0);
     if (strcmp(moss->normalisation, "inference") == 0) return 0;
     if (strcmp(moss->normalisation, "token-wise") == 0 && itself) {
         in->info.input_norm = "constant_norm";
