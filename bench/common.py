@@ -70,7 +70,7 @@ def own_corpus(setting, again=False):
         topics = ROOT / "recipes" / "topics.txt"
         begin = time.perf_counter()
         counts = fathom(setting, "corpus", "write", "-m", setting.model, "--topics", topics, "--tokens", tokens,
-                        "--threads", setting.threads, "--seed", 1, "-o", path)  # fmt: skip
+                        "--threads", setting.threads, "--seed", 1, "-o", path)
         counts["seconds"] = time.perf_counter() - begin
         record.write_text(json.dumps(counts))
     return path, json.loads(record.read_text())

@@ -15,7 +15,7 @@ def ours(setting, tokens, features):
     begin = time.perf_counter()
     result = common.fathom(setting, "train", "-m", setting.model, "--hook", setting.hook, "--arch", "topk", "--features",
                            features, "--k", K, "--context", CONTEXT, "--tokens", tokens, "--held-out", HELD_OUT, "--shuffle",
-                           16384, "--threads", setting.threads, "--corpus", *corpus, "-o", path)["dictionaries"][0]  # fmt: skip
+                           16384, "--threads", setting.threads, "--corpus", *corpus, "-o", path)["dictionaries"][0]
     seconds = time.perf_counter() - begin
     path.unlink()
     return {"tokens": result["tokens"], "seconds": seconds, "tokens_per_second": result["tokens"] / seconds, "fve": result["fve"]}
@@ -28,7 +28,7 @@ def run(setting, results):
     before = ours(setting, tokens, features)
     peer = common.peer("end_to_end_peer.py", "--gguf", path, "--made", setting.work / f"{path.stem}-hf", "--layer", layer,
                        "--features", features, "--k", K, "--context", CONTEXT, "--tokens", peer_tokens, "--threads",
-                       setting.threads, "--corpus", *setting.corpus_or_own(), threads=setting.threads)  # fmt: skip
+                       setting.threads, "--corpus", *setting.corpus_or_own(), threads=setting.threads)
     after = ours(setting, tokens, features)
     slower = min(before["tokens_per_second"], after["tokens_per_second"])
     common.table(
@@ -39,5 +39,5 @@ def run(setting, results):
             ["SAELens LanguageModelSAETrainingRunner.run", common.rate(peer["tokens"]), common.rate(peer["tokens_per_second"]),
              common.times(slower, peer["tokens_per_second"])],
         ],
-    )  # fmt: skip
+    )
     return {"before": before, "peer": peer, "after": after}

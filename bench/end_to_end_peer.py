@@ -77,7 +77,7 @@ def main():
     characters_a_token = 8  # more than any text has
     config = LanguageModelSAERunnerConfig(
         sae=TopKTrainingSAEConfig(d_in=json.loads((args.made / "config.json").read_text())["hidden_size"],
-                                  d_sae=args.features, k=args.k),  # fmt: skip
+                                  d_sae=args.features, k=args.k),
         model_name=str(args.made),
         model_class_name="AutoModelForCausalLM",
         model_from_pretrained_kwargs={"dtype": torch.bfloat16},

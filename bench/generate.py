@@ -21,7 +21,7 @@ def run(setting, results):
 
     def ours():
         return common.fathom(setting, "bench", "generate", "-m", path, "--hook", setting.hook, "--prompt", PROMPT,
-                             "--tokens", TOKENS, "--runs", runs, "--threads", setting.threads)  # fmt: skip
+                             "--tokens", TOKENS, "--runs", runs, "--threads", setting.threads)
 
     before = ours()
     peer = engine(setting, path, runs)

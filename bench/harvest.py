@@ -16,13 +16,13 @@ def one(setting, model, shape, layer, peers):
     def ours():
         tokens = 4096 if setting.quick else FATHOM_TOKENS
         return common.fathom(setting, "bench", "harvest", "-m", model, "--hook", f"resid_post.{layer}",
-                             "--threads", setting.threads, "--tokens", tokens)  # fmt: skip
+                             "--threads", setting.threads, "--tokens", tokens)
 
     tokens = 2048 if setting.quick else PEER_TOKENS
     before = ours()
     found = {
         name: common.peer("harvest_peer.py", "--library", name, "--shape", shape, "--layer", layer, "--threads",
-                          setting.threads, "--tokens", tokens, threads=setting.threads)  # fmt: skip
+                          setting.threads, "--tokens", tokens, threads=setting.threads)
         for name in peers
     }
     return {"model": model, "layer": layer, "before": before, "peers": found, "after": ours()}

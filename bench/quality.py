@@ -16,7 +16,7 @@ def curve(path):
 
 def both(setting, path, steps, features, every, seed):
     common_part = ["--features", features, "--k", K, "--batch", BATCH, "--threads", setting.threads, "--steps", steps,
-                   "--evaluate-every", every, "--seed", seed, "--lr", LEARNING_RATE]  # fmt: skip
+                   "--evaluate-every", every, "--seed", seed, "--lr", LEARNING_RATE]
     first, second = setting.work / "curve-fathom.jsonl", setting.work / "curve-peer.jsonl"
     common.fathom(setting, "bench", "train", "--arch", "topk", "--data", path, "--curve", first, *common_part)
     common.peer("quality_peer.py", "--rows", path, "--curve", second, *common_part, threads=setting.threads)
@@ -45,7 +45,7 @@ def run(setting, results):
         ours, theirs = mean(fathom, i, "fve"), mean(peer, i, "fve")
         spread = max(c[i]["fve"] for c in fathom) - min(c[i]["fve"] for c in fathom)
         lines.append([common.rate(point["tokens"]), f"{ours:.4f}", f"{spread:.4f}", f"{mean(fathom, i, 'l0'):.2f}",
-                      f"{theirs:.4f}", f"{mean(peer, i, 'l0'):.2f}", f"{100 * (ours - theirs):+.2f} %"])  # fmt: skip
+                      f"{theirs:.4f}", f"{mean(peer, i, 'l0'):.2f}", f"{100 * (ours - theirs):+.2f} %"])
     print(f"F {features}, k {K}, {batches} batches of {BATCH} rows, {len(seeds)} seeds\n")
     common.table(["tokens", "Fathom FVE", "its spread", "L0", "SAELens FVE", "L0", "difference"], lines)
     return {"features": features, "k": K, "learning_rate": LEARNING_RATE, "rows": batches * BATCH, "fathom": fathom, "peer": peer}

@@ -41,7 +41,7 @@ def main():
     batches = itertools.cycle(range(n))
     sae = TopKTrainingSAE(TopKTrainingSAEConfig(d_in=rows.shape[1], d_sae=args.features, k=args.k))
     config = SAETrainerConfig(args.steps * args.batch, args.batch, lr=args.lr, lr_end=args.lr, lr_warm_up_steps=max(1, args.steps // 20),
-                              lr_decay_steps=args.steps // 5, dead_feature_window=max(1, args.steps // 8))  # fmt: skip
+                              lr_decay_steps=args.steps // 5, dead_feature_window=max(1, args.steps // 8))
     trainer = SAETrainer(config, sae, iter(()))
     with open(args.curve, "w") as curve:
         for step in range(1, args.steps + 1):

@@ -25,7 +25,7 @@ def real(setting, wanted):
     captured = setting.work / "captured.safetensors"
     common.fathom(setting, "bench", "harvest", "-m", setting.model, "--hook", setting.hook, "--corpus", *corpus,
                   "--context", CONTEXT, "--tokens", wanted + wanted // 50, "--threads", setting.threads,
-                  "--output", captured)  # fmt: skip
+                  "--output", captured)
     tensors = load_file(captured)
     captured.unlink()
     rows = tensors["rows"][tensors["position"] > 0]

@@ -71,10 +71,9 @@ def parts_table(found, rates):
     common.table(header, lines)
 
 
-def memory(result):
-    """What weights and moments take, and the trainer's whole as a multiple of that."""
-    stored = 3 * 4.0 * (2 * result["features"] * D + result["features"] + D)
-    return stored, result["trainer_bytes"] / stored if "trainer_bytes" in result else None
+def memory(features):
+    """Bytes of the weights and Adam's two moments of each."""
+    return 3 * 4.0 * (2 * features * D + features + D)
 
 
 def one(setting, features, threads, real, architectures):
@@ -106,17 +105,14 @@ def run(setting, results):
     for group in found:
         print(f"F {group['features']}, {group['threads']} threads, {'real' if group['real'] else 'random'} rows\n")
         parts_table(list(group["after"].values()), results["machine"]["rates"])
-    weigh = []
+    weighed = []
     for features in sorted({group["features"] for group in found}):
         result = ours(setting, "topk", features, shape(features, setting.threads, True), None)
-        stored, factor = memory(result)
-        weigh.append({"features": features, "stored_bytes": stored, "trainer_bytes": result.get("trainer_bytes"), "factor": factor})
+        weighed.append({"features": features, "stored": memory(features), "trainer": result.get("trainer_bytes")})
     print("Memory of the trainer with the auxiliary loss on, beside weights and two moments\n")
+    megabytes = [[w["features"], w["stored"] / 1e6, (w["trainer"] or 0) / 1e6] for w in weighed]
     common.table(
         ["features", "weights and moments, MB", "trainer at its peak, MB", ""],
-        [
-            [w["features"], common.rate(w["stored_bytes"] / 1e6), common.rate((w["trainer_bytes"] or 0) / 1e6), f"{w['factor'] or 0:.2f} ×"]
-            for w in weigh
-        ],
+        [[features, common.rate(a), common.rate(b), f"{b / a:.2f} ×"] for features, a, b in megabytes],
     )
-    return {"settings": found, "memory": weigh}
+    return {"settings": found, "memory": weighed}

@@ -45,7 +45,7 @@ def dictionary_learning(args):
     from dictionary_learning.trainers.batch_top_k import BatchTopKTrainer
 
     trainer = BatchTopKTrainer(steps=10**6, activation_dim=args.d, dict_size=args.features, k=args.k, layer=0,
-                               lm_name="", seed=1, device="cpu")  # fmt: skip
+                               lm_name="", seed=1, device="cpu")
     count = 0
 
     def step(batch):

@@ -6,8 +6,9 @@ import common
 def run(setting, results):
     path, counts = common.own_corpus(setting, again=True)
     rate = counts["tokens"] / counts["seconds"]
+    dropped = sum(counts["dropped"].values())
     common.table(
         ["tokens kept", "documents", "dropped", "seconds", "tokens/s"],
-        [[common.rate(counts["tokens"]), counts["documents"], sum(counts["dropped"].values()), f"{counts['seconds']:.1f}", common.rate(rate)]],
+        [[common.rate(counts["tokens"]), counts["documents"], dropped, f"{counts['seconds']:.1f}", common.rate(rate)]],
     )
     return dict(counts, path=path.name, tokens_per_second=rate)

@@ -38,7 +38,7 @@ class Train(command.Case):
     def test_curve(self):
         path = self.rows("rows.safetensors", 5 * BATCH)
         result = json.loads(self.good("bench", "train", *SMALL, "--data", path, "--curve", "curve.jsonl", "--steps", 300,
-                                      "--evaluate-every", 120, "--lr", "0.01", "--json").out)  # fmt: skip
+                                      "--evaluate-every", 120, "--lr", "0.01", "--json").out)
         self.assertNotIn("trainer_bytes", result)
         points = [json.loads(line) for line in (self.folder / "curve.jsonl").read_text().splitlines()]
         self.assertEqual([point["tokens"] for point in points], [120 * BATCH, 240 * BATCH, 300 * BATCH])
@@ -51,13 +51,13 @@ class Train(command.Case):
         wide = self.rows("wide.safetensors", 2 * BATCH, WIDTH + 1)
         self.bad(command.INPUT, ["wide.safetensors", "8 columns"], "bench", "train", *SMALL, "--data", wide)
         self.bad(command.INPUT, "nowhere/curve.jsonl", "bench", "train", *SMALL, "--data", self.rows("rows.safetensors", 2 * BATCH),
-                 "--curve", "nowhere/curve.jsonl")  # fmt: skip
+                 "--curve", "nowhere/curve.jsonl")
 
 
 class Harvest(command.Case):
     def harvest(self, output):
         return ["bench", "harvest", "-q", "-m", self.llama, "--hook", "resid_post.0", "--corpus", self.corpus(), "--context", 32,
-                "--tokens", 1024, "-t", 1, "-o", output, "--json"]  # fmt: skip
+                "--tokens", 1024, "-t", 1, "-o", output, "--json"]
 
     def test_rows_are_written(self):
         self.assertGreater(json.loads(self.good(*self.harvest("rows.safetensors")).out)["tokens_per_second"], 0)
