@@ -104,7 +104,7 @@ FATHOM_API const struct fathom_feature *fathom_catalogue_feature(const fathom_ca
 #define FATHOM_BANDS 4 /* quantile bands of activation above zero: equal quarters of (0, max] */
 
 struct fathom_example {
-    /* 0: one of the strongest (one a document); 1 … FATHOM_BANDS: drawn from that quarter with chances proportional to
+    /* 0: one of the strongest (one a document, and three at most with the same tokens around the peak); 1 … FATHOM_BANDS: drawn from that quarter with chances proportional to
      * activation, lowest quarter first */
     int band;
     float value;              /* activation at the peak */
@@ -261,7 +261,7 @@ struct fathom_index_result {
 /* Indexes a dictionary on a corpus into the catalogue at `path` (made when missing; what it has on this dictionary is
  * replaced, on others kept; a person's labels are kept). Every fifth document is held out: labels are found on the
  * others and scored on it. The file changes in one transaction at the end; the pass saves itself to
- * PATH.index-checkpoint every few minutes and when stopped, and goes on from there. Memory: up to 9 KiB a feature, 15
+ * PATH.index-checkpoint every few minutes and when stopped, and goes on from there. Memory: up to 13 KiB a feature, 19
  * bytes a token and at most 256 MiB of held-out activations.
  * Errors: those of harvest, dictionary and open; IO (disk full: the catalogue stays as it was); STOPPED. result may
  * be NULL. */

@@ -189,7 +189,8 @@ const struct cli_command cli_command_index = {
                    "the fifth, against "
                    "near misses: the same words where the feature is silent, and the examples of its nearest features. "
                    "A feature without a "
-                   "label that holds there stays unlabelled.\n\n"
+                   "label that holds there stays unlabelled. A label “… (where strong)” was found and tested on "
+                   "activations above half of the feature's maximum: what sets off the weaker ones, no rule told.\n\n"
                    "The catalogue changes in one step at the end. A run that was stopped goes on where it was; what "
                    "the catalogue had on this "
                    "dictionary before is replaced, except for labels that people gave.",
