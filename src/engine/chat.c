@@ -62,10 +62,9 @@ static int judge(const struct rendering *rendering) {
     if (end->signal != 0)
         return fathom__fail(FATHOM_ERROR_LIMIT, "%s: rendering the chat template was ended by %s", rendering->name,
                             strsignal(end->signal));
-    if (end->value != 0)
-        return fathom__fail(-end->value, "%s",
-                            rendering->said.length > 0 ? rendering->said.bytes
-                                                       : "the chat template cannot be rendered");
+    if (end->value != 0 && rendering->said.length == 0)
+        return fathom__fail(FATHOM_ERROR_LIMIT, "%s: rendering the chat template ended its process", rendering->name);
+    if (end->value != 0) return fathom__fail(-end->value, "%s", rendering->said.bytes);
     return FATHOM_OK;
 }
 
