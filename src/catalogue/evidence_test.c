@@ -132,6 +132,39 @@ static void draws_follow_roles_and_favour_strong_rows(void **state) {
     fathom__evidence_close(evidence);
 }
 
+/* A sentence that every document repeats gives three examples and three rows of each role at most. */
+static void what_reads_alike_is_kept_a_few_times(void **state) {
+    (void)state;
+    enum { REPEATED = 6, DOCUMENTS = 100 };
+    struct fathom__evidence *evidence;
+    assert_int_equal(fathom__evidence_open(&evidence, 1, 5, 1), FATHOM_OK);
+    for (uint32_t document = 0; document < DOCUMENTS; document++) {
+        const int32_t tokens[REPEATED] = {(int32_t)document + 10, 1, 2, 3, 4, (int32_t)document + 10};
+        const bool covered[REPEATED] = {true, true, true, true, true, true};
+        const size_t offsets[REPEATED + 1] = {0, 0, 0, 0, 1, 1, 1};
+        const uint32_t feature = 0;
+        const float value = (float)(document + 1);
+        const struct fathom_sparse sparse = {.n_rows = REPEATED,
+                                             .offsets = (size_t *)(uintptr_t)offsets,
+                                             .features = (uint32_t *)(uintptr_t)&feature,
+                                             .values = (float *)(uintptr_t)&value};
+        assert_int_equal(fathom__evidence_add(evidence, tokens, covered, REPEATED, document, &sparse, 0), FATHOM_OK);
+    }
+    assert_int_equal(fathom__evidence_seal(evidence), FATHOM_OK);
+    assert_int_equal(evidence->features[0].count, DOCUMENTS);
+    assert_int_equal(evidence->features[0].n_top, 3);
+    assert_true(evidence->top[0].value == DOCUMENTS && evidence->top[2].value == DOCUMENTS - 2);
+    assert_int_equal(evidence->features[0].n_spread, 3);
+    for (enum fathom__role role = 0; role < FATHOM__ROLES; role++)
+        assert_int_equal(evidence->features[0].n_drawn[role], 3);
+    fathom__evidence_close(evidence);
+    const int32_t one[] = {1, 2, 3, 4, 5}, other[] = {9, 2, 3, 4, 7};
+    assert_int_equal(fathom__token_context(one, 5, 3), fathom__token_context(one, 5, 3));
+    assert_int_not_equal(fathom__token_context(one, 5, 3), fathom__token_context(other, 5, 3)); /* the next token */
+    assert_int_equal(fathom__token_context(one, 4, 3), fathom__token_context(other, 4, 3));
+    assert_int_not_equal(fathom__token_context(one, 5, 2), fathom__token_context(one, 5, 1));
+}
+
 static void held_out_rows_know_what_is_active(void **state) {
     (void)state;
     struct fathom__evidence *evidence = filled(40, 1);
@@ -270,6 +303,7 @@ int main(void) {
         cmocka_unit_test(strongest_examples_are_one_a_document),
         cmocka_unit_test(windows_hold_the_levels_around),
         cmocka_unit_test(draws_follow_roles_and_favour_strong_rows),
+        cmocka_unit_test(what_reads_alike_is_kept_a_few_times),
         cmocka_unit_test(held_out_rows_know_what_is_active),
         cmocka_unit_test(a_resumed_pass_is_the_same_pass),
         cmocka_unit_test(unquoted_text_counts_but_gives_no_examples),

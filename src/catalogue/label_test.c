@@ -20,6 +20,7 @@ enum {
     RARE,      /* on two rows in all */
     GOLDEN,    /* on one token */
     ENDINGS,   /* on words that end in -ing */
+    POETS,     /* strong on "poets", weak anywhere */
     FEATURES
 };
 enum { DOCUMENTS = 500, WORDS = 40, MOST_ROWS = 128 };
@@ -58,6 +59,7 @@ static size_t features_of(uint32_t *features, const char *word, const char *befo
     }
     if (strcmp(word, "golden") == 0) features[n++] = GOLDEN;
     if (length > 3 && strcmp(word + length - 3, "ing") == 0) features[n++] = ENDINGS;
+    if (strcmp(word, "poets") == 0 || fathom__random_below(random, 8) == 0) features[n++] = POETS;
     return n;
 }
 
@@ -78,8 +80,11 @@ static void add_document(uint64_t number, struct fathom__random *random, int *ra
         const char *word = fathom__intern_text(NULL, &pieces.table, (uint32_t)tokens[row]) + 1; /* past the blank */
         covered[row] = true;
         const size_t count = features_of(features + n_values, word, before, random, rare);
-        for (size_t i = 0; i < count; i++)
-            values[n_values++] = 0.2f + (float)fathom__random_unit(random);
+        for (size_t i = 0; i < count; i++) {
+            const float base = features[n_values] != POETS ? 0.2f : strcmp(word, "poets") == 0 ? 2.5f : 0.7f;
+            const float spread = features[n_values] == POETS && base < 1 ? 1.3f : 1;
+            values[n_values++] = base + spread * (float)fathom__random_unit(random);
+        }
         offsets[row + 1] = n_values;
         snprintf(before, sizeof before, "%s", word);
     }
@@ -130,8 +135,17 @@ static void features_get_the_labels_they_deserve(void **state) {
     assert_null(find(labels, n, NOISE));
     assert_null(find(labels, n, DENSE));
     assert_null(find(labels, n, RARE));
-    assert_int_equal(n, 5);
-    assert_int_equal(counts.n_candidates, 6);
+    assert_string_equal(find(labels, n, POETS)->text, "‘poets’ (where strong)");
+    assert_int_equal(n, 6);
+    assert_int_equal(counts.n_candidates, 7);
+    assert_int_equal(counts.all.n, 6);
+    assert_int_equal(counts.n_strong, 1);
+    assert_int_equal(counts.n_dense, 1);
+    assert_int_equal(counts.n_rare, 1);
+    assert_int_equal(counts.n_no_rule + counts.n_low_score + counts.n_low_f1, 1); /* the noise */
+    assert_int_equal(counts.kinds[FATHOM_LABEL_CLASS].n, 1);
+    assert_int_equal(counts.kinds[FATHOM_LABEL_SHAPE].n, 2); /* numbers and endings */
+    assert_true(counts.all.score > 0.7 && counts.all.score > counts.all.shuffled + 0.1);
     fathom__labels_free(labels, n);
 }
 
@@ -153,6 +167,10 @@ static void scores_come_with_their_controls(void **state) {
     assert_true(golden->single_token == golden->score);
     assert_string_equal(athletes->origin, "offline");
     assert_non_null(strstr(athletes->rule, "\"class\""));
+    const struct fathom_label *poets = find(labels, n, POETS);
+    assert_non_null(strstr(poets->rule, "\"above\":0.5"));
+    assert_null(strstr(athletes->rule, "\"above\""));
+    assert_true(poets->score > 0.75f && poets->recall < 0.5f && poets->precision == 1); /* told where strong alone */
     fathom__labels_free(labels, n);
 }
 
