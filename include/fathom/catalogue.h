@@ -245,6 +245,7 @@ struct fathom_label_counts {
     uint32_t n_no_rule;    /* nothing set them apart, */
     uint32_t n_low_score; /* or what did was too inaccurate on unseen text, or no better than other features' labels, */
     uint32_t n_low_f1;    /* or fired nearly always where they do not */
+    uint32_t n_distinct;  /* different labels: a dictionary may have many features for one thing */
     uint32_t n_strong;    /* of those with a label, how many have it for the upper half of their range only */
     struct fathom_label_yield all, kinds[FATHOM_LABEL_KINDS];
 };

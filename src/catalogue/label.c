@@ -9,6 +9,8 @@
 #include <math.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 enum { SHUFFLED = 8, LEAST_PROPOSED = 8, MOST_LABEL_BYTES = 400, MESSAGE_SIZE = 256 };
 static const double PROGRESS_SECONDS = 0.3;
@@ -291,7 +293,14 @@ static void add_yield(struct fathom_label_yield *yield, const struct fathom_labe
     yield->shuffled += ((double)label->shuffled - yield->shuffled) / yield->n;
 }
 
-static void count_fates(struct fathom_label_counts *counts, const struct work *work, uint32_t n_features) {
+static int by_text(const void *left, const void *right) {
+    return strcmp(*(const char *const *)left, *(const char *const *)right);
+}
+
+static int count_fates(struct fathom_label_counts *counts, const struct work *work, uint32_t n_features) {
+    const char **texts; /* of all labels */
+    const int status = fathom__alloc(&texts, n_features, sizeof *texts);
+    if (status) return status;
     *counts = (struct fathom_label_counts){0};
     for (uint32_t f = 0; f < n_features; f++) {
         const enum fate fate = work->outcomes[f].fate;
@@ -303,9 +312,15 @@ static void count_fates(struct fathom_label_counts *counts, const struct work *w
         counts->n_low_f1 += fate == LOW_F1;
         if (fate != LABELLED) continue;
         counts->n_strong += work->outcomes[f].range == STRONG;
+        texts[counts->all.n] = work->labels[f].text;
         add_yield(&counts->all, &work->labels[f]);
         add_yield(&counts->kinds[kind_of(&work->outcomes[f])], &work->labels[f]);
     }
+    if (counts->all.n) qsort(texts, counts->all.n, sizeof *texts, by_text);
+    for (uint32_t i = 0; i < counts->all.n; i++)
+        counts->n_distinct += !i || strcmp(texts[i], texts[i - 1]) != 0;
+    fathom_free(texts);
+    return FATHOM_OK;
 }
 
 static void free_label(const struct fathom_label *label) {
@@ -335,10 +350,10 @@ int fathom__labels_make(struct fathom__feature_label **out, size_t *n, struct fa
             (status = fathom__alloc(&work.scratch[i].marks, work.context.longest_sequence, 1)))
             goto done;
     if ((status = run_stage(&work, team, "choose labels", choose_feature)) ||
-        (status = run_stage(&work, team, "test labels", test_feature)) || (status = collect(out, n, &work, n_features)))
+        (status = run_stage(&work, team, "test labels", test_feature)) ||
+        (status = count_fates(counts, &work, n_features)) || (status = collect(out, n, &work, n_features)))
         goto done;
     given = true;
-    count_fates(counts, &work, n_features);
 done:
     for (uint32_t f = 0; !given && work.labels && f < n_features; f++)
         free_label(&work.labels[f]);

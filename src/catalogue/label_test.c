@@ -140,6 +140,7 @@ static void features_get_the_labels_they_deserve(void **state) {
     assert_int_equal(counts.n_candidates, 7);
     assert_int_equal(counts.all.n, 6);
     assert_int_equal(counts.n_strong, 1);
+    assert_int_equal(counts.n_distinct, 6);
     assert_int_equal(counts.n_dense, 1);
     assert_int_equal(counts.n_rare, 1);
     assert_int_equal(counts.n_no_rule + counts.n_low_score + counts.n_low_f1, 1); /* the noise */

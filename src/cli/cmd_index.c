@@ -97,10 +97,11 @@ static json_t *counts_json(const struct fathom_label_counts *counts) {
     json_t *kinds = json_object();
     for (int k = 0; k < FATHOM_LABEL_KINDS; k++)
         json_object_set_new(kinds, fathom_label_kind_name((enum fathom_label_kind)k), yield_json(&counts->kinds[k]));
-    return json_pack("{s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:o, s:o}", "rare", (int)counts->n_rare, "dense",
+    return json_pack("{s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:i, s:o, s:o}", "rare", (int)counts->n_rare, "dense",
                      (int)counts->n_dense, "candidates", (int)counts->n_candidates, "no_rule", (int)counts->n_no_rule,
-                     "low_score", (int)counts->n_low_score, "low_f1", (int)counts->n_low_f1, "strong",
-                     (int)counts->n_strong, "all", yield_json(&counts->all), "kinds", kinds);
+                     "low_score", (int)counts->n_low_score, "low_f1", (int)counts->n_low_f1, "distinct",
+                     (int)counts->n_distinct, "strong", (int)counts->n_strong, "all", yield_json(&counts->all), "kinds",
+                     kinds);
 }
 
 static void print_yield(const char *name, const struct fathom_label_yield *yield) {
