@@ -118,6 +118,7 @@ static void print_counts(const struct fathom_label_counts *counts) {
     print_yield("all", &counts->all);
     for (int k = 0; k < FATHOM_LABEL_KINDS; k++)
         print_yield(names[k], &counts->kinds[k]);
+    printf("  %u different labels; %u hold only where their feature is strong\n", counts->n_distinct, counts->n_strong);
     printf(
         "  the rest have none: nothing sets %u apart, for %u the best was too inaccurate, for %u it fired too often\n",
         counts->n_no_rule, counts->n_low_score, counts->n_low_f1);
