@@ -95,9 +95,9 @@ int fathom__child_run(struct fathom__child_end *end, struct fathom__buffer *said
         return status;
     }
     const bool finished = listen_to(&status, said, limits->seconds, ends[0]);
-    close(ends[0]);
     if (status != FATHOM_OK) fathom__wrap(status, "%s: what its child process says", name);
-    if (!finished) kill(process, SIGKILL);
+    if (!finished) kill(process, SIGKILL); /* before it hears that nobody listens */
+    close(ends[0]);
     while (waitpid(process, &how, 0) < 0 && errno == EINTR) {
     }
     *end = (struct fathom__child_end){

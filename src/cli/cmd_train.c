@@ -122,7 +122,7 @@ static bool read_numbers(struct request *request, const struct cli_arguments *ar
         .checkpoint_every = (uint64_t)checkpoint,
         .resume = cli_has(arguments, "resume"),
         .progress = cli_progress,
-        .warning = print_warning,
+        .warning = cli_has(arguments, "quiet") ? NULL : print_warning,
     };
     return true;
 }

@@ -6,6 +6,7 @@
 #include <math.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static const struct fathom__format *const formats[] = {
     &fathom__format_saelens,
@@ -192,5 +193,8 @@ int fathom_dictionary_export(const char *folder, const fathom_dictionary *dictio
         status = fathom__fail(
             FATHOM_ERROR_UNSUPPORTED,
             "format \"%s\" is read only; saelens, gemma-scope, sparsify and circuit-tracer are written", format_name);
-    return status ? status : format->write(folder, dictionary);
+    if (status) return status;
+    status = format->write(folder, dictionary);
+    if (status) rmdir(folder); /* where it was made for this and nothing is in it */
+    return status;
 }
