@@ -38,9 +38,12 @@ class Train(command.Case):
         self.assertTrue(all(0 <= point["dense_share"] <= 1 for point in evaluated))
 
     def test_warnings(self):
-        """On stderr and in the metrics: most features are not active in the last batch, and count as dead after a single row."""
-        run = self.good(*self.train(features=512, k=1, metrics="metrics.jsonl", evaluate_every=2, dead_after=1))
+        """In the metrics and, unless it is to be quiet, on stderr: most features are not active in the last batch, and count as
+        dead after a single row."""
+        arguments = self.train(features=512, k=1, metrics="metrics.jsonl", evaluate_every=2, dead_after=1)
+        run = self.good(*(argument for argument in arguments if argument != "-q"))
         self.assertIn("features are dead", run.err)
+        self.assertEqual("", self.good(*arguments).err)
         self.assertIn('"warning":', (self.folder / "metrics.jsonl").read_text())
 
     def test_options_that_do_not_go_together(self):
