@@ -83,6 +83,11 @@ static float dead_bias(const fathom_trainer *trainer, uint32_t feature) {
     return bias > 0 ? bias : 0;
 }
 
+static void revive(fathom_trainer *trainer, uint32_t feature) {
+    fathom__raise_bias(&trainer->scalar[GATE].value[feature]);
+    fathom__raise_bias(&trainer->encoder_bias.value[feature]);
+}
+
 const struct fathom__architecture fathom__gated = {
     .name = "gated",
     .kind = "gated",
@@ -94,4 +99,5 @@ const struct fathom__architecture fathom__gated = {
     .feature = find_feature,
     .start_at = start_at,
     .dead_bias = dead_bias,
+    .revive = revive,
 };

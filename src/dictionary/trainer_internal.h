@@ -109,6 +109,8 @@ struct fathom__architecture {
     void (*start_at)(fathom_trainer *trainer, uint32_t feature, float level);
     /* A feature's bias in the auxiliary loss. NULL: the encoder's bias. */
     float (*dead_bias)(const fathom_trainer *trainer, uint32_t feature);
+    /* Brings a dead feature that the auxiliary loss worked on a little nearer to firing. NULL: nothing. */
+    void (*revive)(fathom_trainer *trainer, uint32_t feature);
 };
 
 struct fathom_trainer {
@@ -214,9 +216,14 @@ extern const struct fathom__architecture fathom__topk, fathom__batchtopk, fathom
 
 /* trainer_standard.c: a dead feature's bias keeps every row out; the auxiliary loss looks at what it would do without. */
 float fathom__lifted_bias(const fathom_trainer *trainer, uint32_t feature);
+/* A negative bias comes this much nearer to 0 in a step in which a dead feature is revived: with the learning rate's
+ * steps alone it would take thousands. */
+#define FATHOM__REVIVAL 0.98F
+void fathom__raise_bias(float *bias);
 
 /* trainer_jumprelu.c, for both of its losses */
 int fathom__jumprelu_choose(float *least, fathom_trainer *trainer);
+void fathom__jumprelu_revive(fathom_trainer *trainer, uint32_t feature);
 /* Slopes of a row's pairs that are near: e · d. */
 void fathom__jumprelu_near(const fathom_trainer *trainer, size_t row);
 static inline float fathom__jumprelu_threshold(const fathom_trainer *trainer, uint32_t feature) {

@@ -74,6 +74,11 @@ static void start_at(fathom_trainer *trainer, uint32_t feature, float level) {
     trainer->scalar[0].value[feature] = logf(level > LEAST_START ? level : LEAST_START);
 }
 
+void fathom__jumprelu_revive(fathom_trainer *trainer, uint32_t feature) {
+    fathom__raise_bias(&trainer->encoder_bias.value[feature]);
+    trainer->scalar[0].value[feature] += logf(FATHOM__REVIVAL);
+}
+
 const struct fathom__architecture fathom__jumprelu = {
     .name = "jumprelu",
     .kind = "jumprelu",
@@ -86,4 +91,5 @@ const struct fathom__architecture fathom__jumprelu = {
     .feature = find_feature,
     .start_at = start_at,
     .dead_bias = fathom__lifted_bias,
+    .revive = fathom__jumprelu_revive,
 };

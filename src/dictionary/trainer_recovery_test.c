@@ -189,13 +189,14 @@ static void test_recovery_transcoder(void **state) {
 }
 
 /* Dead features: without the auxiliary loss they stay dead, with it they come back. */
-static void test_auxiliary_revives(void **state) {
-    (void)state;
+static void check_revival(enum fathom_trainer_architecture architecture) {
     static float directions[TRUE_FEATURES * TRUE_D], rows[BATCH * TRUE_D];
+    const float bias = architecture == FATHOM_TRAIN_TOPK ? -3 : -5;
     double dead[2];
     make_truth(directions);
     for (int with = 0; with < 2; with++) {
-        const struct fathom_trainer_options options = {.d_in = TRUE_D,
+        const struct fathom_trainer_options options = {.architecture = architecture,
+                                                       .d_in = TRUE_D,
                                                        .n_features = LEARNED,
                                                        .k = TRUE_ACTIVE,
                                                        .batch = BATCH,
@@ -209,8 +210,12 @@ static void test_auxiliary_revives(void **state) {
         struct fathom_trainer_metrics metrics;
         fathom__random_seed(&random, 5);
         assert_int_equal(fathom_trainer_open(&trainer, &options), 0);
-        for (int f = 0; f < LEARNED / 2; f++)
-            trainer->encoder_bias.value[f] = -3; /* half of them cannot fire */
+        true_rows(rows, directions, &random);
+        assert_int_equal(fathom_trainer_prepare(trainer, rows, BATCH), 0);
+        for (int f = 0; f < LEARNED / 2; f++) { /* half of them cannot fire */
+            trainer->encoder_bias.value[f] = bias;
+            if (architecture == FATHOM_TRAIN_GATED) trainer->scalar[0].value[f] = bias;
+        }
         for (int step = 0; step < 300; step++) {
             true_rows(rows, directions, &random);
             assert_int_equal(fathom_trainer_step(&metrics, trainer, rows, BATCH), 0);
@@ -219,9 +224,18 @@ static void test_auxiliary_revives(void **state) {
         dead[with] = metrics.dead_fraction;
         fathom_trainer_close(trainer);
     }
-    print_message("dead without the auxiliary loss %.2f, with it %.2f\n", dead[0], dead[1]);
+    print_message("%s: dead without the auxiliary loss %.2f, with it %.2f\n",
+                  fathom_trainer_architecture_name(architecture), dead[0], dead[1]);
     assert_true(dead[0] > 0.4);
     assert_true(dead[1] < dead[0] / 2);
+}
+
+static void test_auxiliary_revives(void **state) {
+    (void)state;
+    check_revival(FATHOM_TRAIN_TOPK);
+    check_revival(FATHOM_TRAIN_STANDARD);
+    check_revival(FATHOM_TRAIN_GATED);
+    check_revival(FATHOM_TRAIN_JUMPRELU);
 }
 
 int main(void) {

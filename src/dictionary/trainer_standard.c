@@ -28,6 +28,14 @@ float fathom__lifted_bias(const fathom_trainer *trainer, uint32_t feature) {
     return bias > 0 ? bias : 0;
 }
 
+void fathom__raise_bias(float *bias) {
+    if (*bias < 0) *bias *= FATHOM__REVIVAL;
+}
+
+static void revive(fathom_trainer *trainer, uint32_t feature) {
+    fathom__raise_bias(&trainer->encoder_bias.value[feature]);
+}
+
 const struct fathom__architecture fathom__standard = {
     .name = "standard",
     .kind = "standard",
@@ -36,4 +44,5 @@ const struct fathom__architecture fathom__standard = {
     .slopes = find_slopes,
     .start_at = start_at,
     .dead_bias = fathom__lifted_bias,
+    .revive = revive,
 };

@@ -82,4 +82,5 @@ const struct fathom__architecture fathom__jumprelu_tanh = {
     .feature = find_feature,
     .start_at = start_at,
     .dead_bias = fathom__lifted_bias,
+    .revive = fathom__jumprelu_revive,
 };

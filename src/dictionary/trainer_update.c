@@ -144,6 +144,9 @@ static void apply(struct fathom__gradient *gradient, fathom_trainer *trainer, co
     adam(trainer->encoder_bias, gradient->feature, &gradient->bias, 1, rates);
     for (uint32_t i = 0; i < trainer->architecture->n_scalars; i++)
         adam(trainer->scalar[i], gradient->feature, &gradient->scalar[i], 1, rates);
+    if (trainer->architecture->revive && updating->update->auxiliary_factor > 0 &&
+        trainer->dead_slot[gradient->feature] != UINT32_MAX)
+        trainer->architecture->revive(trainer, gradient->feature);
     if (!trainer->options.freeze_decoder) {
         adam(trainer->decoder, at, gradient->decoder, stride, rates);
         float *decoder = trainer->decoder.value + at;
