@@ -90,7 +90,7 @@ def main():
         training_tokens=args.tokens,
         train_batch_size_tokens=args.batch,
         store_batch_size_prompts=8,
-        n_batches_in_buffer=8,
+        n_batches_in_buffer=16384 // args.context,
         device="cpu",
         checkpoint_path=None,
         output_path=None,
