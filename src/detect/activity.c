@@ -114,3 +114,31 @@ size_t fathom__activity_run(const struct fathom__active *entries, size_t n, size
     }
     return next - first;
 }
+
+int fathom__activity_judge_all(void **out, size_t *n, size_t size, const struct fathom__active *entries,
+                               size_t n_entries, const struct fathom_texts *texts, fathom__activity_judge judge) {
+    unsigned char *judged = NULL;
+    double *scores = NULL;
+    size_t n_features = 0;
+    size_t done = 0;
+    for (size_t first = 0; first < n_entries; first += fathom__activity_run(entries, n_entries, first)) {
+        n_features++;
+    }
+    int status = fathom__alloc(&scores, texts->n, sizeof *scores);
+    if (status == FATHOM_OK) {
+        status = fathom__alloc(&judged, n_features ? n_features : 1, size);
+    }
+    for (size_t first = 0; first < n_entries && status == FATHOM_OK;) {
+        size_t run = fathom__activity_run(entries, n_entries, first);
+        status = judge(judged + size * done++, entries + first, run, texts, scores);
+        first += run;
+    }
+    fathom_free(scores);
+    if (status != FATHOM_OK) {
+        fathom_free(judged);
+        return status;
+    }
+    *out = judged;
+    *n = n_features;
+    return FATHOM_OK;
+}

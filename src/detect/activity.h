@@ -21,4 +21,12 @@ void fathom__activity_spread(double *scores, size_t n_texts, const struct fathom
 /* How many entries from `first` on are of the same feature. */
 size_t fathom__activity_run(const struct fathom__active *entries, size_t n, size_t first);
 
+/* What a judge makes of one feature's entries [n]; scores has room for a number a text. A fathom_status. */
+typedef int (*fathom__activity_judge)(void *out, const struct fathom__active *entries, size_t n,
+                                      const struct fathom_texts *texts, double *scores);
+/* Judges every feature that has entries: *out is a new array (fathom_free) of *n elements of `size` bytes, by ascending
+ * feature. */
+int fathom__activity_judge_all(void **out, size_t *n, size_t size, const struct fathom__active *entries,
+                               size_t n_entries, const struct fathom_texts *texts, fathom__activity_judge judge);
+
 #endif

@@ -21,8 +21,9 @@ static int by_worth(const void *a, const void *b) {
 }
 
 /* A feature that fires nowhere else has its cut between 0 and its smallest level, where all alike are below. */
-static int judge(struct fathom_watch_candidate *out, const struct fathom__active *entries, size_t n,
-                 const struct fathom_texts *texts, double *scores) {
+static int judge(void *judged, const struct fathom__active *entries, size_t n, const struct fathom_texts *texts,
+                 double *scores) {
+    struct fathom_watch_candidate *out = judged;
     out->feature = entries[0].feature;
     fathom__activity_spread(scores, texts->n, entries, n);
     int status = fathom_auroc(&out->auroc, scores, texts->labels, texts->n);
@@ -32,31 +33,13 @@ static int judge(struct fathom_watch_candidate *out, const struct fathom__active
 /* Judges every feature; labels may be others than the texts' own. */
 static int judge_all(struct fathom_watch_candidate **out, size_t *n_out, const struct fathom__active *entries,
                      size_t n_entries, const struct fathom_texts *texts) {
-    struct fathom_watch_candidate *candidates = NULL;
-    double *scores = NULL;
-    size_t n = 0;
-    size_t capacity = 0;
-    int status = fathom__alloc(&scores, texts->n, sizeof *scores);
+    void *judged = NULL;
+    int status = fathom__activity_judge_all(&judged, n_out, sizeof **out, entries, n_entries, texts, judge);
     if (status == FATHOM_OK) {
-        status = fathom__grow(&candidates, &capacity, 1, sizeof *candidates);
+        qsort(judged, *n_out, sizeof **out, by_worth);
+        *out = judged;
     }
-    for (size_t first = 0; first < n_entries && status == FATHOM_OK;) {
-        size_t run = fathom__activity_run(entries, n_entries, first);
-        status = fathom__grow(&candidates, &capacity, n + 1, sizeof *candidates);
-        if (status == FATHOM_OK) {
-            status = judge(&candidates[n++], entries + first, run, texts, scores);
-        }
-        first += run;
-    }
-    fathom_free(scores);
-    if (status != FATHOM_OK) {
-        fathom_free(candidates);
-        return status;
-    }
-    qsort(candidates, n, sizeof *candidates, by_worth);
-    *out = candidates;
-    *n_out = n;
-    return FATHOM_OK;
+    return status;
 }
 
 static int judge_shuffled(double *by_chance, const struct fathom__active *entries, size_t n_entries,

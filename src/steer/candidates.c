@@ -16,8 +16,9 @@ static const char *const neutral_prompts[] = {"In my experience,", "From my poin
 enum { NEUTRAL_PROMPTS = sizeof neutral_prompts / sizeof neutral_prompts[0], NEUTRAL_TOKENS = 64 };
 
 /* One candidate out of the entries of one feature. */
-static int make_candidate(struct fathom_steer_candidate *out, const struct fathom__active *entries, size_t n,
-                          const struct fathom_texts *texts, double *scores) {
+static int make_candidate(void *made, const struct fathom__active *entries, size_t n, const struct fathom_texts *texts,
+                          double *scores) {
+    struct fathom_steer_candidate *out = made;
     struct fathom_steer_candidate candidate = {.feature = entries[0].feature, .output_score = NAN, .best_rank = NAN};
     double sums[2] = {0, 0};
     for (size_t i = 0; i < n; i++) {
@@ -53,31 +54,13 @@ static int by_output(const void *a, const void *b) {
 
 static int collect(struct fathom_steer_candidate **out, size_t *n_out, const struct fathom__active *entries,
                    size_t n_entries, const struct fathom_texts *texts) {
-    struct fathom_steer_candidate *candidates = NULL;
-    double *scores = NULL;
-    size_t n = 0;
-    size_t capacity = 0;
-    int status = fathom__alloc(&scores, texts->n, sizeof *scores);
+    void *made = NULL;
+    int status = fathom__activity_judge_all(&made, n_out, sizeof **out, entries, n_entries, texts, make_candidate);
     if (status == FATHOM_OK) {
-        status = fathom__grow(&candidates, &capacity, 1, sizeof *candidates);
+        qsort(made, *n_out, sizeof **out, by_difference);
+        *out = made;
     }
-    for (size_t first = 0; first < n_entries && status == FATHOM_OK;) {
-        size_t run = fathom__activity_run(entries, n_entries, first);
-        status = fathom__grow(&candidates, &capacity, n + 1, sizeof *candidates);
-        if (status == FATHOM_OK) {
-            status = make_candidate(&candidates[n++], entries + first, run, texts, scores);
-        }
-        first += run;
-    }
-    fathom_free(scores);
-    if (status != FATHOM_OK) {
-        fathom_free(candidates);
-        return status;
-    }
-    qsort(candidates, n, sizeof *candidates, by_difference);
-    *out = candidates;
-    *n_out = n;
-    return FATHOM_OK;
+    return status;
 }
 
 /* What the model says after the neutral prompts. */
