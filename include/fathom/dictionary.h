@@ -18,6 +18,10 @@
  *   rms             x / √(mean(x²) + 1e-6)                   y · √(mean(x²) + 1e-6)
  *   standardise     (x - mean(x)) / √(variance(x) + 1e-5)    y · √(variance(x) + 1e-5) + mean(x)
  *
+ * A dictionary that was trained on standardised or whitened rows keeps its matrices in the space of those rows, where
+ * they quantise well, and two linear transforms beside them; the functions below fold them in, so that the formulas above
+ * hold for what they return. Its W_dec rows have no common length then.
+ *
  * Sources: Gao et al. 2024 (TopK), Bussmann et al. 2024 (BatchTopK), Rajamanoharan et al. 2024 (JumpReLU).
  * A dictionary is immutable once opened and may be used from several threads at once. Its file is one GGUF,
  * mapped, not read: a feature that nobody asks for costs nothing.
@@ -56,6 +60,7 @@ struct fathom_dictionary_info {
     float max_norm;          /* rows with a larger Euclidean norm (unscaled) likewise; +inf: none */
     float output_scale;      /* s_out; of parts, 0 stands for s_in */
     const char *input_norm;  /* a name of the table above; of parts, NULL stands for "none" */
+    const char *whitening;   /* "none", "standardised" (by dimension) or "whitened"; ignored of parts */
     bool undo_input_norm;    /* whether the reconstruction gets back what the norm took away */
     bool has_skip;
     bool needs_rows; /* whether the reconstruction depends on the rows, by a skip or by a norm that is undone */
@@ -145,6 +150,11 @@ struct fathom_dictionary_parts {
     /* of "gated", [n_features] each, and NULL otherwise; the scale is exp(r_mag) */
     const float *gate_bias, *magnitude_scale;
     const float *skip; /* S, [d_out, d_in], or NULL */
+    /* P and Q⁻¹, or NULL: encoder and decoder stand for W_enc P and Q⁻¹ W_dec, decoder_bias for Q⁻¹ b_dec. Of an SAE P
+     * and Q are one map. [d_in] and [d_out] where they are diagonal, else lower triangular [d_in, d_in] and [d_out,
+     * d_out]. */
+    const float *input_transform, *output_transform;
+    bool diagonal_transforms;
 };
 
 /* Writes a native dictionary (temporary file, then renamed). dtype: "f32", "bf16", "f16", "q8_0" for the two matrices;

@@ -81,6 +81,19 @@ enum fathom_trainer_schedule {
 FATHOM_API const char *fathom_trainer_schedule_name(enum fathom_trainer_schedule schedule);
 FATHOM_API int fathom_trainer_schedule_find(enum fathom_trainer_schedule *out, const char *name);
 
+/* What is done to rows before anything else, from the rows that the trainer is prepared with. */
+enum fathom_trainer_inputs {
+    FATHOM_INPUTS_SCALED,       /* one number for all: √d / mean norm */
+    FATHOM_INPUTS_STANDARDISED, /* each dimension divided by its standard deviation, then that number: a few dimensions of
+                                 * large variance, as some models have, then count no more than others */
+    FATHOM_INPUTS_WHITENED,     /* uncorrelated too, by the Cholesky factor of the correlations (shrunk by 2 %) */
+    FATHOM_INPUTS
+};
+#define FATHOM_TRAIN_INPUTS "scaled|standardised|whitened"
+FATHOM_API const char *fathom_trainer_inputs_name(enum fathom_trainer_inputs inputs);
+/* Errors: ARGUMENT (lists the names). */
+FATHOM_API int fathom_trainer_inputs_find(enum fathom_trainer_inputs *out, const char *name);
+
 struct fathom_trainer_options {
     enum fathom_trainer_architecture architecture;
     uint32_t d_in, n_features;
@@ -104,8 +117,9 @@ struct fathom_trainer_options {
      * is less */
     uint64_t dead_after;
     double gradient_clip; /* largest gradient norm (a second pass over the active features finds it first); 0: none */
-    bool no_input_scale;  /* leave s at 1 */
-    bool freeze_decoder;  /* a control: the decoder stays the random one it started as */
+    enum fathom_trainer_inputs inputs;
+    bool no_input_scale; /* leave s at 1 */
+    bool freeze_decoder; /* a control: the decoder stays the random one it started as */
     /* the part of the parameters' running mean that a step leaves, such as 0.999: evaluation and the dictionary are then
      * of the mean; 0: of the parameters themselves */
     double ema;
@@ -170,7 +184,7 @@ FATHOM_API void fathom_trainer_close(fathom_trainer *trainer);
 /* The options in force, defaults filled in. Borrowed. */
 FATHOM_API const struct fathom_trainer_options *fathom_trainer_describe(const fathom_trainer *trainer);
 
-/* Sets input scale (sqrt(d_in) / mean norm) and b_dec (the geometric median) from rows f32 [n, d_in], of a transcoder
+/* Sets the transform that `inputs` asks for, input scale (sqrt(d_in) / mean norm) and b_dec (the geometric median) from rows f32 [n, d_in], of a transcoder
  * [n, d_in + d_out]; once, before the first step, which otherwise does it with its own rows. Errors: ARGUMENT (called later, n is 0), NUMERIC (names the
  * row). */
 FATHOM_API int fathom_trainer_prepare(fathom_trainer *trainer, const float *rows, size_t n);

@@ -32,6 +32,10 @@ static const struct cli_option options[] = {
      false},
     {"preset", 0, CLI_CHOICE, FATHOM_TRAIN_PRESETS, "a published recipe, whose options may be given as well (none)",
      false, false},
+    {"inputs", 0, CLI_CHOICE, FATHOM_TRAIN_INPUTS,
+     "what is done to rows first: one scale for all, each dimension divided by its standard deviation, or made "
+     "uncorrelated too (scaled)",
+     false, false},
     {"schedule", 0, CLI_CHOICE, FATHOM_TRAIN_SCHEDULES,
      "of the learning rate after its warm-up; last-fifth: constant, then to zero (last-fifth)", false, false},
     {"warmup", 0, CLI_INTEGER, "STEPS", "steps of rising learning rate (1000, or a twentieth of all)", false, false},

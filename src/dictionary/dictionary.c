@@ -202,6 +202,25 @@ static int read_groups(fathom_dictionary *dictionary) {
     return status;
 }
 
+/* A transform, [d] or lower triangular [d, d]. */
+static int read_transform(struct fathom__map *out, const fathom__gguf *file, const char *name, uint32_t d) {
+    const struct fathom__gguf_tensor *tensor = fathom__gguf_tensor_find(file, name);
+    if (!tensor) return 0;
+    const bool diagonal = tensor->shape[1] == 1 && d > 1;
+    int status = find_tensor(&tensor, file, name, d, diagonal ? 1 : d, true);
+    return status ? status : fathom__map_open(out, tensor->data, d, diagonal);
+}
+
+static int read_transforms(fathom_dictionary *dictionary) {
+    const struct fathom_dictionary_info *info = &dictionary->info;
+    const fathom__gguf *file = dictionary->file;
+    int status = read_transform(&dictionary->input_transform, file, "input.transform", info->d_in);
+    if (!status) status = read_transform(&dictionary->output_transform, file, "output.transform", info->d_out);
+    if (status || !dictionary->input_transform.weights == !dictionary->output_transform.weights) return status;
+    return fathom__fail(FATHOM_ERROR_FORMAT, "%s: the tensor %s is missing; both transforms are expected, or none",
+                        info->path, dictionary->input_transform.weights ? "output.transform" : "input.transform");
+}
+
 /* The gate of "gated", and the skip. */
 static int read_more_tensors(fathom_dictionary *dictionary) {
     const struct fathom_dictionary_info *info = &dictionary->info;
@@ -267,23 +286,31 @@ int fathom_dictionary_open(fathom_dictionary **out, const char *path) {
     pthread_cond_init(&dictionary->freed, NULL);
     dictionary->info.name = dictionary->info.model_identity = dictionary->info.model_name = "";
     dictionary->info.training = "{}";
-    dictionary->info.input_norm = "none";
+    dictionary->info.input_norm = dictionary->info.whitening = "none";
     status = fathom__gguf_open(&dictionary->file, path);
     if (!status) dictionary->info.path = fathom__gguf_path(dictionary->file);
     if (!status) status = read_keys(dictionary);
     if (!status) status = read_groups(dictionary);
     if (!status) status = read_tensors(dictionary);
+    if (!status) status = read_transforms(dictionary);
+    if (!status && dictionary->input_transform.weights)
+        dictionary->info.whitening = dictionary->input_transform.diagonal ? "standardised" : "whitened";
     dictionary->stride = fathom__padded(dictionary->info.d_in);
     if (!status)
         status = fathom__alloc_aligned(&dictionary->subtracted, dictionary->stride, sizeof *dictionary->subtracted);
+    const size_t padded_out = fathom__padded(dictionary->info.d_out);
+    if (!status)
+        status = fathom__alloc_aligned(&dictionary->model_bias, 2 * padded_out, sizeof *dictionary->model_bias);
     if (status) {
         fathom_dictionary_close(dictionary);
         return status;
     }
     memset(dictionary->subtracted, 0, dictionary->stride * sizeof *dictionary->subtracted);
+    memcpy(dictionary->model_bias, dictionary->decoder_bias, dictionary->info.d_out * sizeof *dictionary->model_bias);
     if (dictionary->info.subtract_decoder_bias)
         memcpy(dictionary->subtracted, dictionary->decoder_bias,
                dictionary->info.d_in * sizeof *dictionary->subtracted);
+    fathom__dictionary_unmap(dictionary->model_bias, dictionary->model_bias + padded_out, dictionary);
     *out = dictionary;
     return 0;
 }
@@ -293,6 +320,9 @@ void fathom_dictionary_close(fathom_dictionary *dictionary) {
     fathom__whole_close(dictionary->whole);
     fathom_free(dictionary->whole_decoder);
     fathom_free(dictionary->subtracted);
+    fathom_free(dictionary->model_bias);
+    fathom__map_close(&dictionary->input_transform);
+    fathom__map_close(&dictionary->output_transform);
     fathom_free(dictionary->group_sizes);
     fathom__gguf_close(dictionary->file);
     pthread_cond_destroy(&dictionary->freed);
@@ -340,14 +370,45 @@ static int check_feature(const fathom_dictionary *dictionary, uint32_t feature) 
                         dictionary->info.path, feature, dictionary->info.n_features - 1);
 }
 
-int fathom_dictionary_direction(float *out, const fathom_dictionary *dictionary, uint32_t feature) {
+int fathom__dictionary_stored_row(float *out, const fathom_dictionary *dictionary,
+                                  const struct fathom__gguf_tensor *tensor, uint32_t feature) {
     int status = check_feature(dictionary, feature);
-    return status ? status : fathom__gguf_rows_f32(out, dictionary->decoder, feature, 1);
+    return status ? status : fathom__gguf_rows_f32(out, tensor, feature, 1);
+}
+
+/* A stored row through a map, which needs its padding. */
+static int mapped_row(float *out, const fathom_dictionary *dictionary, const struct fathom__gguf_tensor *tensor,
+                      uint32_t feature, const struct fathom__map *map,
+                      void (*apply)(float *, const struct fathom__map *)) {
+    float *row = NULL;
+    int status = fathom__dictionary_stored_row(out, dictionary, tensor, feature);
+    if (status || !map->weights) return status;
+    status = fathom__alloc_aligned(&row, map->stride, sizeof *row);
+    if (status) return status;
+    memset(row, 0, map->stride * sizeof *row);
+    memcpy(row, out, map->d * sizeof *row);
+    apply(row, map);
+    memcpy(out, row, map->d * sizeof *row);
+    fathom_free(row);
+    return 0;
+}
+
+void fathom__dictionary_unmap(float *y, float *scratch, const fathom_dictionary *dictionary) {
+    const struct fathom__map *map = &dictionary->output_transform;
+    if (!map->weights) return;
+    memset(scratch, 0, map->stride * sizeof *scratch);
+    memcpy(scratch, y, map->d * sizeof *scratch);
+    fathom__map_apply(scratch, map);
+    memcpy(y, scratch, map->d * sizeof *scratch);
+}
+
+int fathom_dictionary_direction(float *out, const fathom_dictionary *dictionary, uint32_t feature) {
+    return mapped_row(out, dictionary, dictionary->decoder, feature, &dictionary->output_transform, fathom__map_apply);
 }
 
 int fathom_dictionary_encoder_row(float *out, float *bias, const fathom_dictionary *dictionary, uint32_t feature) {
-    int status = check_feature(dictionary, feature);
-    if (!status) status = fathom__gguf_rows_f32(out, dictionary->encoder, feature, 1);
+    int status = mapped_row(out, dictionary, dictionary->encoder, feature, &dictionary->input_transform,
+                            fathom__map_apply_transposed);
     if (!status) *bias = dictionary->gate_bias ? dictionary->gate_bias[feature] : dictionary->encoder_bias[feature];
     return status;
 }
@@ -357,5 +418,5 @@ float fathom_dictionary_threshold(const fathom_dictionary *dictionary, uint32_t 
 }
 
 void fathom_dictionary_decoder_bias(float *out, const fathom_dictionary *dictionary) {
-    memcpy(out, dictionary->decoder_bias, dictionary->info.d_out * sizeof *out);
+    memcpy(out, dictionary->model_bias, dictionary->info.d_out * sizeof *out);
 }

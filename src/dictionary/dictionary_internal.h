@@ -5,13 +5,15 @@
 #include <base/gguf_file.h>
 #include <dictionary/product.h>
 #include <dictionary/vector.h>
+#include <dictionary/whitening.h>
 #include <fathom/dictionary.h>
 #include <pthread.h>
 
 #define FATHOM__DICTIONARY_ARCHITECTURE "fathom-dictionary"
 #define FATHOM__DICTIONARY_KEY "fathom.dictionary."
-/* Files without anything that came with version 2 (norms, an output scale, a skip, groups) are written as version 1. */
-#define FATHOM__DICTIONARY_VERSION 2
+/* Files without anything that came with version 3 (transforms) are written as version 2, those without norms, an output
+ * scale, a skip and groups as version 1. */
+#define FATHOM__DICTIONARY_VERSION 3
 
 enum fathom__dictionary_kind {
     FATHOM__KIND_TOPK,
@@ -61,8 +63,11 @@ struct fathom_dictionary {
     const float *skip;                        /* [d_out, d_in]; NULL: none */
     enum fathom__input_norm norm;
     uint32_t *group_sizes;
+    /* Weights NULL: none. The file's matrices and decoder_bias are in the space between these two maps. */
+    struct fathom__map input_transform, output_transform;
     size_t stride;     /* d_in padded */
     float *subtracted; /* [stride]: b_dec, or zeros where it is not subtracted */
+    float *model_bias; /* [d_out]: P_out⁻¹ b_dec */
     /* under lock; made once and then never changed */
     pthread_mutex_t lock;
     pthread_cond_t freed;
@@ -70,10 +75,16 @@ struct fathom_dictionary {
     float *whole_decoder; /* f32 [n_features, d_out] */
 };
 
-/* The encoder's input for a row of the model: x [stride] = s_in · n(row) - b_dec, zeros in the padding. */
+/* The input of the file's encoder for a row of the model: x [stride] = P_in s_in · n(row) - b_dec, zeros in the
+ * padding. */
 void fathom__dictionary_input(float *x, const fathom_dictionary *dictionary, const float *row);
 /* Gives a reconstruction y [d_out] what the norm took away from the row, and what the skip adds. */
 void fathom__dictionary_restore(float *y, const fathom_dictionary *dictionary, const float *row);
+/* One row of a stored matrix as f32, without transforms. Errors: NOT_FOUND (feature number). */
+int fathom__dictionary_stored_row(float *out, const fathom_dictionary *dictionary,
+                                  const struct fathom__gguf_tensor *tensor, uint32_t feature);
+/* y [d_out] = P_out⁻¹ y; scratch: [d_out padded]. */
+void fathom__dictionary_unmap(float *y, float *scratch, const fathom_dictionary *dictionary);
 /* What a feature is worth whose product with the encoder's input is `product`; 0: not active. */
 float fathom__dictionary_value(const fathom_dictionary *dictionary, uint32_t feature, float product);
 

@@ -5,9 +5,8 @@
 #include <math.h>
 
 static int load_encoder(float *out, const fathom_dictionary *dictionary, uint32_t feature) {
-    float bias;
     memset(out, 0, dictionary->stride * sizeof *out);
-    return fathom_dictionary_encoder_row(out, &bias, dictionary, feature);
+    return fathom__dictionary_stored_row(out, dictionary, dictionary->encoder, feature);
 }
 
 int fathom_dictionary_read(float *out, const fathom_dictionary *dictionary, const uint32_t *features, size_t n_features,
@@ -79,7 +78,7 @@ int fathom_dictionary_reconstruct(float *out, const fathom_dictionary *dictionar
     const struct fathom_dictionary_info *info = &dictionary->info;
     const size_t d = info->d_out;
     const float *whole = NULL;
-    float *row = NULL;
+    float *row = NULL, *mapped = NULL;
     int status = 0;
     if (sparse->n_rows == 0) return 0;
     for (size_t i = 0; i < sparse->offsets[sparse->n_rows]; i++)
@@ -88,6 +87,7 @@ int fathom_dictionary_reconstruct(float *out, const fathom_dictionary *dictionar
                                 info->path, sparse->features[i], info->n_features - 1);
     if (sparse->offsets[sparse->n_rows] > info->n_features / FEW_PART) status = whole_decoder(&whole, dictionary);
     if (!status) status = fathom__alloc_aligned(&row, d, sizeof *row);
+    if (!status) status = fathom__alloc_aligned(&mapped, fathom__padded(d), sizeof *mapped);
     for (size_t r = 0; r < sparse->n_rows && !status; r++) {
         float *y = out + r * d;
         memcpy(y, dictionary->decoder_bias, d * sizeof *y);
@@ -97,10 +97,12 @@ int fathom_dictionary_reconstruct(float *out, const fathom_dictionary *dictionar
             for (size_t j = 0; j < d; j++)
                 y[j] += sparse->values[i] * direction[j];
         }
+        fathom__dictionary_unmap(y, mapped, dictionary);
         for (size_t j = 0; j < d; j++)
             y[j] /= info->output_scale;
         if (info->needs_rows) fathom__dictionary_restore(y, dictionary, rows + r * info->d_in);
     }
     fathom_free(row);
+    fathom_free(mapped);
     return status;
 }

@@ -1,4 +1,4 @@
-/* What lies between the model's rows and the dictionary's own space: scale, norm and skip; and a feature's
+/* What lies between the model's rows and the dictionary's own space: scale, norm, transform and skip; and a feature's
  * activation. */
 #include <dictionary/dictionary_internal.h>
 #include <math.h>
@@ -51,12 +51,15 @@ void fathom__dictionary_input(float *x, const fathom_dictionary *dictionary, con
     memset(x + d, 0, (dictionary->stride - d) * sizeof *x);
     if (dictionary->norm == FATHOM__NORM_NONE) {
         for (size_t j = 0; j < d; j++)
-            x[j] = row[j] * scale - dictionary->subtracted[j];
-        return;
+            x[j] = row[j] * scale;
+    } else {
+        const struct norm norm = measure(dictionary, row);
+        for (size_t j = 0; j < d; j++)
+            x[j] = (float)((row[j] - norm.shift) / norm.divisor) * scale;
     }
-    const struct norm norm = measure(dictionary, row);
+    fathom__map_apply(x, &dictionary->input_transform);
     for (size_t j = 0; j < d; j++)
-        x[j] = (float)((row[j] - norm.shift) / norm.divisor) * scale - dictionary->subtracted[j];
+        x[j] -= dictionary->subtracted[j];
 }
 
 void fathom__dictionary_restore(float *y, const fathom_dictionary *dictionary, const float *row) {

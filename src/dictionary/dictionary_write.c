@@ -42,6 +42,18 @@ static int check_groups(const struct fathom_dictionary_info *info) {
                         info->n_features, (unsigned long long)sum);
 }
 
+static int check_transforms(const struct fathom_dictionary_parts *parts) {
+    const size_t d_in = parts->info.d_in, d_out = parts->info.d_out;
+    const bool diagonal = parts->diagonal_transforms;
+    if (!parts->input_transform != !parts->output_transform)
+        return fathom__fail(FATHOM_ERROR_ARGUMENT, "dictionary: both transforms are expected, or none");
+    if (!parts->input_transform) return 0;
+    int status = check_finite(parts->input_transform, diagonal ? d_in : d_in * d_in, "the input's transform");
+    if (!status)
+        status = check_finite(parts->output_transform, diagonal ? d_out : d_out * d_out, "the output's transform");
+    return status;
+}
+
 static int check_parts(const struct fathom_dictionary_parts *parts) {
     const struct fathom_dictionary_info *info = &parts->info;
     const size_t F = info->n_features;
@@ -69,7 +81,7 @@ static int check_parts(const struct fathom_dictionary_parts *parts) {
     if (!status && gated) status = check_finite(parts->gate_bias, F, "the gate's bias");
     if (!status && gated) status = check_finite(parts->magnitude_scale, F, "the magnitude's scale");
     if (!status && parts->skip) status = check_finite(parts->skip, (size_t)info->d_out * info->d_in, "the skip");
-    return status;
+    return status ? status : check_transforms(parts);
 }
 
 /* What came with version 2. */
@@ -109,7 +121,9 @@ static int put_keys(fathom__gguf_writer *writer, const struct fathom_dictionary_
         const char *key;
         uint32_t value;
     } integers[] = {
-        {FATHOM__DICTIONARY_KEY "version", more || parts->skip ? FATHOM__DICTIONARY_VERSION : 1},
+        {FATHOM__DICTIONARY_KEY "version", parts->input_transform ? FATHOM__DICTIONARY_VERSION
+                                           : more || parts->skip  ? 2
+                                                                  : 1},
         {FATHOM__DICTIONARY_KEY "d_in", info->d_in},
         {FATHOM__DICTIONARY_KEY "d_out", info->d_out},
         {FATHOM__DICTIONARY_KEY "n_features", info->n_features},
@@ -142,6 +156,13 @@ static int put_matrix(fathom__gguf_writer *writer, void **storage, const char *n
     return fathom__gguf_put_tensor(writer, name, type, shape, 2, data);
 }
 
+static int put_transform(fathom__gguf_writer *writer, const char *name, const float *weights, int64_t d,
+                         const struct fathom_dictionary_parts *parts) {
+    const int64_t shape[] = {d, d};
+    if (!weights) return 0;
+    return fathom__gguf_put_tensor(writer, name, GGML_TYPE_F32, shape, parts->diagonal_transforms ? 1 : 2, weights);
+}
+
 int fathom_dictionary_write(const char *path, const struct fathom_dictionary_parts *parts, const char *dtype) {
     const struct fathom_dictionary_info *info = &parts->info;
     const int64_t F = info->n_features, d_out = info->d_out, skip[] = {info->d_in, info->d_out};
@@ -165,10 +186,19 @@ int fathom_dictionary_write(const char *path, const struct fathom_dictionary_par
         status = fathom__gguf_put_tensor(writer, "magnitude.scale", GGML_TYPE_F32, &F, 1, parts->magnitude_scale);
     if (!status && parts->skip)
         status = fathom__gguf_put_tensor(writer, "skip.weight", GGML_TYPE_F32, skip, 2, parts->skip);
+    if (!status) status = put_transform(writer, "input.transform", parts->input_transform, info->d_in, parts);
+    if (!status) status = put_transform(writer, "output.transform", parts->output_transform, info->d_out, parts);
     if (!status) status = fathom__gguf_writer_commit(writer, path);
     fathom__gguf_writer_close(writer);
     fathom_free(encoder);
     fathom_free(decoder);
+    return status;
+}
+
+static int copy_transform(float **out, const struct fathom__map *map) {
+    if (!map->weights) return 0;
+    int status = fathom__alloc(out, fathom__map_count(map), sizeof **out);
+    if (!status) fathom__map_weights(*out, map);
     return status;
 }
 
@@ -181,15 +211,22 @@ int fathom_dictionary_quantise(const char *path, const fathom_dictionary *dictio
                                             .gate_bias = dictionary->gate_bias,
                                             .magnitude_scale = dictionary->magnitude_scale,
                                             .skip = dictionary->skip};
-    float *encoder = NULL, *decoder = NULL;
+    float *encoder = NULL, *decoder = NULL, *transforms[2] = {NULL, NULL};
     int status = fathom__alloc_aligned(&encoder, (size_t)info->n_features * info->d_in, sizeof *encoder);
     if (!status) status = fathom__alloc_aligned(&decoder, (size_t)info->n_features * info->d_out, sizeof *decoder);
     if (!status) status = fathom__gguf_rows_f32(encoder, dictionary->encoder, 0, info->n_features);
     if (!status) status = fathom__gguf_rows_f32(decoder, dictionary->decoder, 0, info->n_features);
+    if (!status) status = copy_transform(&transforms[0], &dictionary->input_transform);
+    if (!status) status = copy_transform(&transforms[1], &dictionary->output_transform);
     parts.encoder = encoder;
     parts.decoder = decoder;
+    parts.input_transform = transforms[0];
+    parts.output_transform = transforms[1];
+    parts.diagonal_transforms = dictionary->input_transform.diagonal;
     if (!status) status = fathom_dictionary_write(path, &parts, dtype);
     fathom_free(encoder);
     fathom_free(decoder);
+    fathom_free(transforms[0]);
+    fathom_free(transforms[1]);
     return status;
 }

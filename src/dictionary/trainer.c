@@ -89,6 +89,17 @@ static int open_batch(fathom_trainer *trainer) {
     return status;
 }
 
+static int open_transforms(fathom_trainer *trainer) {
+    const struct fathom_trainer_options *options = &trainer->options;
+    const bool diagonal = options->inputs == FATHOM_INPUTS_STANDARDISED;
+    const size_t d_out = options->d_out ? options->d_out : options->d_in;
+    if (options->inputs == FATHOM_INPUTS_SCALED) return 0;
+    int status = fathom__map_open(&trainer->input_transform, NULL, options->d_in, diagonal);
+    if (!status) status = fathom__map_open(&trainer->output_transform, NULL, d_out, diagonal);
+    if (!status && options->d_out) status = fathom__map_open(&trainer->target_transform, NULL, d_out, diagonal);
+    return status;
+}
+
 static int open_arrays(fathom_trainer *trainer) {
     const struct fathom_trainer_options *options = &trainer->options;
     const size_t F = options->n_features, padded = F + FATHOM__TILE_FEATURES;
@@ -181,6 +192,7 @@ int fathom_trainer_open(fathom_trainer **out, const struct fathom_trainer_option
         status = open_worker(&trainer->workers[w], trainer);
     if (!status) status = open_arrays(trainer);
     if (!status) status = open_batch(trainer);
+    if (!status) status = open_transforms(trainer);
     if (status) {
         fathom_trainer_close(trainer);
         return status;
@@ -231,6 +243,9 @@ void fathom_trainer_close(fathom_trainer *trainer) {
     fathom_free(trainer->skip_gradient);
     fathom_free(trainer->error);
     fathom_free(trainer->x_bf16);
+    fathom__map_close(&trainer->input_transform);
+    fathom__map_close(&trainer->output_transform);
+    fathom__map_close(&trainer->target_transform);
     fathom_free(trainer->column);
     fathom_free(trainer->error_column);
     fathom_free(trainer);

@@ -15,7 +15,7 @@
 #include <inttypes.h>
 
 #define MAGIC "FATHOMCK"
-enum { MAGIC_SIZE = 8, VERSION = 2, HASH_SIZE = 32, HEADER_SIZE = MAGIC_SIZE + 4 + 8 };
+enum { MAGIC_SIZE = 8, VERSION = 3, HASH_SIZE = 32, HEADER_SIZE = MAGIC_SIZE + 4 + 8 };
 
 enum { MOST_ARRAYS = 40 };
 
@@ -46,6 +46,12 @@ static void visit_arrays(struct arrays *arrays, const fathom_trainer *trainer) {
         if (parameters[i]->average) add_array(arrays, parameters[i]->average, sizes[i] * sizeof(float));
     }
     if (trainer->centre) add_array(arrays, trainer->centre, stride * sizeof *trainer->centre);
+    const struct fathom__map *maps[] = {&trainer->input_transform, &trainer->output_transform,
+                                        &trainer->target_transform};
+    for (size_t i = 0; i < sizeof maps / sizeof *maps; i++)
+        if (maps[i]->weights)
+            add_array(arrays, maps[i]->weights,
+                      (maps[i]->diagonal ? 1 : maps[i]->d) * maps[i]->stride * sizeof *maps[i]->weights);
     if (trainer->averaged) add_array(arrays, trainer->averaged, F * sizeof *trainer->averaged);
     if (trainer->norm) add_array(arrays, trainer->norm, F * sizeof *trainer->norm);
     add_array(arrays, trainer->touched, F * sizeof *trainer->touched);

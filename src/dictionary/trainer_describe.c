@@ -4,7 +4,7 @@
 #include <dictionary/trainer_describe.h>
 #include <math.h>
 
-enum type { U32, U64, SEED, NUMBER, BOOL, SCHEDULE };
+enum type { U32, U64, SEED, NUMBER, BOOL, SCHEDULE, INPUTS };
 
 static const struct field {
     const char *key;
@@ -30,6 +30,7 @@ static const struct field {
     FIELD(auxiliary_coefficient, NUMBER, false),
     FIELD(dead_after, U64, false),
     FIELD(gradient_clip, NUMBER, false),
+    FIELD(inputs, INPUTS, false),
     FIELD(no_input_scale, BOOL, false),
     FIELD(freeze_decoder, BOOL, false),
     FIELD(ema, NUMBER, false),
@@ -61,6 +62,22 @@ int fathom_trainer_schedule_find(enum fathom_trainer_schedule *out, const char *
                         "schedule \"%s\"; one of last-fifth, constant, linear, cosine is expected", name);
 }
 
+static const char *const input_names[FATHOM_INPUTS] = {"scaled", "standardised", "whitened"};
+
+const char *fathom_trainer_inputs_name(enum fathom_trainer_inputs inputs) {
+    return (unsigned)inputs < FATHOM_INPUTS ? input_names[inputs] : "";
+}
+
+int fathom_trainer_inputs_find(enum fathom_trainer_inputs *out, const char *name) {
+    for (unsigned i = 0; i < FATHOM_INPUTS; i++)
+        if (strcmp(input_names[i], name) == 0) {
+            *out = (enum fathom_trainer_inputs)i;
+            return 0;
+        }
+    return fathom__fail(FATHOM_ERROR_ARGUMENT, "inputs \"%s\"; one of scaled, standardised, whitened is expected",
+                        name);
+}
+
 static json_t *field_json(const void *at, enum type type) {
     switch (type) {
     case U32: return json_integer(*(const uint32_t *)at);
@@ -69,6 +86,7 @@ static json_t *field_json(const void *at, enum type type) {
     case NUMBER: return json_real(*(const double *)at);
     case BOOL: return json_boolean(*(const bool *)at);
     case SCHEDULE: return json_string(schedules[*(const enum fathom_trainer_schedule *)at]);
+    case INPUTS: return json_string(input_names[*(const enum fathom_trainer_inputs *)at]);
     }
     return NULL;
 }
@@ -111,6 +129,10 @@ static int read_field(void *to, const json_t *json, const struct field *field, c
     case SCHEDULE:
         status = fathom__json_get_string(&text, json, field->key, true, where);
         if (!status) status = fathom_trainer_schedule_find(to, text);
+        return status;
+    case INPUTS:
+        status = fathom__json_get_string(&text, json, field->key, true, where);
+        if (!status) status = fathom_trainer_inputs_find(to, text);
         return status;
     }
     return 0;

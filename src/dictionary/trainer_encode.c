@@ -9,15 +9,21 @@ struct loading {
     const float *rows;
 };
 
+/* P row, with zeros behind it. */
+static void place_row(float *out, const float *row, size_t d, size_t stride, const struct fathom__map *transform) {
+    memcpy(out, row, d * sizeof *out);
+    memset(out + d, 0, (stride - d) * sizeof *out);
+    fathom__map_apply(out, transform);
+}
+
 /* A transcoder's other half of a row. */
 static void load_target(struct fathom__worker *own, const fathom_trainer *trainer, size_t r, const float *row) {
     const size_t d = trainer->options.d_out, stride = trainer->stride;
     const float scale = (float)trainer->output_scale, *x = trainer->x + r * stride;
     float *target = trainer->target + r * stride;
+    place_row(target, row, d, stride, &trainer->target_transform);
     for (size_t j = 0; j < d; j++)
-        target[j] = row[j] * scale - trainer->decoder_bias.value[j];
-    for (size_t j = d; j < stride; j++)
-        target[j] = 0;
+        target[j] = target[j] * scale - trainer->decoder_bias.value[j];
     const double squares = fathom__dot(target, target, stride);
     if (!isfinite(squares) && own->bad_row == SIZE_MAX) own->bad_row = r;
     own->sum_squares += squares;
@@ -44,10 +50,9 @@ static void load(uint32_t worker, uint32_t n_workers, void *payload) {
     for (size_t r = first; r < last; r++) {
         float *x = trainer->x + r * stride;
         const float *row = loading->rows + r * trainer->row_width;
+        place_row(x, row, d, stride, &trainer->input_transform);
         for (size_t j = 0; j < d; j++)
-            x[j] = row[j] * scale - bias[j];
-        for (size_t j = d; j < stride; j++)
-            x[j] = 0;
+            x[j] = x[j] * scale - bias[j];
         const double squares = fathom__dot(x, x, stride);
         if (!isfinite(squares) && own->bad_row == SIZE_MAX) own->bad_row = r;
         if (transcoder) {

@@ -6,6 +6,7 @@
 #include <dictionary/product.h>
 #include <dictionary/select.h>
 #include <dictionary/vector.h>
+#include <dictionary/whitening.h>
 #include <fathom/trainer.h>
 #include <math.h>
 
@@ -128,10 +129,13 @@ struct fathom_trainer {
     struct fathom__parameter scalar[FATHOM__SCALARS]; /* [F padded to a tile] each; as many as the architecture has */
     /* JumpReLU: [F padded to a tile] each: what is added to products before they are compared with 0; thresholds */
     float *shifted_bias, *level;
-    float *norm;                      /* [F]: lengths of the decoder rows, where they are free; NULL: all are 1 */
-    uint32_t *touched;                /* [F]: step of the last update */
-    uint32_t *averaged;               /* [F]: the step that its running mean is of; NULL: there are no means */
-    uint64_t *last_active;            /* [F]: rows seen when it last fired */
+    float *norm;           /* [F]: lengths of the decoder rows, where they are free; NULL: all are 1 */
+    uint32_t *touched;     /* [F]: step of the last update */
+    uint32_t *averaged;    /* [F]: the step that its running mean is of; NULL: there are no means */
+    uint64_t *last_active; /* [F]: rows seen when it last fired */
+    /* P of inputs, P⁻¹ of outputs; of a transcoder P of its targets (weights NULL: an SAE's are its inputs); weights
+     * NULL: none */
+    struct fathom__map input_transform, output_transform, target_transform;
     double input_scale, output_scale; /* the same for an SAE */
     size_t row_width;                 /* of the rows that the caller gives: d_in, of a transcoder d_in + d_out */
     float *centre;                    /* transcoder: [stride], subtracted from inputs; not trained */

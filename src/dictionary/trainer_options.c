@@ -103,6 +103,9 @@ int fathom__trainer_check_options(const struct fathom_trainer_options *options) 
     if ((unsigned)options->schedule >= FATHOM_SCHEDULES)
         return fathom__fail(FATHOM_ERROR_ARGUMENT, "trainer: schedule %d; 0 to %d is expected", (int)options->schedule,
                             FATHOM_SCHEDULES - 1);
+    if ((unsigned)options->inputs >= FATHOM_INPUTS)
+        return fathom__fail(FATHOM_ERROR_ARGUMENT, "trainer: inputs %d; 0 to %d is expected", (int)options->inputs,
+                            FATHOM_INPUTS - 1);
     int status = check_sparsity(options, architecture);
     if (!status && architecture->nested) status = check_groups(options);
     return status;

@@ -5,15 +5,22 @@
 /* Where the arrays of a dictionary lie in one block of floats. */
 struct layout {
     float *encoder, *decoder, *bias, *threshold, *gate_bias, *magnitude_scale, *decoder_bias;
-    float *skip;
+    float *skip, *input_transform, *output_transform;
     uint32_t *groups; /* as long as floats */
 };
 
-static int open_layout(struct layout *out, const struct fathom_trainer_options *options) {
+static size_t map_count(const struct fathom__map *map) {
+    return map->weights ? fathom__map_count(map) : 0;
+}
+
+static int open_layout(struct layout *out, const fathom_trainer *trainer) {
+    const struct fathom_trainer_options *options = &trainer->options;
     const size_t d = options->d_in, d_out = options->d_out ? options->d_out : d, F = options->n_features,
                  skip = options->skip ? d * d_out : 0;
     float *floats = NULL;
-    int status = fathom__alloc(&floats, F * d + F * d_out + 4 * F + d_out + skip + FATHOM_TRAIN_GROUPS, sizeof *floats);
+    const size_t input = map_count(&trainer->input_transform), output = map_count(&trainer->output_transform);
+    int status = fathom__alloc(&floats, F * d + F * d_out + 4 * F + d_out + skip + input + output + FATHOM_TRAIN_GROUPS,
+                               sizeof *floats);
     if (status) return status;
     out->encoder = floats;
     out->decoder = out->encoder + F * d;
@@ -23,7 +30,9 @@ static int open_layout(struct layout *out, const struct fathom_trainer_options *
     out->magnitude_scale = out->gate_bias + F;
     out->decoder_bias = out->magnitude_scale + F;
     out->skip = out->decoder_bias + d_out;
-    out->groups = (uint32_t *)(void *)(out->skip + skip);
+    out->input_transform = out->skip + skip;
+    out->output_transform = out->input_transform + input;
+    out->groups = (uint32_t *)(void *)(out->output_transform + output);
     return 0;
 }
 
@@ -43,7 +52,31 @@ static void fill_feature(const struct layout *layout, const fathom_trainer *trai
     layout->magnitude_scale[f] = scale;
 }
 
-static void fill_output(const struct layout *layout, const fathom_trainer *trainer) {
+/* Q⁻¹ S P: every row through P, then every column through Q⁻¹. */
+static int fold_skip(const struct layout *layout, const fathom_trainer *trainer) {
+    const size_t d = trainer->options.d_in, d_out = trainer->options.d_out;
+    float *line = NULL;
+    int status = fathom__alloc_aligned(&line, trainer->stride, sizeof *line);
+    if (status) return status;
+    memset(line, 0, trainer->stride * sizeof *line);
+    for (size_t i = 0; i < d_out; i++) {
+        memcpy(line, layout->skip + i * d, d * sizeof *line);
+        fathom__map_apply_transposed(line, &trainer->input_transform);
+        memcpy(layout->skip + i * d, line, d * sizeof *line);
+    }
+    memset(line, 0, trainer->stride * sizeof *line);
+    for (size_t j = 0; j < d; j++) {
+        for (size_t i = 0; i < d_out; i++)
+            line[i] = layout->skip[i * d + j];
+        fathom__map_apply(line, &trainer->output_transform);
+        for (size_t i = 0; i < d_out; i++)
+            layout->skip[i * d + j] = line[i];
+    }
+    fathom_free(line);
+    return 0;
+}
+
+static int fill_output(const struct layout *layout, const fathom_trainer *trainer) {
     const size_t d = trainer->options.d_in, d_out = trainer->options.d_out ? trainer->options.d_out : d;
     const float units = (float)(trainer->input_scale / trainer->output_scale);
     memcpy(layout->decoder_bias, trainer->decoder_bias.value, d_out * sizeof(float));
@@ -53,19 +86,26 @@ static void fill_output(const struct layout *layout, const fathom_trainer *train
         for (size_t j = 0; j < d; j++)
             layout->skip[i * d + j] = row[j] * units; /* from model units to model units */
     }
+    return trainer->skip.value && trainer->input_transform.weights ? fold_skip(layout, trainer) : 0;
 }
 
 int fathom_trainer_parts(struct fathom_dictionary_parts *out, void **storage, fathom_trainer *trainer) {
     const struct fathom_trainer_options *options = &trainer->options;
     const bool jumprelu = trainer->near.count != NULL, gated = trainer->architecture->second != NULL;
     struct layout layout;
-    int status = open_layout(&layout, options);
+    int status = open_layout(&layout, trainer);
     if (status) return status;
     fathom__average_use(trainer);
     for (size_t f = 0; f < options->n_features; f++)
         fill_feature(&layout, trainer, f);
-    fill_output(&layout, trainer);
+    status = fill_output(&layout, trainer);
     fathom__average_leave(trainer);
+    if (status) {
+        fathom_free(layout.encoder);
+        return status;
+    }
+    if (trainer->input_transform.weights) fathom__map_weights(layout.input_transform, &trainer->input_transform);
+    if (trainer->output_transform.weights) fathom__map_weights(layout.output_transform, &trainer->output_transform);
     memcpy(layout.groups, options->groups, options->n_groups * sizeof *layout.groups);
     *out = (struct fathom_dictionary_parts){
         .info =
@@ -89,6 +129,9 @@ int fathom_trainer_parts(struct fathom_dictionary_parts *out, void **storage, fa
         .gate_bias = gated ? layout.gate_bias : NULL,
         .magnitude_scale = gated ? layout.magnitude_scale : NULL,
         .skip = trainer->skip.value ? layout.skip : NULL,
+        .input_transform = trainer->input_transform.weights ? layout.input_transform : NULL,
+        .output_transform = trainer->output_transform.weights ? layout.output_transform : NULL,
+        .diagonal_transforms = trainer->input_transform.diagonal,
     };
     *storage = layout.encoder;
     return 0;

@@ -29,15 +29,26 @@ static void random_rows(float *rows, bool transcoder, uint64_t seed) {
     }
 }
 
-/* Of rows that hold the wanted outputs last. */
-static double find_fve(const float *found, const float *rows, size_t width, size_t d_out) {
+/* Rows in the space where the trainer measures its errors. */
+static void transform(float *rows, size_t d, const struct fathom__map *map) {
+    float line[FATHOM__LANES * 2] = {0};
+    assert_true(d <= sizeof line / sizeof *line);
+    for (size_t r = 0; r < ROWS && map->weights; r++) {
+        memset(line, 0, sizeof line);
+        memcpy(line, rows + r * d, d * sizeof *line);
+        fathom__map_apply(line, map);
+        memcpy(rows + r * d, line, d * sizeof *line);
+    }
+}
+
+static double find_fve(const float *found, const float *wanted, size_t d_out) {
     double errors = 0, spread = 0;
     for (size_t j = 0; j < d_out; j++) {
         double mean = 0;
         for (size_t r = 0; r < ROWS; r++)
-            mean += rows[r * width + width - d_out + j] / ROWS;
+            mean += wanted[r * d_out + j] / ROWS;
         for (size_t r = 0; r < ROWS; r++) {
-            const double y = rows[r * width + width - d_out + j];
+            const double y = wanted[r * d_out + j];
             errors += (found[r * d_out + j] - y) * (found[r * d_out + j] - y);
             spread += (y - mean) * (y - mean);
         }
@@ -47,35 +58,42 @@ static double find_fve(const float *found, const float *rows, size_t width, size
 
 static void check_file(const char *path, const fathom_trainer *trainer, const float *rows,
                        const struct fathom_trainer_evaluation *expected) {
-    static float inputs[ROWS * D], found[ROWS * D];
+    static float inputs[ROWS * D], wanted[ROWS * D], found[ROWS * D];
     const bool transcoder = trainer->options.d_out > 0;
     const size_t d_out = transcoder ? D_OUT : D, width = D + (transcoder ? D_OUT : 0);
     const char *name = fathom_trainer_architecture_name(trainer->options.architecture);
     struct fathom_sparse sparse = FATHOM_SPARSE_INIT;
     fathom_dictionary *dictionary = NULL;
-    for (size_t r = 0; r < ROWS; r++)
+    for (size_t r = 0; r < ROWS; r++) {
         memcpy(inputs + r * D, rows + r * width, D * sizeof *inputs);
+        memcpy(wanted + r * d_out, rows + r * width + width - d_out, d_out * sizeof *wanted);
+    }
     assert_int_equal(fathom_dictionary_open(&dictionary, path), 0);
     assert_string_equal(fathom_dictionary_describe(dictionary)->architecture, trainer->architecture->kind);
     assert_int_equal(fathom_dictionary_describe(dictionary)->n_groups, trainer->options.n_groups);
     assert_int_equal(fathom_dictionary_encode(&sparse, dictionary, inputs, NULL, ROWS, FATHOM_ENCODE_TRAIN), 0);
     assert_int_equal(fathom_dictionary_reconstruct(found, dictionary, &sparse, inputs), 0);
-    const double fve = find_fve(found, rows, width, d_out), l0 = (double)sparse.offsets[ROWS] / ROWS;
+    const struct fathom__map *map = transcoder ? &trainer->target_transform : &trainer->input_transform;
+    transform(found, d_out, map);
+    transform(wanted, d_out, map);
+    const double fve = find_fve(found, wanted, d_out), l0 = (double)sparse.offsets[ROWS] / ROWS;
     /* A threshold stands for a batch's competition; a gated feature counts where it is above 0. */
     const double tolerance = trainer->architecture->batchwise || trainer->gate.value ? 0.05 : 0.01;
     if (fabs(fve - expected->fve) > tolerance || fabs(l0 / expected->l0 - 1) > 4 * tolerance || !(expected->fve > 0.2))
-        fail_msg("%s%s: FVE %.4f, L0 %.3f; the trainer says %.4f, %.3f", name, transcoder ? " transcoder" : "", fve, l0,
-                 expected->fve, expected->l0);
+        fail_msg("%s%s, %s: FVE %.4f, L0 %.3f; the trainer says %.4f, %.3f", name, transcoder ? " transcoder" : "",
+                 fathom_trainer_inputs_name(trainer->options.inputs), fve, l0, expected->fve, expected->l0);
     fathom_sparse_free(&sparse);
     fathom_dictionary_close(dictionary);
 }
 
-static void check_parts(enum fathom_trainer_architecture architecture, bool transcoder, const char *path) {
+static void check_parts(enum fathom_trainer_architecture architecture, bool transcoder,
+                        enum fathom_trainer_inputs inputs, const char *path) {
     static float rows[ROWS * (D + D_OUT)];
     const struct fathom_trainer_options options = {.architecture = architecture,
                                                    .d_in = D,
                                                    .d_out = transcoder ? D_OUT : 0,
                                                    .skip = transcoder,
+                                                   .inputs = inputs,
                                                    .n_features = FEATURES,
                                                    .k = K,
                                                    .batch = ROWS,
@@ -116,7 +134,8 @@ static void test_parts(void **state) {
     close(file);
     for (int i = 0; i < FATHOM_TRAIN_ARCHITECTURES; i++)
         for (int transcoder = 0; transcoder < 2; transcoder++)
-            check_parts((enum fathom_trainer_architecture)i, transcoder, path);
+            for (int inputs = 0; inputs < FATHOM_INPUTS; inputs++)
+                check_parts((enum fathom_trainer_architecture)i, transcoder, (enum fathom_trainer_inputs)inputs, path);
     unlink(path);
 }
 

@@ -3,6 +3,8 @@
 #include <base/memory.h>
 #include <dictionary/trainer_internal.h>
 
+enum { MOST_ROWS = 8192 }; /* that a centre is made of */
+
 /* Rows of d numbers, `step` apart. */
 struct points {
     const float *rows;
@@ -35,7 +37,6 @@ static void geometric_median(double *out, double *next, const struct points *poi
 
 /* The scale and the centre of points. */
 static int measure(double *row_scale, float *centre, const fathom_trainer *trainer, struct points points) {
-    enum { MOST_ROWS = 8192 };
     double *median = NULL, *next = NULL, norms = 0;
     for (size_t r = 0; r < points.n; r++) {
         double squares = 0;
@@ -60,16 +61,50 @@ static int measure(double *row_scale, float *centre, const fathom_trainer *train
     return status;
 }
 
+/* Some of the points, transformed. *rows is the caller's to free. */
+static int transform_points(struct points *out, float **rows, struct points points, const struct fathom__map *map) {
+    const size_t n = points.n < MOST_ROWS ? points.n : MOST_ROWS, stride = map->stride;
+    int status = fathom__alloc_aligned(rows, n * stride, sizeof **rows);
+    if (status) return status;
+    memset(*rows, 0, n * stride * sizeof **rows);
+    for (size_t r = 0; r < n; r++) {
+        memcpy(*rows + r * stride, points.rows + r * points.n / n * points.step, points.d * sizeof **rows);
+        fathom__map_apply(*rows + r * stride, map);
+    }
+    *out = (struct points){*rows, n, points.d, stride};
+    return 0;
+}
+
+/* Transform, scale and centre of one kind of rows. */
+static int prepare_rows(double *scale, float *centre, struct fathom__map *forward, struct fathom__map *backward,
+                        const fathom_trainer *trainer, struct points points) {
+    const enum fathom_trainer_inputs inputs = trainer->options.inputs;
+    float *transformed = NULL;
+    int status = 0;
+    if (inputs != FATHOM_INPUTS_SCALED) {
+        status = fathom__whitening_fit(forward, backward, points.rows, points.n, points.d, points.step,
+                                       inputs == FATHOM_INPUTS_WHITENED);
+        if (!status) status = transform_points(&points, &transformed, points, forward);
+    }
+    if (!status) status = measure(scale, centre, trainer, points);
+    fathom_free(transformed);
+    return status;
+}
+
 int fathom_trainer_prepare(fathom_trainer *trainer, const float *rows, size_t n) {
     const struct fathom_trainer_options *options = &trainer->options;
     const struct points inputs = {rows, n, options->d_in, trainer->row_width},
                         targets = {rows + options->d_in, n, options->d_out, trainer->row_width};
     if (n == 0) return fathom__fail(FATHOM_ERROR_ARGUMENT, "trainer: no rows to prepare with");
     if (trainer->prepared) return fathom__fail(FATHOM_ERROR_ARGUMENT, "trainer: was prepared before");
+    struct fathom__map unused = {0};
     int status =
-        measure(&trainer->input_scale, options->d_out ? trainer->centre : trainer->decoder_bias.value, trainer, inputs);
+        prepare_rows(&trainer->input_scale, options->d_out ? trainer->centre : trainer->decoder_bias.value,
+                     &trainer->input_transform, options->d_out ? &unused : &trainer->output_transform, trainer, inputs);
+    fathom__map_close(&unused);
     if (!status && options->d_out)
-        status = measure(&trainer->output_scale, trainer->decoder_bias.value, trainer, targets);
+        status = prepare_rows(&trainer->output_scale, trainer->decoder_bias.value, &trainer->target_transform,
+                              &trainer->output_transform, trainer, targets);
     else
         trainer->output_scale = trainer->input_scale;
     if (status) return status;

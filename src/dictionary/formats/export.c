@@ -4,7 +4,8 @@
 #include <dictionary/formats/export.h>
 
 /* W_enc (x' - b_dec) + b is W_enc x' + (b - W_enc b_dec). */
-static int move_bias(float *bias, const float *rows, const fathom_dictionary *dictionary, bool subtracts) {
+static int move_bias(float *bias, const float *rows, const float *decoder_bias, const fathom_dictionary *dictionary,
+                     bool subtracts) {
     const struct fathom_dictionary_info *info = &dictionary->info;
     if (subtracts == info->subtract_decoder_bias) return 0;
     if (dictionary->kind == FATHOM__KIND_GATED || info->d_in != info->d_out)
@@ -13,7 +14,7 @@ static int move_bias(float *bias, const float *rows, const fathom_dictionary *di
     for (size_t f = 0; f < info->n_features; f++) {
         double sum = 0;
         for (size_t j = 0; j < info->d_in; j++)
-            sum += (double)rows[f * info->d_in + j] * dictionary->decoder_bias[j];
+            sum += (double)rows[f * info->d_in + j] * decoder_bias[j];
         bias[f] += (float)(subtracts ? sum : -sum);
     }
     return 0;
@@ -23,16 +24,19 @@ int fathom__weights_read(struct fathom__weights *out, const fathom_dictionary *d
                          bool subtracts) {
     const struct fathom_dictionary_info *info = &dictionary->info;
     const size_t d_in = info->d_in, d_out = info->d_out, F = info->n_features;
-    float *rows = NULL;
+    float *rows = NULL, bias;
     int status = fathom__alloc_aligned(&rows, F * d_in, sizeof *rows);
     if (!status) status = fathom__alloc_aligned(&out->encoder, F * d_in, sizeof *out->encoder);
     if (!status) status = fathom__alloc_aligned(&out->decoder, F * d_out, sizeof *out->decoder);
     if (!status) status = fathom__alloc(&out->decoder_bias, d_out, sizeof *out->decoder_bias);
     if (!status) status = fathom__alloc(&out->encoder_bias, F, sizeof *out->encoder_bias);
-    if (!status) status = fathom__gguf_rows_f32(rows, dictionary->encoder, 0, (int64_t)F);
-    if (!status) status = fathom__gguf_rows_f32(out->decoder, dictionary->decoder, 0, (int64_t)F);
+    for (uint32_t f = 0; f < F && !status; f++) {
+        status = fathom_dictionary_encoder_row(rows + f * d_in, &bias, dictionary, f);
+        if (!status) status = fathom_dictionary_direction(out->decoder + f * d_out, dictionary, f);
+    }
     if (!status) memcpy(out->encoder_bias, dictionary->encoder_bias, F * sizeof *out->encoder_bias);
-    if (!status) status = move_bias(out->encoder_bias, rows, dictionary, subtracts);
+    if (!status) fathom_dictionary_decoder_bias(out->decoder_bias, dictionary);
+    if (!status) status = move_bias(out->encoder_bias, rows, out->decoder_bias, dictionary, subtracts);
     if (!status) {
         for (size_t f = 0; f < F; f++)
             for (size_t j = 0; j < d_in; j++)
@@ -40,7 +44,7 @@ int fathom__weights_read(struct fathom__weights *out, const fathom_dictionary *d
         for (size_t i = 0; i < F * d_out; i++)
             out->decoder[i] /= info->output_scale;
         for (size_t j = 0; j < d_out; j++)
-            out->decoder_bias[j] = dictionary->decoder_bias[j] / info->output_scale;
+            out->decoder_bias[j] /= info->output_scale;
     }
     fathom_free(rows);
     if (status) fathom__weights_free(out);
