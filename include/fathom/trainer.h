@@ -228,12 +228,30 @@ FATHOM_API int fathom_trainer_resume(fathom_trainer **out, char **note, const ch
 /* A whole run: corpus, model, dictionaries --------------------------------------------------------------- */
 
 struct fathom_train_dictionary {
-    const char *path;                      /* the native file to write */
-    const char *hook;                      /* name or alias */
-    const char *hook_out;                  /* of a transcoder: the point whose rows it reconstructs; NULL: an SAE */
-    const char *name;                      /* NULL: the file's name without folder and ending */
-    const char *dtype;                     /* NULL: "bf16" */
+    const char *path;     /* the native file to write */
+    const char *hook;     /* name or alias */
+    const char *hook_out; /* of a transcoder: the point whose rows it reconstructs; NULL: an SAE */
+    const char *name;     /* NULL: the file's name without folder and ending */
+    const char *dtype;    /* NULL: "bf16" */
+    uint64_t tokens;      /* rows to train this one on, with a schedule of their own; 0: all of the run's */
     struct fathom_trainer_options options; /* d_in, d_out, total_steps and n_threads are filled in */
+};
+
+/* What a run is about to do, told once before its first row. Strings are borrowed for the call. */
+struct fathom_train_start {
+    const char *model_name, *model_identity;
+    const char *corpus_hash; /* as fathom_corpus_hash */
+    uint64_t tokens, total_steps;
+    uint64_t resumed_step; /* 0: from the beginning */
+};
+
+/* A held-out evaluation of one dictionary. */
+struct fathom_train_point {
+    size_t dictionary;     /* its number in the run */
+    uint64_t step, tokens; /* so far */
+    double loss;           /* of the step's own batch */
+    double fve, l0, dead_fraction;
+    double seconds; /* of the whole run */
 };
 
 struct fathom_train_options {
@@ -257,11 +275,15 @@ struct fathom_train_options {
     const char *checkpoint;    /* a folder; NULL: none */
     uint64_t checkpoint_every; /* steps; 0: only when the run is stopped */
     bool resume; /* go on from the checkpoint if there is a complete one; MISMATCH when it is of another run */
+    /* seconds of this call after which it stops as if the progress callback had asked for it; 0: none */
+    double max_seconds;
     fathom_progress_fn progress;
     /* Told once when it begins to hold: held-out FVE below 0, or falling three evaluations in a row though L0 did not;
      * more than half of the features dead; more than half of L0 by dense features; L0 below a tenth of k. The metrics
      * have it as "warning". A loss that is not finite ends the run (NUMERIC). NULL: none */
     void (*warning)(const char *path, uint64_t step, const char *text, void *payload);
+    void (*started)(const struct fathom_train_start *start, void *payload);   /* NULL: none */
+    void (*evaluated)(const struct fathom_train_point *point, void *payload); /* NULL: none */
     void *payload;
 };
 #define FATHOM_TRAIN_OPTIONS_INIT                                                                                      \
@@ -278,9 +300,12 @@ struct fathom_train_result {
 };
 
 /* Trains any number of dictionaries on one pass of a corpus through a model, and writes each as a native file with the
- * record of the run in it. When the progress callback asks to stop, a checkpoint is written (if there is a folder for
- * it) and STOPPED returned. The same options give the same dictionaries, also across a stop and a resume. results
- * (NULL allowed) has room for n_dictionaries. Errors: those of model, corpus and harvest; ARGUMENT; IO. */
+ * record of the run in it. When the progress callback asks to stop, or max_seconds are over, a checkpoint is written (if
+ * there is a folder for it) and STOPPED returned. The same options give the same dictionaries, also across a stop and a
+ * resume. A corpus that turns out to end before all steps are made is warned of; one that by a sample of its text holds
+ * less than four fifths of what is asked for is refused. results (NULL allowed) has room for n_dictionaries.
+ * Errors: those of model, corpus and harvest; ARGUMENT; MEMORY (all dictionaries and rows together are more than the
+ * machine has); LIMIT (a corpus that is too small); IO. */
 FATHOM_API int fathom_train(struct fathom_train_result *results, const struct fathom_train_dictionary *dictionaries,
                             size_t n_dictionaries, const struct fathom_train_options *options);
 

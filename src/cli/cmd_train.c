@@ -1,4 +1,5 @@
 #include "cli.h"
+#include "duration.h"
 #include "trainer_arguments.h"
 #include <base/error.h>
 #include <base/memory.h>
@@ -71,6 +72,8 @@ static const struct cli_option options[] = {
     {"metrics", 0, CLI_FILE, "FILE", "write metrics as JSON lines", false, false},
     {"checkpoint", 0, CLI_FOLDER, "FOLDER", "where a stopped run is saved (DICT.checkpoint)", false, false},
     {"checkpoint-every", 0, CLI_INTEGER, "STEPS", "also save every so many steps (never)", false, false},
+    {"max-time", 0, CLI_TEXT, "TIME", "save a checkpoint and stop after this time, such as 90m or 8h (none)", false,
+     false},
     {"resume", 0, CLI_FLAG, NULL, "go on from the checkpoint", false, false},
     {"freeze-decoder", 0, CLI_FLAG, NULL, "leave the random decoder as it is: a control", false, false},
     CLI_OPTION_THREADS,
@@ -99,7 +102,12 @@ static void print_warning(const char *path, uint64_t step, const char *text, voi
 
 static bool read_numbers(struct request *request, const struct cli_arguments *arguments) {
     int64_t tokens, context, skip, shuffle, held_out, evaluate, checkpoint, threads, seed;
-    double multiple;
+    double multiple, seconds = 0;
+    const char *time = cli_text(arguments, "max-time", NULL);
+    if (time && !duration_read(&seconds, time)) {
+        cli_usage(arguments, "--max-time %s: a time such as 90s, 45m or 8h is expected", time);
+        return false;
+    }
     const bool read = cli_integer(&tokens, arguments, "tokens", 1, INT64_MAX, 0) &&
                       cli_integer(&context, arguments, "context", 2, 1 << 20, 0) &&
                       cli_integer(&skip, arguments, "skip-positions", 0, INT32_MAX, 1) &&
@@ -125,6 +133,7 @@ static bool read_numbers(struct request *request, const struct cli_arguments *ar
         .metrics_path = cli_text(arguments, "metrics", NULL),
         .checkpoint_every = (uint64_t)checkpoint,
         .resume = cli_has(arguments, "resume"),
+        .max_seconds = seconds,
         .progress = cli_progress,
         .warning = cli_has(arguments, "quiet") ? NULL : print_warning,
     };
@@ -305,7 +314,8 @@ const struct cli_command cli_command_train = {
         "--sparsity.\n\n"
         "Rows at the first position and rows of outlier norm are left out and counted: they are of another "
         "kind, and a few of them wreck a loss. The first rows of the "
-        "corpus are kept aside; FVE, L0 and dead fraction on them are shown as training goes. Ctrl-C saves "
+        "corpus are kept aside; FVE, L0 and dead fraction on them are shown as training goes. Ctrl-C, or the end of "
+        "--max-time, saves "
         "a checkpoint, and --resume goes on from it to the same bits that a "
         "run without interruption would have given.",
     .examples = "fathom train -m smollm2 --hook resid_post.12 --arch topk --features 8192 --k 32 --corpus wiki.jsonl "

@@ -19,6 +19,7 @@ struct fathom__tap {
 struct fathom__learner {
     const struct fathom_train_dictionary *wanted;
     size_t stream;           /* which hook point */
+    uint64_t total_steps;    /* at most the run's */
     fathom_trainer *trainer; /* opened with the first row, whose width decides */
     struct fathom_trainer_metrics last;
     struct fathom_trainer_evaluation evaluation;
@@ -45,6 +46,7 @@ struct fathom__run {
     uint64_t delivered; /* rows that the harvest gave, skipped ones included */
     bool opened;        /* streams and trainers are there */
     bool finished;      /* all steps are made */
+    bool out_of_time;
     char corpus[33];
     char identity[FATHOM_IDENTITY_SIZE];
     char *model_name;
@@ -74,8 +76,13 @@ int fathom__run_check(const struct fathom_train_dictionary *dictionaries, size_t
                       const struct fathom_train_options *options);
 int fathom__run_find_streams(struct fathom__run *run, const struct fathom_train_dictionary *dictionaries);
 int fathom__run_describe_model(struct fathom__run *run);
-/* Opens streams and trainers for rows of these widths, one for each hook point. */
-int fathom__run_open(struct fathom__run *run, const size_t *widths);
+/* Opens streams and trainers. */
+int fathom__run_open(struct fathom__run *run);
+
+/* train_finish.c: writes a learner's dictionary. */
+int fathom__run_finish(struct fathom_train_result *result, struct fathom__run *run, struct fathom__learner *learner);
+/* train_run.c */
+int fathom__run_evaluate(struct fathom__run *run, struct fathom__learner *learner);
 
 /* train_state.c */
 /* Makes the checkpoint's folder; an error when it cannot be written. */

@@ -1,12 +1,16 @@
 /* What a run works on: the hook points that are harvested, the streams of rows and the trainers they feed. */
 #include <base/error.h>
+#include <base/machine.h>
 #include <base/memory.h>
 #include <dictionary/train_internal.h>
+#include <dictionary/trainer_internal.h>
 #include <string.h>
 
 #define DEFAULT_NORM_MULTIPLE 8.0
 #define DEFAULT_SHUFFLE 131072
 #define DEFAULT_HELD_OUT 16384
+/* A corpus with less than this part of the rows wanted, by a sample of its text, is too small. */
+#define CORPUS_LEAST 0.8
 
 int fathom__run_check(const struct fathom_train_dictionary *dictionaries, size_t n,
                       const struct fathom_train_options *options) {
@@ -66,8 +70,8 @@ int fathom__run_find_streams(struct fathom__run *run, const struct fathom_train_
     return status;
 }
 
-/* How many tokens a corpus gives, from a sample of its text. */
-static int estimate_tokens(uint64_t *out, const struct fathom__run *run, const fathom_model *model) {
+/* How many tokens a corpus gives, from a sample of its text; *out stays as it is where that cannot be told. */
+static int estimate_tokens(uint64_t *out, const struct fathom__run *run, const fathom_model *model, bool must_know) {
     enum { SAMPLE_BYTES = 2 << 20 };
     fathom_corpus *corpus = NULL;
     struct fathom_document document;
@@ -77,7 +81,7 @@ static int estimate_tokens(uint64_t *out, const struct fathom__run *run, const f
     if (!status) fathom_corpus_position(&done, &total, corpus);
     const bool sized = total > 0;
     /* Without a size one document is enough to tell an empty file from a pipe. */
-    while (!status && bytes < (sized ? SAMPLE_BYTES : 1)) {
+    while (!status && bytes < (sized ? SAMPLE_BYTES : must_know ? 1 : 0)) {
         int32_t *ids = NULL;
         size_t n = 0;
         status = fathom_corpus_next(&document, &more, corpus);
@@ -88,13 +92,89 @@ static int estimate_tokens(uint64_t *out, const struct fathom__run *run, const f
         tokens += n;
     }
     fathom_corpus_close(corpus);
-    if (status) return status;
+    if (status || (!must_know && (!sized || tokens == 0))) return status;
     if (tokens == 0) return fathom__fail(FATHOM_ERROR_FORMAT, "%s: the corpus is empty", run->options->sources[0].path);
     if (!more) total = bytes;
     if (!sized)
         return fathom__fail(FATHOM_ERROR_ARGUMENT,
                             "train: a number of tokens is needed, because the corpus' size is not known");
     *out = (uint64_t)((double)total / (double)bytes * (double)tokens);
+    return 0;
+}
+
+static uint64_t held_out_rows(const struct fathom__run *run) {
+    return run->options->held_out_rows ? run->options->held_out_rows : DEFAULT_HELD_OUT;
+}
+
+/* How many rows to train on, where nobody says; else whether the corpus can hold so many. */
+static int settle_tokens(struct fathom__run *run, const fathom_model *model) {
+    const uint64_t held_out = held_out_rows(run), wanted = run->options->tokens;
+    uint64_t found = UINT64_MAX;
+    const int status = estimate_tokens(&found, run, model, wanted == 0);
+    if (status) return status;
+    if (wanted == 0)
+        run->tokens = found > 2 * held_out ? found - held_out : found / 2;
+    else if ((double)found < CORPUS_LEAST * (double)(wanted + held_out))
+        return fathom__fail(FATHOM_ERROR_LIMIT,
+                            "train: the corpus holds about %llu tokens, which is too small for %llu to train on and "
+                            "%llu held out; ask for fewer, add text, or let a source repeat",
+                            (unsigned long long)found, (unsigned long long)wanted, (unsigned long long)held_out);
+    return 0;
+}
+
+static size_t stream_width(const struct fathom__run *run, const struct fathom__tap *tap) {
+    return run->widths[tap->input] + (tap->output == NO_HOOK ? 0 : run->widths[tap->output]);
+}
+
+static size_t pool_rows(const struct fathom__run *run) {
+    size_t pool = run->options->shuffle_rows ? run->options->shuffle_rows : DEFAULT_SHUFFLE;
+    if (pool > run->tokens) pool = run->tokens;
+    return pool < run->batch ? run->batch : pool;
+}
+
+static struct fathom_trainer_options learner_options(const struct fathom__run *run,
+                                                     const struct fathom__learner *learner) {
+    const struct fathom__tap *tap = &run->taps[learner->stream];
+    struct fathom_trainer_options options = learner->wanted->options;
+    options.d_in = (uint32_t)run->widths[tap->input];
+    options.d_out = tap->output == NO_HOOK ? 0 : (uint32_t)run->widths[tap->output];
+    options.batch = (uint32_t)run->batch;
+    options.total_steps = learner->total_steps;
+    options.n_threads = run->options->n_threads;
+    return options;
+}
+
+/* Each trainer would fit by itself; whether all do, with their rows, is asked before the model is run. */
+static int check_memory(const struct fathom__run *run) {
+    double bytes = 0;
+    char what[96];
+    for (size_t s = 0; s < run->n_streams; s++)
+        bytes += (double)(pool_rows(run) + held_out_rows(run) + run->batch) * (double)stream_width(run, &run->taps[s]) *
+                 sizeof(float);
+    for (size_t i = 0; i < run->n_learners; i++) {
+        const struct fathom_trainer_options options = learner_options(run, &run->learners[i]);
+        bytes += fathom__trainer_bytes(&options);
+    }
+    snprintf(what, sizeof what, "train: %zu dictionaries and %zu shuffled rows at each of %zu places", run->n_learners,
+             pool_rows(run), run->n_streams);
+    return fathom__machine_check(bytes, what);
+}
+
+static int settle_steps(struct fathom__run *run) {
+    run->total_steps = run->tokens / run->batch;
+    if (run->tokens < run->batch)
+        return fathom__fail(FATHOM_ERROR_LIMIT, "train: %llu tokens are less than one batch of %zu",
+                            (unsigned long long)run->tokens, run->batch);
+    for (size_t i = 0; i < run->n_learners; i++) {
+        struct fathom__learner *learner = &run->learners[i];
+        const uint64_t tokens = learner->wanted->tokens ? learner->wanted->tokens : run->tokens;
+        if (tokens < run->batch || tokens > run->tokens)
+            return fathom__fail(FATHOM_ERROR_ARGUMENT,
+                                "train: %s is to have %llu tokens; %zu (one batch) to %llu (the run's) are possible",
+                                learner->wanted->path, (unsigned long long)tokens, run->batch,
+                                (unsigned long long)run->tokens);
+        learner->total_steps = tokens / run->batch;
+    }
     return 0;
 }
 
@@ -107,38 +187,31 @@ int fathom__run_describe_model(struct fathom__run *run) {
     status = fathom__copy_string(&run->model_name, info->name);
     for (size_t h = 0; h < run->n_hooks && !status; h++) {
         struct fathom_hook hook;
+        uint32_t heads = 1, width = 0;
         status = fathom_hook_parse(&hook, model, run->hooks[h]);
+        if (!status) fathom_hook_exists(&heads, &width, model, hook);
+        run->widths[h] = (size_t)heads * width;
     }
     run->tokens = run->options->tokens;
-    if (!status && run->tokens == 0) {
-        status = estimate_tokens(&run->tokens, run, model);
-        const uint64_t held_out = run->options->held_out_rows ? run->options->held_out_rows : DEFAULT_HELD_OUT;
-        if (!status) run->tokens = run->tokens > 2 * held_out ? run->tokens - held_out : run->tokens / 2;
-    }
+    if (!status) status = settle_tokens(run, model);
     fathom_model_close(model);
-    if (!status && run->tokens < run->batch)
-        status = fathom__fail(FATHOM_ERROR_LIMIT, "train: %llu tokens are less than one batch of %zu",
-                              (unsigned long long)run->tokens, run->batch);
-    run->total_steps = run->tokens / (run->batch ? run->batch : 1);
+    if (!status) status = settle_steps(run);
+    if (!status) status = check_memory(run);
     return status;
 }
 
-int fathom__run_open(struct fathom__run *run, const size_t *widths) {
+int fathom__run_open(struct fathom__run *run) {
     const struct fathom_train_options *o = run->options;
-    size_t pool = o->shuffle_rows ? o->shuffle_rows : DEFAULT_SHUFFLE;
-    if (pool > run->tokens) pool = run->tokens;
-    if (pool < run->batch) pool = run->batch;
+    const size_t pool = pool_rows(run);
     size_t widest = 0;
     int status = 0;
-    for (size_t h = 0; h < run->n_hooks; h++)
-        run->widths[h] = widths[h];
     for (size_t s = 0; s < run->n_streams && !status; s++) {
         struct fathom__rows *stream = &run->streams[s];
         const struct fathom__tap *tap = &run->taps[s];
-        const size_t d = widths[tap->input] + (tap->output == NO_HOOK ? 0 : widths[tap->output]);
-        status = fathom__rows_open(stream, d, o->held_out_rows ? o->held_out_rows : DEFAULT_HELD_OUT, pool, o->seed);
+        const size_t d = stream_width(run, tap);
+        status = fathom__rows_open(stream, d, held_out_rows(run), pool, o->seed);
         if (!status) status = fathom__alloc_aligned(&run->batches[s], run->batch * d, sizeof **run->batches);
-        stream->d_norm = widths[tap->input];
+        stream->d_norm = run->widths[tap->input];
         stream->skip_positions = o->skip_positions == UINT32_MAX ? 0 : o->skip_positions ? o->skip_positions : 1;
         stream->norm_multiple = o->norm_multiple == 0 ? DEFAULT_NORM_MULTIPLE : o->norm_multiple;
         if (d > widest) widest = d;
@@ -146,13 +219,7 @@ int fathom__run_open(struct fathom__run *run, const size_t *widths) {
     if (!status) status = fathom__alloc(&run->joined, widest, sizeof *run->joined);
     for (size_t i = 0; i < run->n_learners && !status; i++) {
         struct fathom__learner *learner = &run->learners[i];
-        const struct fathom__tap *tap = &run->taps[learner->stream];
-        struct fathom_trainer_options options = learner->wanted->options;
-        options.d_in = (uint32_t)widths[tap->input];
-        options.d_out = tap->output == NO_HOOK ? 0 : (uint32_t)widths[tap->output];
-        options.batch = (uint32_t)run->batch;
-        options.total_steps = run->total_steps;
-        options.n_threads = o->n_threads;
+        const struct fathom_trainer_options options = learner_options(run, learner);
         status = fathom_trainer_open(&learner->trainer, &options);
         if (status) status = fathom__wrap(status, "%s", learner->wanted->path);
     }

@@ -30,6 +30,8 @@ json_t *fathom__run_identity(const struct fathom__run *run) {
         json_t *json = fathom__trainer_options_json(&learner->wanted->options);
         json_object_set_new(json, "hook", json_string(learner->wanted->hook));
         if (learner->wanted->hook_out) json_object_set_new(json, "hook_out", json_string(learner->wanted->hook_out));
+        if (learner->wanted->tokens)
+            json_object_set_new(json, "tokens", json_integer((json_int_t)learner->wanted->tokens));
         json_array_append_new(learners, json);
     }
     return json_pack("{s:s, s:s, s:I, s:I, s:i, s:i, s:f, s:I, s:I, s:o}", "model", run->identity, "corpus",
@@ -42,13 +44,14 @@ json_t *fathom__run_identity(const struct fathom__run *run) {
 json_t *fathom__run_record(const struct fathom__run *run, const struct fathom__learner *learner) {
     const struct fathom_train_options *o = run->options;
     const struct fathom__rows *stream = &run->streams[learner->stream];
+    const uint64_t steps = run->step < learner->total_steps ? run->step : learner->total_steps;
     json_t *held_out =
         json_pack("{s:I, s:f, s:f, s:f}", "rows", (json_int_t)stream->n_held_out, "fve", learner->evaluation.fve, "l0",
                   learner->evaluation.l0, "dead_fraction", learner->evaluation.dead_fraction);
     return json_pack("{s:o, s:s, s:o, s:I, s:I, s:I, s:i, s:I, s:I, s:f, s:f, s:o, s:s}", "trainer",
                      fathom__trainer_options_json(fathom_trainer_describe(learner->trainer)), "corpus_hash",
                      run->corpus, "corpus", describe_sources(o), "seed", (json_int_t)o->seed, "steps",
-                     (json_int_t)run->step, "tokens", (json_int_t)(run->step * run->batch), "context", (int)o->context,
+                     (json_int_t)steps, "tokens", (json_int_t)(steps * run->batch), "context", (int)o->context,
                      "skipped_positions", (json_int_t)stream->skipped_positions, "skipped_norms",
                      (json_int_t)stream->skipped_norms, "max_norm",
                      isfinite(stream->max_norm) ? (double)stream->max_norm : 0.0, "seconds", fathom__run_seconds(run),

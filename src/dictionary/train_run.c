@@ -17,7 +17,6 @@
 
 #define DEFAULT_EVALUATE 100
 #define DEFAULT_BATCH 4096
-#define DEFAULT_DTYPE "bf16"
 #define METRICS_EVERY 10
 #define PROGRESS_SECONDS 0.25
 #define RATE_SECONDS 5.0
@@ -54,7 +53,7 @@ static int write_metrics(struct fathom__run *run, const struct fathom__learner *
     return status;
 }
 
-static int evaluate(struct fathom__run *run, struct fathom__learner *learner) {
+int fathom__run_evaluate(struct fathom__run *run, struct fathom__learner *learner) {
     const struct fathom__rows *stream = &run->streams[learner->stream];
     const struct fathom_trainer_evaluation before = learner->evaluation;
     int status = fathom_trainer_evaluate(&learner->evaluation, learner->trainer, stream->held_out, stream->n_held_out);
@@ -63,6 +62,15 @@ static int evaluate(struct fathom__run *run, struct fathom__learner *learner) {
     learner->evaluated = true;
     if (learner->warning[0] && run->options->warning)
         run->options->warning(learner->wanted->path, learner->last.step, learner->warning, run->options->payload);
+    const struct fathom_train_point point = {(size_t)(learner - run->learners),
+                                             learner->last.step,
+                                             learner->last.rows,
+                                             learner->last.loss,
+                                             learner->evaluation.fve,
+                                             learner->evaluation.l0,
+                                             learner->evaluation.dead_fraction,
+                                             fathom__run_seconds(run)};
+    if (run->options->evaluated) run->options->evaluated(&point, run->options->payload);
     return 0;
 }
 
@@ -98,7 +106,7 @@ static int tell(struct fathom__run *run, bool training) {
     return fathom__callback_status(o->progress(&progress, o->payload));
 }
 
-/* One step of every learner, from one batch a hook point. */
+/* One step of every learner that is not done, from one batch a hook point. */
 static int make_step(struct fathom__run *run) {
     int status = 0;
     for (size_t i = 0; i < run->n_learners && !status; i++) /* the pools are at their fullest before the first draw */
@@ -108,18 +116,28 @@ static int make_step(struct fathom__run *run) {
     for (size_t s = 0; s < run->n_streams; s++)
         fathom__rows_draw(run->batches[s], &run->streams[s], run->batch);
     const uint64_t every = run->options->evaluate_every ? run->options->evaluate_every : DEFAULT_EVALUATE;
-    const bool held_out = (run->step + 1) % every == 0 || run->step + 1 == run->total_steps;
     for (size_t i = 0; i < run->n_learners && !status; i++) {
         struct fathom__learner *learner = &run->learners[i];
+        const bool held_out = (run->step + 1) % every == 0 || run->step + 1 == learner->total_steps;
+        if (run->step >= learner->total_steps) continue;
         status = fathom_trainer_step(&learner->last, learner->trainer, run->batches[learner->stream], run->batch);
         if (!status) status = fathom__health_of_step(learner);
-        if (!status && held_out) status = evaluate(run, learner);
+        if (!status && held_out) status = fathom__run_evaluate(run, learner);
         if (!status && (held_out || run->step % METRICS_EVERY == 0)) status = write_metrics(run, learner, held_out);
         if (status) status = fathom__wrap(status, "%s", learner->wanted->path);
     }
     if (!status) run->step++;
     if (run->step == run->total_steps) run->finished = true;
     return status;
+}
+
+/* Progress is told, and whoever asks for a stop by it, or the time that is over, is heard. */
+static int tell_and_hear(struct fathom__run *run, bool training) {
+    const double limit = run->options->max_seconds;
+    const int status = tell(run, training);
+    if (status || !(limit > 0) || run->finished || fathom__seconds() - run->started < limit) return status;
+    run->out_of_time = true;
+    return FATHOM_ERROR_STOPPED;
 }
 
 /* Whether the pools hold all rows that the steps to come will use. */
@@ -162,13 +180,13 @@ static int take_row(struct fathom__run *run, const struct fathom_harvest_block *
 static int take_block(const struct fathom_harvest_block *block, void *payload) {
     struct fathom__run *run = payload;
     const uint64_t every = run->options->checkpoint_every, before = run->step;
-    int status = run->opened ? 0 : fathom__run_open(run, block->widths);
+    int status = run->opened ? 0 : fathom__run_open(run);
     for (size_t r = 0; r < block->n_rows && !status && !enough(run); r++)
         status = take_row(run, block, r);
     if (status) return status;
     run->delivered = block->first_row + block->n_rows;
     if (enough(run)) return ENOUGH;
-    status = tell(run, run->step > 0);
+    status = tell_and_hear(run, run->step > 0);
     const bool stopping = status == FATHOM_ERROR_STOPPED;
     if (run->options->checkpoint && (stopping || (every && run->step / every > before / every))) {
         const int saved = fathom__run_save(run);
@@ -188,7 +206,7 @@ static int drain(struct fathom__run *run) {
             if (run->streams[s].n_pool < run->batch) return 0;
         status = make_step(run);
         if (!status) {
-            status = tell(run, true);
+            status = tell_and_hear(run, true);
             if (status == FATHOM_ERROR_STOPPED && run->options->checkpoint) {
                 const int saved = fathom__run_save(run);
                 if (saved) return saved;
@@ -214,69 +232,10 @@ static int harvest(struct fathom__run *run) {
     if (run->opened && enough(run)) status = 0; /* the callback's ENOUGH */
     if (!status) status = drain(run);
     if (status == FATHOM_ERROR_STOPPED)
-        return fathom__fail(status, "train: stopped after %llu tokens%s%s",
+        return fathom__fail(status, "train: stopped after %llu tokens%s%s%s",
                             (unsigned long long)(run->step * run->batch),
+                            run->out_of_time ? ", since its time is over" : "",
                             o->checkpoint ? "; the checkpoint is in " : "", o->checkpoint ? o->checkpoint : "");
-    return status;
-}
-
-static int finish(struct fathom_train_result *result, struct fathom__run *run, struct fathom__learner *learner) {
-    const struct fathom__rows *stream = &run->streams[learner->stream];
-    const struct fathom_train_dictionary *wanted = learner->wanted;
-    struct fathom_dictionary_parts parts;
-    void *storage = NULL;
-    char *name = NULL, *training = NULL;
-    float threshold = 0;
-    if (run->step == 0)
-        return fathom__fail(FATHOM_ERROR_LIMIT,
-                            "train: the corpus gave fewer rows than one batch (%zu) beside the %zu held-out ones",
-                            run->batch, stream->n_held_out);
-    int status = fathom_trainer_calibrate(&threshold, learner->trainer, stream->held_out, stream->n_held_out);
-    if (!status) status = evaluate(run, learner);
-    if (!status) status = fathom_trainer_parts(&parts, &storage, learner->trainer);
-    if (status) return status;
-    json_t *record = fathom__run_record(run, learner);
-    status = fathom__json_text(&training, record, false);
-    json_decref(record);
-    const char *base = strrchr(wanted->path, '/');
-    if (!status) status = fathom__copy_string(&name, wanted->name ? wanted->name : base ? base + 1 : wanted->path);
-    if (!status && !wanted->name && strrchr(name, '.')) *strrchr(name, '.') = '\0';
-    if (!status) {
-        struct fathom_hook hook = {0}, hook_out = {0};
-        char full[FATHOM_HOOK_NAME_SIZE], full_out[FATHOM_HOOK_NAME_SIZE];
-        fathom_model *model = NULL;
-        status = fathom_model_open(&model, run->options->model_path, NULL);
-        if (!status) status = fathom_hook_parse(&hook, model, wanted->hook);
-        if (!status) status = fathom_hook_parse(&hook_out, model, wanted->hook_out ? wanted->hook_out : wanted->hook);
-        fathom_model_close(model);
-        if (!status) {
-            fathom_hook_name(full, hook);
-            fathom_hook_name(full_out, hook_out);
-            parts.info.name = name;
-            parts.info.hook_in = full;
-            parts.info.hook_out = full_out;
-            parts.info.model_identity = run->identity;
-            parts.info.model_name = run->model_name;
-            parts.info.training = training;
-            parts.info.skip_positions = stream->skip_positions;
-            parts.info.max_norm = stream->max_norm;
-            status = fathom_dictionary_write(wanted->path, &parts, wanted->dtype ? wanted->dtype : DEFAULT_DTYPE);
-        }
-    }
-    if (!status && result)
-        *result = (struct fathom_train_result){learner->evaluation.fve,
-                                               learner->evaluation.l0,
-                                               learner->evaluation.dead_fraction,
-                                               threshold,
-                                               run->step,
-                                               run->step * run->batch,
-                                               stream->skipped_positions,
-                                               stream->skipped_norms,
-                                               stream->max_norm,
-                                               fathom__run_seconds(run)};
-    fathom_free(storage);
-    fathom_free(name);
-    fathom_free(training);
     return status;
 }
 
@@ -296,6 +255,21 @@ static void close_run(struct fathom__run *run) {
     fathom_free(run->taps);
     fathom_free(run->joined);
     fathom_free(run->model_name);
+}
+
+static void tell_start(const struct fathom__run *run) {
+    const struct fathom_train_start start = {run->model_name, run->identity,    run->corpus,
+                                             run->tokens,     run->total_steps, run->step};
+    if (run->options->started) run->options->started(&start, run->options->payload);
+}
+
+/* A schedule that was not gone through to its end leaves a worse dictionary than fewer tokens with a whole one. */
+static void warn_of_end(const struct fathom__run *run) {
+    char text[128];
+    if (run->finished || !run->options->warning) return;
+    snprintf(text, sizeof text, "the corpus ended after %llu of %llu steps: the learning rate's schedule is unfinished",
+             (unsigned long long)run->step, (unsigned long long)run->total_steps);
+    run->options->warning(run->learners[0].wanted->path, run->step, text, run->options->payload);
 }
 
 int fathom_train(struct fathom_train_result *results, const struct fathom_train_dictionary *dictionaries,
@@ -320,9 +294,11 @@ int fathom_train(struct fathom_train_result *results, const struct fathom_train_
     if (!status && options->resume && options->checkpoint) status = fathom__run_restore(&resumed, &run);
     if (!status && !resumed) status = fathom__run_shorten(&run, 0);
     run.rate_rows = run.delivered;
+    if (!status) tell_start(&run);
     if (!status && !run.finished) status = harvest(&run);
+    if (!status) warn_of_end(&run);
     for (size_t i = 0; i < n_dictionaries && !status; i++)
-        status = finish(results ? &results[i] : NULL, &run, &run.learners[i]);
+        status = fathom__run_finish(results ? &results[i] : NULL, &run, &run.learners[i]);
     if (!status && options->checkpoint) fathom__run_forget(&run);
     if (options->checkpoint) rmdir(options->checkpoint); /* where nothing was saved in it */
     close_run(&run);

@@ -3,12 +3,14 @@
 #include <base/error.h>
 #include <base/file.h>
 #include <base/json.h>
+#include <base/machine.h>
 #include <base/memory.h>
 #include <base/random.h>
 #include <dirent.h>
 #include <fathom/dictionary.h>
 #include <fathom/model.h>
 #include <fathom/trainer.h>
+#include <math.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -168,6 +170,82 @@ static void test_interruptions_change_nothing(void **state) {
     fathom_free(text);
 }
 
+struct seen {
+    size_t starts, points;
+    uint64_t resumed, total_steps, last_step[2];
+    char corpus[40];
+};
+
+static void see_start(const struct fathom_train_start *start, void *payload) {
+    struct seen *seen = payload;
+    seen->starts++;
+    seen->resumed = start->resumed_step;
+    seen->total_steps = start->total_steps;
+    snprintf(seen->corpus, sizeof seen->corpus, "%s", start->corpus_hash);
+    assert_string_not_equal(start->model_identity, "");
+}
+
+static void see_point(const struct fathom_train_point *point, void *payload) {
+    struct seen *seen = payload;
+    seen->points++;
+    assert_true(point->dictionary < 2);
+    assert_true(point->tokens == point->step * BATCH);
+    assert_true(point->fve <= 1 && point->l0 > 0);
+    seen->last_step[point->dictionary] = point->step;
+}
+
+/* Time that is over at once: every call makes a block's worth of steps and saves; the last one gives the same bits. */
+static void test_time_limits_change_nothing(void **state) {
+    (void)state;
+    struct setting whole, parts;
+    struct seen seen = {0};
+    int calls = 0, status = FATHOM_ERROR_STOPPED;
+    fill_setting(&whole, in_folder("w1.gguf"), in_folder("w2.gguf"), NULL);
+    whole.dictionaries[1].tokens = TOKENS / 2;
+    assert_int_equal(fathom_train(NULL, whole.dictionaries, 2, &whole.options), 0);
+    fill_setting(&parts, in_folder("v1.gguf"), in_folder("v2.gguf"), in_folder("timed"));
+    parts.dictionaries[1].tokens = TOKENS / 2;
+    parts.options.resume = true;
+    parts.options.max_seconds = 1e-9;
+    parts.options.started = see_start;
+    parts.options.evaluated = see_point;
+    parts.options.payload = &seen;
+    for (; status == FATHOM_ERROR_STOPPED && calls < 1000; calls++) {
+        status = fathom_train(NULL, parts.dictionaries, 2, &parts.options);
+        if (status == FATHOM_ERROR_STOPPED) assert_non_null(strstr(fathom_error_message(), "its time is over"));
+    }
+    assert_int_equal(status, 0);
+    assert_true(calls > 3);
+    assert_int_equal(seen.starts, calls);
+    assert_true(seen.resumed > 0);
+    assert_int_equal(seen.total_steps, TOKENS / BATCH);
+    assert_int_equal(strlen(seen.corpus), 32);
+    assert_int_equal(seen.last_step[0], TOKENS / BATCH);
+    assert_int_equal(seen.last_step[1], TOKENS / 2 / BATCH);
+    check_same_file(in_folder("w1.gguf"), in_folder("v1.gguf"));
+    check_same_file(in_folder("w2.gguf"), in_folder("v2.gguf"));
+}
+
+/* A dictionary with fewer tokens than its run is as good as one of a run with so many tokens: its schedule is its own.
+ * It is not the same, since the shorter run empties its pool in the last steps. */
+static void test_tokens_of_one_dictionary(void **state) {
+    (void)state;
+    struct setting longer, shorter;
+    struct fathom_train_result results[2], alone;
+    fill_setting(&longer, in_folder("long.gguf"), in_folder("short.gguf"), NULL);
+    longer.dictionaries[1] = longer.dictionaries[0];
+    longer.dictionaries[1].path = in_folder("short.gguf");
+    longer.dictionaries[1].tokens = TOKENS / 2;
+    assert_int_equal(fathom_train(results, longer.dictionaries, 2, &longer.options), 0);
+    fill_setting(&shorter, in_folder("alone.gguf"), NULL, NULL);
+    shorter.options.tokens = TOKENS / 2;
+    assert_int_equal(fathom_train(&alone, shorter.dictionaries, 1, &shorter.options), 0);
+    assert_int_equal(results[0].steps, TOKENS / BATCH);
+    assert_int_equal(results[1].steps, TOKENS / 2 / BATCH);
+    assert_true(fabs(results[1].fve - alone.fve) < 0.02);
+    assert_true(results[1].fve < results[0].fve);
+}
+
 static size_t count_files(const char *path) {
     DIR *entries = opendir(path);
     size_t n = 0;
@@ -276,6 +354,59 @@ static void expect(int status, int expected, const char *part) {
     if (!strstr(fathom_error_message(), part)) fail_msg("\"%s\" does not hold \"%s\"", fathom_error_message(), part);
 }
 
+static void test_small_corpora(void **state) {
+    (void)state;
+    struct setting setting;
+    fill_setting(&setting, in_folder("e.gguf"), NULL, NULL);
+    setting.options.tokens = 100000000;
+    expect(fathom_train(NULL, setting.dictionaries, 1, &setting.options), FATHOM_ERROR_LIMIT, "too small for");
+    assert_false(fathom__file_exists(in_folder("e.gguf")));
+    FILE *file = fopen(in_folder("one.jsonl"), "w");
+    assert_non_null(file);
+    fputs("{\"text\": \"a few words\"}\n", file);
+    assert_int_equal(fclose(file), 0);
+    setting.source.path = in_folder("one.jsonl");
+    setting.options.tokens = 0;
+    expect(fathom_train(NULL, setting.dictionaries, 1, &setting.options), FATHOM_ERROR_LIMIT, "one batch");
+}
+
+/* Two dictionaries that fit by themselves, and not together. */
+static void test_memory(void **state) {
+    (void)state;
+    struct setting setting;
+    const uint64_t memory = fathom__machine_memory();
+    if (memory > UINT32_MAX * (uint64_t)1000) skip();
+    const size_t bytes_of_feature = 64 * 2 * (3 * sizeof(float) + sizeof(uint16_t));
+    fill_setting(&setting, in_folder("f1.gguf"), in_folder("f2.gguf"), NULL);
+    for (int i = 0; i < 2; i++)
+        setting.dictionaries[i].options.n_features = (uint32_t)(0.6 * (double)memory / (double)bytes_of_feature);
+    expect(fathom_train(NULL, setting.dictionaries, 2, &setting.options), FATHOM_ERROR_MEMORY, "2 dictionaries");
+}
+
+/* What is left of a checkpoint that someone cut, or that is of a hook point of another width, is not gone on from. */
+static void test_damaged_checkpoints(void **state) {
+    (void)state;
+    struct setting setting;
+    json_t *json = NULL;
+    char *text = NULL;
+    size_t length = 0;
+    const char *path;
+    fill_setting(&setting, in_folder("g.gguf"), NULL, in_folder("damaged"));
+    setting.options.progress = stop_when_stepped;
+    assert_int_equal(fathom_train(NULL, setting.dictionaries, 1, &setting.options), FATHOM_ERROR_STOPPED);
+    setting.options.resume = true;
+    path = in_folder("damaged/state.json");
+    assert_int_equal(fathom__json_load(&json, path), 0);
+    json_array_set_new(json_object_get(json, "widths"), 0, json_integer(32));
+    assert_int_equal(fathom__json_write(path, json), 0);
+    json_decref(json);
+    expect(fathom_train(NULL, setting.dictionaries, 1, &setting.options), FATHOM_ERROR_MISMATCH, "width 32");
+    assert_int_equal(fathom__file_read(&text, &length, path, 1 << 20), 0);
+    assert_int_equal(truncate(path, (off_t)length / 2), 0);
+    fathom_free(text);
+    expect(fathom_train(NULL, setting.dictionaries, 1, &setting.options), FATHOM_ERROR_FORMAT, "state.json");
+}
+
 static void test_refusals(void **state) {
     (void)state;
     struct setting setting;
@@ -308,6 +439,9 @@ static void test_refusals(void **state) {
     setting.dictionaries[0].hook_out = NULL;
     setting.dictionaries[0].options.k = FEATURES + 1;
     expect(fathom_train(NULL, setting.dictionaries, 1, &setting.options), FATHOM_ERROR_ARGUMENT, "k 97");
+    fill_setting(&setting, in_folder("d.gguf"), NULL, NULL);
+    setting.dictionaries[0].tokens = TOKENS + 1;
+    expect(fathom_train(NULL, setting.dictionaries, 1, &setting.options), FATHOM_ERROR_ARGUMENT, "12001 tokens");
     assert_false(fathom__file_exists(in_folder("d.gguf")));
 }
 
@@ -315,6 +449,11 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_interruptions_change_nothing),
         cmocka_unit_test(test_failed_saves_leave_the_checkpoint),
+        cmocka_unit_test(test_time_limits_change_nothing),
+        cmocka_unit_test(test_tokens_of_one_dictionary),
+        cmocka_unit_test(test_small_corpora),
+        cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_damaged_checkpoints),
         cmocka_unit_test(test_transcoder),
         cmocka_unit_test(test_record),
         cmocka_unit_test(test_refusals),

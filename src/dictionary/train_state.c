@@ -10,6 +10,7 @@
 #include <base/memory.h>
 #include <base/safetensors.h>
 #include <dictionary/train_internal.h>
+#include <dictionary/trainer_internal.h>
 #include <dirent.h>
 #include <inttypes.h>
 #include <string.h>
@@ -202,22 +203,20 @@ static int restore_stream(struct fathom__run *run, size_t s, const json_t *json,
 static int restore_streams(struct fathom__run *run, const json_t *json, const char *state) {
     const json_t *streams = json_object_get(json, "streams");
     const json_t *numbers = json_object_get(json, "widths");
-    size_t *widths = NULL;
     if (json_array_size(streams) != run->n_streams)
         return fathom__fail(FATHOM_ERROR_FORMAT, "%s: streams must have %zu members", state, run->n_streams);
     if (json_array_size(numbers) != run->n_hooks)
         return fathom__fail(FATHOM_ERROR_FORMAT, "%s: widths must have %zu members", state, run->n_hooks);
-    int status = fathom__alloc(&widths, run->n_hooks, sizeof *widths);
-    for (size_t h = 0; h < run->n_hooks && !status; h++) {
+    for (size_t h = 0; h < run->n_hooks; h++) {
         const json_int_t width = json_integer_value(json_array_get(numbers, h));
-        if (width < 1 || width > INT32_MAX)
-            status = fathom__fail(FATHOM_ERROR_FORMAT, "%s: widths must be whole numbers above 0", state);
-        widths[h] = (size_t)width;
+        if (width < 1 || (uint64_t)width != run->widths[h])
+            return fathom__fail(FATHOM_ERROR_MISMATCH,
+                                "%s: the checkpoint has rows of width %lld for %s, whose rows are of width %zu", state,
+                                (long long)width, run->hooks[h], run->widths[h]);
     }
-    if (!status) status = fathom__run_open(run, widths);
+    int status = fathom__run_open(run);
     for (size_t s = 0; s < run->n_streams && !status; s++)
         status = restore_stream(run, s, json_array_get(streams, s), state);
-    fathom_free(widths);
     return status;
 }
 
@@ -230,6 +229,8 @@ static int restore_learner(struct fathom__run *run, size_t i) {
     if (!status) {
         fathom_trainer_close(learner->trainer);
         learner->trainer = trainer;
+        learner->last.step = trainer->step;
+        learner->last.rows = trainer->rows;
     }
     fathom_free(path);
     return status;

@@ -150,17 +150,19 @@ static void initialise(fathom_trainer *trainer) {
     }
 }
 
-/* The arrays that grow with the features and with the batch: values, two moments and the product's copy of each matrix,
- * and rows in four forms. */
-static int check_memory(const struct fathom_trainer_options *options, size_t stride) {
+double fathom__trainer_bytes(const struct fathom_trainer_options *options) {
+    const size_t stride = fathom__padded(options->d_in > options->d_out ? options->d_in : options->d_out);
     const double matrix = (double)options->n_features * (double)stride, rows = (double)options->batch * (double)stride;
-    const double bytes =
-        2 * matrix * ((options->ema > 0 ? 4 : 3) * sizeof(float) + sizeof(uint16_t)) +
-        rows * ((3 + (double)(options->n_groups > 1 ? options->n_groups - 1 : 0)) * sizeof(float) + sizeof(uint16_t));
+    return 2 * matrix * ((options->ema > 0 ? 4 : 3) * sizeof(float) + sizeof(uint16_t)) +
+           rows *
+               ((3 + (double)(options->n_groups > 1 ? options->n_groups - 1 : 0)) * sizeof(float) + sizeof(uint16_t));
+}
+
+static int check_memory(const struct fathom_trainer_options *options) {
     char what[96];
     snprintf(what, sizeof what, "trainer: %u features of width %u in batches of %u", options->n_features, options->d_in,
              options->batch);
-    return fathom__machine_check(bytes, what);
+    return fathom__machine_check(fathom__trainer_bytes(options), what);
 }
 
 int fathom_trainer_open(fathom_trainer **out, const struct fathom_trainer_options *options) {
@@ -176,7 +178,7 @@ int fathom_trainer_open(fathom_trainer **out, const struct fathom_trainer_option
     if (options->quadratic_l0) trainer->sparsity = options->d_in * (options->sparsity > 0 ? options->sparsity : 1);
     trainer->stride = fathom__padded(options->d_in > options->d_out ? options->d_in : options->d_out);
     trainer->row_width = (size_t)options->d_in + options->d_out;
-    status = check_memory(options, trainer->stride);
+    status = check_memory(options);
     if (status) {
         fathom_free(trainer);
         return status;

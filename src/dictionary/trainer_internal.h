@@ -238,6 +238,10 @@ static inline float fathom__jumprelu_threshold(const fathom_trainer *trainer, ui
 uint32_t fathom__trainer_group(const fathom_trainer *trainer, uint32_t feature);
 const float *fathom__trainer_errors(const fathom_trainer *trainer, uint32_t feature);
 
+/* trainer.c: bytes of the arrays that grow with the features and with the batch: values, two moments and the product's
+ * copy of each matrix, and rows in four forms. Defaults are filled in. */
+double fathom__trainer_bytes(const struct fathom_trainer_options *options);
+
 /* trainer_options.c */
 int fathom__trainer_check_options(const struct fathom_trainer_options *options);
 void fathom__trainer_fill_options(struct fathom_trainer_options *options);

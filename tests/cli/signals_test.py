@@ -41,7 +41,7 @@ class Signals(command.Case):
         return [name for name in self.tree() if ".part" in name]
 
     def long_train(self, output="new.gguf", **options):
-        return self.train(output, corpus=self.text, **{"tokens": LONG, "metrics": "metrics.jsonl", "shuffle": 256, **options})
+        return self.train(output, corpus=f"{self.text}=1*", **{"tokens": LONG, "metrics": "metrics.jsonl", "shuffle": 256, **options})
 
     def stepped(self):
         path = self.folder / "metrics.jsonl"

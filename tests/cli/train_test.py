@@ -46,6 +46,21 @@ class Train(command.Case):
         self.assertEqual("", self.good(*arguments).err)
         self.assertIn('"warning":', (self.folder / "metrics.jsonl").read_text())
 
+    def test_time(self):
+        """A limit of no time stops with a checkpoint at every block; what comes out at last is the same."""
+        whole = json.loads(self.good(*self.train("whole.gguf"), "--json").out)["dictionaries"][0]
+        for _ in range(1000):
+            run = self.fathom(*self.train("timed.gguf"), "--max-time", "0.000001s", "--resume", "--json")
+            if run.status == command.OK:
+                break
+            self.assert_refused(run, command.STOPPED, "its time is over")
+        timed = json.loads(run.out)["dictionaries"][0]
+        self.assertEqual([whole[key] for key in ("fve", "l0", "threshold")], [timed[key] for key in ("fve", "l0", "threshold")])
+        self.bad(command.USAGE, ["--max-time 3 weeks", "90s"], *self.train(max_time="3 weeks"))
+
+    def test_corpora_that_are_too_small(self):
+        self.bad(command.LIMIT, "too small", *self.train(tokens=10000000))
+
     def test_options_that_do_not_go_together(self):
         self.bad(command.USAGE, ["sparsity", "topk"], *self.train(sparsity=1))
         self.bad(command.USAGE, ["quadratic_l0", "gated"], *self.train(arch="gated"), "--quadratic-l0")
