@@ -1,7 +1,5 @@
-#include "cli.h"
-#include <base/error.h>
+#include "eval_view.h"
 #include <base/memory.h>
-#include <fathom/evaluate.h>
 
 enum { MOST_SOURCES = 4096 };
 
@@ -12,61 +10,63 @@ static const struct cli_option options[] = {
     {"loss-tokens", 0, CLI_INTEGER, "N", "tokens whose loss is measured with the reconstruction in place (8192)", false,
      false},
     {"context", 0, CLI_INTEGER, "N", "tokens of a sequence (256)", false, false},
+    {"control", 0, CLI_FILE, "DICT", "a dictionary to compare with, such as one of train --freeze-decoder", false,
+     false},
+    {"shuffled", 0, CLI_FILE, "MODEL",
+     "the model with shuffled weights (fathom derive --shuffle), whose rows are "
+     "measured too",
+     false, false},
+    {"each-feature", 0, CLI_FLAG, NULL, "with --json: the figures of every feature as well", false, false},
     CLI_OPTION_THREADS,
     CLI_OPTION_SEED,
     CLI_OPTION_JSON,
     CLI_OPTION_END,
 };
 
-static const char *explain(enum fathom_reconstruction which) {
-    static const char *const texts[FATHOM_RECONSTRUCTIONS] = {"this dictionary, as it is read at run time",
-                                                              "this dictionary, as it was trained",
-                                                              "same shape, untrained",
-                                                              "as many principal components",
-                                                              "mean row of the token",
-                                                              "mean row"};
-    return texts[which];
+/* What is opened for an evaluation. */
+struct opened {
+    fathom_dictionary *dictionary, *control;
+    fathom_model *model, *shuffled;
+    struct fathom_feature_quality *features;
+};
+
+static void close_all(struct opened *opened) {
+    fathom_dictionary_close(opened->dictionary);
+    fathom_dictionary_close(opened->control);
+    fathom_model_close(opened->model);
+    fathom_model_close(opened->shuffled);
+    fathom_free(opened->features);
 }
 
-static void print_people(const struct fathom_evaluation *e) {
-    printf("%-44s %8s %10s %8s %18s\n", "", "FVE", "median FVE", "cosine", "loss change (nats)");
-    for (int which = 0; which < FATHOM_RECONSTRUCTIONS; which++) {
-        const struct fathom_reconstruction_quality *q = &e->quality[which];
-        printf("%-44s %8.4f %10.4f %8.4f %10.4f ± %.4f\n", explain((enum fathom_reconstruction)which), q->fve,
-               q->median_fve, q->cosine, q->delta_loss, q->delta_standard_error);
-    }
-    printf("L0 %.1f at run time, %.1f as trained; %.1f %% of the features silent, %.2f %% dense\n", e->l0,
-           e->l0_trained, 100 * e->silent_fraction, 100 * e->dense_fraction);
-    printf("%llu rows measured, %llu left out; the model's own loss is %.4f nats a token over %llu tokens\n",
-           (unsigned long long)e->rows, (unsigned long long)e->rows_left_out, e->loss,
-           (unsigned long long)e->loss_tokens);
-}
-
-static int print_json(const struct fathom_evaluation *e, const struct fathom_dictionary_info *info) {
-    json_t *qualities = json_object();
-    for (int which = 0; which < FATHOM_RECONSTRUCTIONS; which++) {
-        const struct fathom_reconstruction_quality *q = &e->quality[which];
-        json_object_set_new(qualities, fathom_reconstruction_name((enum fathom_reconstruction)which),
-                            json_pack("{s:f, s:f, s:f, s:f, s:f}", "fve", q->fve, "median_fve", q->median_fve, "cosine",
-                                      q->cosine, "delta_loss", q->delta_loss, "delta_standard_error",
-                                      q->delta_standard_error));
-    }
-    return cli_print_json(json_pack(
-        "{s:s, s:s, s:s, s:i, s:i, s:f, s:f, s:f, s:f, s:f, s:I, s:I, s:I, s:o}", "dictionary", info->path,
-        "architecture", info->architecture, "hook", info->hook_in, "features", (int)info->n_features, "k", (int)info->k,
-        "l0", e->l0, "l0_trained", e->l0_trained, "silent_fraction", e->silent_fraction, "dense_fraction",
-        e->dense_fraction, "loss", e->loss, "rows", (json_int_t)e->rows, "rows_left_out", (json_int_t)e->rows_left_out,
-        "loss_tokens", (json_int_t)e->loss_tokens, "reconstructions", qualities));
-}
-
-static int evaluate(const struct cli_arguments *arguments, fathom_model *model, fathom_dictionary *dictionary,
-                    const struct fathom_evaluate_options *chosen) {
-    struct fathom_evaluation evaluation;
-    int status = fathom_evaluate(&evaluation, dictionary, model, chosen);
+/* An exit status. */
+static int open_all(struct opened *opened, const struct cli_arguments *arguments, const char *path) {
+    const char *control = cli_text(arguments, "control", NULL), *shuffled = cli_text(arguments, "shuffled", NULL);
+    int code = CLI_OK;
+    int status = fathom_dictionary_open(&opened->dictionary, path);
+    if (!status && control) status = fathom_dictionary_open(&opened->control, control);
+    if (!status && cli_has(arguments, "each-feature"))
+        status = fathom__alloc(&opened->features, fathom_dictionary_describe(opened->dictionary)->n_features,
+                               sizeof *opened->features);
     if (status) return cli_fail(arguments, status);
-    if (cli_json(arguments)) return print_json(&evaluation, fathom_dictionary_describe(dictionary));
-    print_people(&evaluation);
-    return CLI_OK;
+    opened->model = cli_open_model(&code, arguments);
+    if (opened->model && shuffled) opened->shuffled = cli_open_model_at(&code, arguments, shuffled);
+    return code;
+}
+
+static int evaluate(const struct cli_arguments *arguments, struct opened *opened,
+                    struct fathom_evaluate_options *chosen) {
+    struct fathom_evaluation evaluation;
+    chosen->control = opened->control;
+    chosen->shuffled = opened->shuffled;
+    chosen->features = opened->features;
+    int status = fathom_evaluate(&evaluation, opened->dictionary, opened->model, chosen);
+    if (status) return cli_fail(arguments, status);
+    if (cli_json(arguments))
+        return cli_print_json(eval_json(&evaluation, fathom_dictionary_describe(opened->dictionary), opened->features,
+                                        opened->shuffled != NULL));
+    cli_progress_end();
+    eval_print(&evaluation, opened->shuffled != NULL);
+    return cli_output_status();
 }
 
 static int run(struct cli_arguments *arguments) {
@@ -75,8 +75,7 @@ static int run(struct cli_arguments *arguments) {
     int64_t tokens, loss_tokens, context, threads, seed;
     size_t n = 0, n_operands;
     int code = CLI_OK, status = 0;
-    fathom_dictionary *dictionary = NULL;
-    fathom_model *model = NULL;
+    struct opened opened = {0};
     if (!cli_integer(&tokens, arguments, "tokens", 1024, INT32_MAX, 0) ||
         !cli_integer(&loss_tokens, arguments, "loss-tokens", 1, INT32_MAX, 0) ||
         !cli_integer(&context, arguments, "context", 2, 1 << 20, 0) ||
@@ -88,23 +87,17 @@ static int run(struct cli_arguments *arguments) {
     if (n > MOST_SOURCES) return cli_usage(arguments, "--corpus: at most %d sources are read", MOST_SOURCES);
     for (size_t i = 0; i < n && !status; i++)
         status = fathom_corpus_source_parse(&sources[i], &storage[i], texts[i]);
-    if (!status) status = fathom_dictionary_open(&dictionary, path);
-    if (status) {
-        code = cli_fail(arguments, status);
-    } else {
-        model = cli_open_model(&code, arguments);
-        const struct fathom_evaluate_options chosen = {.sources = sources,
-                                                       .n_sources = n,
-                                                       .seed = (uint64_t)seed,
-                                                       .tokens = (uint64_t)tokens,
-                                                       .loss_tokens = (uint64_t)loss_tokens,
-                                                       .context = (uint32_t)context,
-                                                       .n_threads = (uint32_t)threads,
-                                                       .progress = cli_progress};
-        if (model) code = evaluate(arguments, model, dictionary, &chosen);
-    }
-    fathom_dictionary_close(dictionary);
-    fathom_model_close(model);
+    struct fathom_evaluate_options chosen = {.sources = sources,
+                                             .n_sources = n,
+                                             .seed = (uint64_t)seed,
+                                             .tokens = (uint64_t)tokens,
+                                             .loss_tokens = (uint64_t)loss_tokens,
+                                             .context = (uint32_t)context,
+                                             .n_threads = (uint32_t)threads,
+                                             .progress = cli_progress};
+    code = status ? cli_fail(arguments, status) : open_all(&opened, arguments, path);
+    if (code == CLI_OK) code = evaluate(arguments, &opened, &chosen);
+    close_all(&opened);
     for (size_t i = 0; i < n; i++)
         fathom_free(storage[i]);
     return code;
@@ -119,8 +112,13 @@ const struct cli_command cli_command_eval = {
     .description = "Measures how much of the activations' variance the dictionary explains and what next-token loss it "
                    "costs when its reconstruction takes the activations' place, "
                    "beside the same figures for an untrained dictionary of the same shape, as many principal "
-                   "components, the mean row of each token, and the mean row alone.",
-    .examples = "fathom eval layer12.gguf -m smollm2 --corpus held-out.jsonl # figures beside controls",
+                   "components, as many raw neurons, the mean row of each token, the mean row alone and zeros. "
+                   "Divergence is the Kullback-Leibler divergence of the next token's distribution from the model's "
+                   "own.\n\n"
+                   "A dictionary trained with a frozen random decoder (--control) and the rows of the model with its "
+                   "weights shuffled (--shuffled) say how much of a figure is owed to what was learned.",
+    .examples = "fathom eval layer12.gguf -m smollm2 --corpus held-out.jsonl # figures beside controls\n"
+                "fathom eval layer12.gguf --control frozen12.gguf --corpus held-out.jsonl # beside a frozen decoder",
     .options = options,
     .run = run,
 };

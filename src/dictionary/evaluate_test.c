@@ -3,7 +3,7 @@
 #include <base/error.h>
 #include <base/memory.h>
 #include <base/random.h>
-#include <dictionary/reconstruct.h>
+#include <dictionary/evaluate_internal.h>
 #include <fathom/dictionary.h>
 #include <fathom/evaluate.h>
 #include <fathom/model.h>
@@ -109,6 +109,11 @@ static void write_axes(const char *path, float bias) {
     assert_int_equal(fathom_dictionary_write(path, &parts, "f32"), 0);
 }
 
+/* What the tests choose of the options. */
+static const fathom_dictionary *control;
+static const fathom_model *shuffled;
+static struct fathom_feature_quality *features;
+
 static int evaluate(struct fathom_evaluation *out, const char *path) {
     const struct fathom_corpus_source source = {.path = in_folder("corpus.jsonl")};
     const struct fathom_evaluate_options options = {.sources = &source,
@@ -117,7 +122,10 @@ static int evaluate(struct fathom_evaluation *out, const char *path) {
                                                     .tokens = 3000,
                                                     .loss_tokens = 300,
                                                     .context = 64,
-                                                    .n_threads = 1};
+                                                    .n_threads = 1,
+                                                    .control = control,
+                                                    .shuffled = shuffled,
+                                                    .features = features};
     fathom_dictionary *dictionary = NULL;
     fathom_model *model = NULL;
     assert_int_equal(fathom_dictionary_open(&dictionary, path), 0);
@@ -149,6 +157,133 @@ static void test_lossless(void **state) {
     assert_true(e.quality[FATHOM_RECONSTRUCT_TOKEN_MEAN].fve > mean->fve);
     assert_true(e.quality[FATHOM_RECONSTRUCT_UNTRAINED].fve > 0 &&
                 e.quality[FATHOM_RECONSTRUCT_UNTRAINED].fve < own->fve);
+    /* Keeping the same number of raw neurons is worse than as many components that were fitted to the rows. */
+    assert_true(e.quality[FATHOM_RECONSTRUCT_NEURONS].fve > 0 &&
+                e.quality[FATHOM_RECONSTRUCT_NEURONS].fve < e.quality[FATHOM_RECONSTRUCT_PCA].fve);
+    assert_true(fabs(own->raw_cosine - 1) < 1e-6 && fabs(own->length_ratio - 1) < 1e-6);
+    assert_true(fabs(own->relative_bias - 1) < 1e-6 && own->squared_error < 1e-6);
+    /* The divergence is never negative, nothing where nothing changes, and by definition all of it when zeros are. */
+    const struct fathom_reconstruction_quality *zero = &e.quality[FATHOM_RECONSTRUCT_ZERO];
+    assert_true(fabs(own->divergence) < 1e-4 && mean->divergence > 1e-3 && zero->divergence > 1e-3);
+    assert_true(mean->recovered_mean == 0 && zero->recovered_zero == 0 && zero->divergence_recovered == 0);
+    assert_true(fabs(own->divergence_recovered - 1) < 0.1);
+    assert_true(zero->length_ratio == 0 && isnan(zero->relative_bias));
+    assert_false(e.quality[FATHOM_RECONSTRUCT_CONTROL].measured || e.shuffled[FATHOM_RECONSTRUCT_DICTIONARY].measured);
+    assert_int_equal(e.k, 8);
+}
+
+static void test_control(void **state) {
+    (void)state;
+    struct fathom_evaluation e;
+    fathom_dictionary *silent = NULL;
+    write_axes(in_folder("axes.gguf"), 0);
+    write_axes(in_folder("silent.gguf"), -1e6F);
+    assert_int_equal(fathom_dictionary_open(&silent, in_folder("silent.gguf")), 0);
+    control = silent;
+    assert_int_equal(evaluate(&e, in_folder("axes.gguf")), 0);
+    /* A dictionary that never fires gives its decoder bias, which is zero: zero ablation. */
+    const struct fathom_reconstruction_quality *named = &e.quality[FATHOM_RECONSTRUCT_CONTROL],
+                                               *zero = &e.quality[FATHOM_RECONSTRUCT_ZERO];
+    assert_true(named->measured && e.l0_control == 0);
+    assert_true(named->fve == zero->fve && named->delta_loss == zero->delta_loss);
+    assert_true(named->divergence == zero->divergence && named->recovered_zero == 0);
+    control = NULL;
+    fathom_dictionary_close(silent);
+}
+
+/* A control must be of the same hook point. */
+static void test_control_elsewhere(void **state) {
+    (void)state;
+    struct fathom_evaluation e;
+    fathom_dictionary *other = NULL;
+    static float matrix[WIDTH * WIDTH], zeros[WIDTH];
+    const struct fathom_dictionary_parts parts = {.info = {.name = "elsewhere",
+                                                           .architecture = "standard",
+                                                           .hook_in = "blocks.0.hook_resid_post",
+                                                           .hook_out = "blocks.0.hook_resid_post",
+                                                           .model_identity = "",
+                                                           .model_name = "",
+                                                           .d_in = WIDTH,
+                                                           .d_out = WIDTH,
+                                                           .n_features = WIDTH,
+                                                           .input_scale = 1,
+                                                           .max_norm = INFINITY},
+                                                  .encoder = matrix,
+                                                  .encoder_bias = zeros,
+                                                  .decoder = matrix,
+                                                  .decoder_bias = zeros};
+    assert_int_equal(fathom_dictionary_write(in_folder("elsewhere.gguf"), &parts, "f32"), 0);
+    assert_int_equal(fathom_dictionary_open(&other, in_folder("elsewhere.gguf")), 0);
+    write_axes(in_folder("axes.gguf"), 0);
+    control = other;
+    assert_int_equal(evaluate(&e, in_folder("axes.gguf")), FATHOM_ERROR_MISMATCH);
+    assert_non_null(strstr(fathom_error_message(), "expected blocks.1.hook_resid_post"));
+    control = NULL;
+    fathom_dictionary_close(other);
+}
+
+/* Two rows of two dimensions: the mean row is (2, 2), so Σ|x - mean|² = 2 · (1 + 1) = 4. */
+static void test_quality_by_hand(void **state) {
+    (void)state;
+    static const float rows[] = {3, 1, 1, 3}, guesses[] = {2, 1, 1, 2};
+    struct fathom_reconstruction_quality q;
+    assert_int_equal(fathom__evaluate_quality(&q, rows, guesses, 2, 2), 0);
+    assert_float_equal(q.fve, 1 - 2.0 / 4, 1e-12);
+    assert_float_equal(q.median_fve, 0.5, 1e-12);
+    assert_float_equal(q.squared_error, 1, 1e-12);
+    /* (1, -1) with (0, -1), and the same mirrored */
+    assert_float_equal(q.cosine, 1 / sqrt(2), 1e-12);
+    assert_float_equal(q.raw_cosine, 7 / sqrt(50), 1e-12);
+    assert_float_equal(q.length_ratio, sqrt(0.5), 1e-12);
+    assert_float_equal(q.relative_bias, 5.0 / 7, 1e-12);
+    /* S = 10: 1 - 1 / (10 - 25), above 1, which is why it is not a variance; and 1 - 1 / 2 for each row */
+    assert_float_equal(q.saebench_variance, 1 + 1.0 / 15, 1e-12);
+    assert_float_equal(q.saebench_variance_legacy, 0.5, 1e-12);
+}
+
+/* Four rows in two sequences. Feature 0 fires in all, 1 twice in the first sequence, 2 once in each, 3 never. */
+static void test_densities_by_hand(void **state) {
+    (void)state;
+    size_t offsets[] = {0, 3, 5, 6, 8};
+    uint32_t fired[] = {0, 1, 2, 0, 1, 0, 0, 2};
+    float values[] = {1, 2, 3, 1, 2, 1, 1, 3};
+    const uint32_t sequences[] = {5, 5, 6, 6};
+    const struct fathom_sparse sparse = {.n_rows = 4, .offsets = offsets, .features = fired, .values = values};
+    struct fathom_evaluation e = {0};
+    struct fathom_feature_quality each[4];
+    assert_int_equal(fathom__evaluate_densities(&e, each, &sparse, sequences, 4), 0);
+    assert_float_equal(e.l0, 2, 1e-12);
+    assert_float_equal(e.l1, 14.0 / 4, 1e-12);
+    assert_float_equal(e.silent_fraction, 0.25, 1e-12);
+    assert_float_equal(e.dense_fraction, 0.75, 1e-12);
+    assert_float_equal(e.dense_share, 1, 1e-12);
+    assert_float_equal(each[0].density, 1, 1e-12);
+    assert_float_equal(each[0].rows_a_sequence, 2, 1e-12);
+    assert_float_equal(each[1].rows_a_sequence, 2, 1e-12);
+    assert_float_equal(each[2].rows_a_sequence, 1, 1e-12);
+    assert_true(each[3].density == 0 && each[3].rows_a_sequence == 0);
+    assert_int_equal(e.density[0], 1);
+    assert_int_equal(e.density[FATHOM_DENSITY_BINS - 1], 3); /* 1/2 and 1 are above 10^-1/2 */
+}
+
+/* Every axis has its opposite, and the nearest of the others is at a right angle. */
+static void test_cosines(void **state) {
+    (void)state;
+    static struct fathom_feature_quality each[FEATURES];
+    struct fathom_evaluation e;
+    write_axes(in_folder("axes.gguf"), -0.25F);
+    features = each;
+    assert_int_equal(evaluate(&e, in_folder("axes.gguf")), 0);
+    features = NULL;
+    for (int f = 0; f < FEATURES; f++) {
+        assert_float_equal(each[f].max_decoder_cosine, 0, 1e-6);
+        assert_true(each[f].neighbour < FEATURES && each[f].neighbour % WIDTH != (uint32_t)f % WIDTH);
+        assert_float_equal(each[f].encoder_norm, 1, 1e-6);
+        assert_float_equal(each[f].encoder_bias, -0.25, 1e-6);
+        assert_float_equal(each[f].encoder_decoder_cosine, 1, 1e-6);
+    }
+    assert_true(e.twin_fraction == 0 && fabs(e.mean_decoder_cosine) < 1e-6 && fabs(e.mean_encoder_cosine) < 1e-6);
+    assert_true(e.random_decoder_cosine > 0.2 && e.random_decoder_cosine < 0.5); /* 128 directions in 64 dimensions */
 }
 
 static void test_useless(void **state) {
@@ -165,6 +300,11 @@ int main(void) {
         cmocka_unit_test(test_principal_components),
         cmocka_unit_test(test_lossless),
         cmocka_unit_test(test_useless),
+        cmocka_unit_test(test_control),
+        cmocka_unit_test(test_control_elsewhere),
+        cmocka_unit_test(test_quality_by_hand),
+        cmocka_unit_test(test_densities_by_hand),
+        cmocka_unit_test(test_cosines),
     };
     return cmocka_run_group_tests(tests, open_folder, remove_folder);
 }

@@ -8,8 +8,8 @@
 #define CONTROL_SEED 1
 
 const char *fathom_reconstruction_name(enum fathom_reconstruction reconstruction) {
-    static const char *const names[FATHOM_RECONSTRUCTIONS] = {"dictionary", "as_trained", "untrained",
-                                                              "pca",        "token_mean", "mean"};
+    static const char *const names[FATHOM_RECONSTRUCTIONS] = {"dictionary", "as_trained", "control", "untrained", "pca",
+                                                              "neurons",    "token_mean", "mean",    "zero"};
     return reconstruction < FATHOM_RECONSTRUCTIONS ? names[reconstruction] : "";
 }
 
@@ -136,15 +136,31 @@ static int fit_untrained(struct fathom__reconstructor *out, const float *rows, s
     return status;
 }
 
-int fathom__reconstructor_open(struct fathom__reconstructor *out, const fathom_dictionary *dictionary,
-                               const float *rows, const int32_t *tokens, size_t n, uint32_t n_threads) {
-    enum { DEFAULT_K = 32 }; /* for dictionaries whose k is not known */
-    const struct fathom_dictionary_info *info = fathom_dictionary_describe(dictionary);
-    *out =
-        (struct fathom__reconstructor){.dictionary = dictionary, .d = info->d_in, .k = info->k ? info->k : DEFAULT_K};
+/* Active components a row that are fair to a dictionary: its k, or, where it has none, its L0 on some of the rows. */
+static int find_k(struct fathom__reconstructor *out, const float *rows, size_t n) {
+    enum { SAMPLE = 4096 };
+    const struct fathom_dictionary_info *info = fathom_dictionary_describe(out->dictionary);
+    const size_t sample = n < SAMPLE ? n : SAMPLE;
+    out->k = info->k;
+    if (out->k == 0) {
+        int status = fathom_dictionary_encode(&out->sparse, out->dictionary, rows, NULL, sample, FATHOM_ENCODE_RUN);
+        if (status) return status;
+        out->k = (size_t)lround((double)out->sparse.offsets[sample] / (double)sample);
+    }
+    if (out->k < 1) out->k = 1;
     if (out->k > info->d_in) out->k = info->d_in;
     if (out->k > info->n_features) out->k = info->n_features;
-    int status = fathom__alloc(&out->mean, out->d, sizeof *out->mean);
+    return 0;
+}
+
+int fathom__reconstructor_open(struct fathom__reconstructor *out, const fathom_dictionary *dictionary,
+                               const fathom_dictionary *control, const float *rows, const int32_t *tokens, size_t n,
+                               uint32_t n_threads) {
+    *out = (struct fathom__reconstructor){
+        .dictionary = dictionary, .control = control, .d = fathom_dictionary_describe(dictionary)->d_in};
+    int status = find_k(out, rows, n);
+    if (!status) status = fathom__alloc(&out->mean, out->d, sizeof *out->mean);
+    if (!status) status = fathom__alloc(&out->distances, out->d, sizeof *out->distances);
     if (!status) find_mean(out->mean, rows, n, out->d);
     if (!status) status = fit_components(out, rows, n);
     if (!status) status = fit_tokens(out, rows, tokens, n);
@@ -155,6 +171,7 @@ int fathom__reconstructor_open(struct fathom__reconstructor *out, const fathom_d
 
 void fathom__reconstructor_close(struct fathom__reconstructor *reconstructor) {
     fathom_free(reconstructor->mean);
+    fathom_free(reconstructor->distances);
     fathom_free(reconstructor->components);
     fathom_free(reconstructor->tokens);
     fathom_free(reconstructor->token_rows);
@@ -189,24 +206,55 @@ static void project(float *out, const struct fathom__reconstructor *reconstructo
     }
 }
 
+static int by_distance(const void *a, const void *b) {
+    const struct fathom__distance *x = a, *y = b;
+    if (x->distance != y->distance) return x->distance < y->distance ? 1 : -1;
+    return (x->place > y->place) - (x->place < y->place);
+}
+
+static void keep_coordinates(float *out, const struct fathom__reconstructor *reconstructor, const float *row) {
+    const size_t d = reconstructor->d;
+    struct fathom__distance *distances = reconstructor->distances;
+    for (size_t j = 0; j < d; j++)
+        distances[j] = (struct fathom__distance){fabsf(row[j] - reconstructor->mean[j]), (uint32_t)j};
+    qsort(distances, d, sizeof *distances, by_distance);
+    memcpy(out, reconstructor->mean, d * sizeof *out);
+    for (size_t i = 0; i < reconstructor->k; i++)
+        out[distances[i].place] = row[distances[i].place];
+}
+
+static int read_and_write(float *out, struct fathom_sparse *sparse, const fathom_dictionary *dictionary,
+                          const float *rows, size_t n, enum fathom_encode_mode mode) {
+    int status = fathom_dictionary_encode(sparse, dictionary, rows, NULL, n, mode);
+    return status ? status : fathom_dictionary_reconstruct(out, dictionary, sparse, rows);
+}
+
 int fathom__reconstruct(float *out, struct fathom__reconstructor *reconstructor, enum fathom_reconstruction which,
                         const float *rows, const int32_t *tokens, size_t n) {
     const size_t d = reconstructor->d;
-    if (which == FATHOM_RECONSTRUCT_DICTIONARY || which == FATHOM_RECONSTRUCT_TRAINED) {
-        int status =
-            fathom_dictionary_encode(&reconstructor->sparse, reconstructor->dictionary, rows, NULL, n,
-                                     which == FATHOM_RECONSTRUCT_TRAINED ? FATHOM_ENCODE_TRAIN : FATHOM_ENCODE_RUN);
-        return status ? status
-                      : fathom_dictionary_reconstruct(out, reconstructor->dictionary, &reconstructor->sparse, rows);
+    struct fathom_sparse *sparse = &reconstructor->sparse;
+    switch (which) {
+    case FATHOM_RECONSTRUCT_DICTIONARY:
+        return read_and_write(out, sparse, reconstructor->dictionary, rows, n, FATHOM_ENCODE_RUN);
+    case FATHOM_RECONSTRUCT_TRAINED:
+        return read_and_write(out, sparse, reconstructor->dictionary, rows, n, FATHOM_ENCODE_TRAIN);
+    case FATHOM_RECONSTRUCT_CONTROL:
+        return read_and_write(out, sparse, reconstructor->control, rows, n, FATHOM_ENCODE_RUN);
+    case FATHOM_RECONSTRUCT_UNTRAINED: return untrained_rows(out, reconstructor, rows, n);
+    default: break;
     }
-    if (which == FATHOM_RECONSTRUCT_UNTRAINED) return untrained_rows(out, reconstructor, rows, n);
     for (size_t r = 0; r < n; r++) {
+        float *guess = out + r * d;
         if (which == FATHOM_RECONSTRUCT_PCA)
-            project(out + r * d, reconstructor, rows + r * d);
+            project(guess, reconstructor, rows + r * d);
+        else if (which == FATHOM_RECONSTRUCT_NEURONS)
+            keep_coordinates(guess, reconstructor, rows + r * d);
+        else if (which == FATHOM_RECONSTRUCT_ZERO)
+            memset(guess, 0, d * sizeof *guess);
         else
-            memcpy(out + r * d,
+            memcpy(guess,
                    which == FATHOM_RECONSTRUCT_TOKEN_MEAN ? token_row(reconstructor, tokens[r]) : reconstructor->mean,
-                   d * sizeof *out);
+                   d * sizeof *guess);
     }
     return 0;
 }

@@ -6,11 +6,18 @@
 #include <fathom/evaluate.h>
 #include <fathom/trainer.h>
 
+/* How far a coordinate of a row is from its mean. */
+struct fathom__distance {
+    float distance;
+    uint32_t place;
+};
+
 struct fathom__reconstructor {
-    const fathom_dictionary *dictionary;
+    const fathom_dictionary *dictionary, *control; /* control: NULL where none was named */
     size_t d, k;
-    float *mean;       /* [d] */
-    float *components; /* [k, d], orthonormal */
+    float *mean;                        /* [d] */
+    struct fathom__distance *distances; /* [d], of the row being looked at */
+    float *components;                  /* [k, d], orthonormal */
     /* Token means: token ids ascending, each with its mean row. */
     int32_t *tokens;
     float *token_rows; /* [n_tokens, d] */
@@ -20,12 +27,13 @@ struct fathom__reconstructor {
     struct fathom_sparse sparse;
 };
 
-/* Fits the controls to rows f32 [n, d] with their token ids. */
+/* Fits the controls to rows f32 [n, d] with their token ids. `control` may be NULL. */
 int fathom__reconstructor_open(struct fathom__reconstructor *out, const fathom_dictionary *dictionary,
-                               const float *rows, const int32_t *tokens, size_t n, uint32_t n_threads);
+                               const fathom_dictionary *control, const float *rows, const int32_t *tokens, size_t n,
+                               uint32_t n_threads);
 void fathom__reconstructor_close(struct fathom__reconstructor *reconstructor);
 
-/* out: f32 [n, d]. All rows must be ones that the dictionary covers. After DICTIONARY and TRAINED, `sparse` holds the
+/* out: f32 [n, d]. All rows must be ones that the dictionary covers. After DICTIONARY, TRAINED and CONTROL, `sparse` holds the
  * features. */
 int fathom__reconstruct(float *out, struct fathom__reconstructor *reconstructor, enum fathom_reconstruction which,
                         const float *rows, const int32_t *tokens, size_t n);

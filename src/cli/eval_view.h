@@ -1,0 +1,14 @@
+/* What `fathom eval` prints of the reconstruction's figures. */
+#ifndef FATHOM_CLI_EVAL_VIEW_H
+#define FATHOM_CLI_EVAL_VIEW_H
+
+#include "cli.h"
+#include <fathom/evaluate.h>
+
+void eval_print(const struct fathom_evaluation *evaluation, bool shuffled);
+
+/* A new object. features: [n_features] of the dictionary, or NULL where they are not wanted. */
+json_t *eval_json(const struct fathom_evaluation *evaluation, const struct fathom_dictionary_info *info,
+                  const struct fathom_feature_quality *features, bool shuffled);
+
+#endif
