@@ -36,7 +36,7 @@ enum fathom_reconstruction {
     FATHOM_RECONSTRUCT_NEURONS,    /* the k coordinates of the row furthest from their means; the others' means */
     FATHOM_RECONSTRUCT_TOKEN_MEAN, /* the mean row of the token's id; the mean of all rows for ids not seen */
     FATHOM_RECONSTRUCT_MEAN,       /* the mean row: mean ablation */
-    FATHOM_RECONSTRUCT_ZERO,       /* zeros: zero ablation */
+    FATHOM_RECONSTRUCT_ZERO, /* zeros: zero ablation; in the model of every row, first positions too, as SAEBench has it */
     FATHOM_RECONSTRUCTIONS
 };
 FATHOM_API const char *fathom_reconstruction_name(enum fathom_reconstruction reconstruction);
@@ -114,8 +114,8 @@ struct fathom_evaluate_options {
     uint64_t loss_tokens; /* run again for the losses; 0: 8192 */
     uint32_t context;     /* 0: 256 */
     uint32_t n_threads;
-    const fathom_dictionary *control;        /* of the same hook point; NULL: none */
-    const fathom_model *shuffled;            /* the model with shuffled weights (fathom_model_shuffle); NULL: none */
+    const fathom_dictionary *control; /* of the same hook point; NULL: none */
+    const fathom_model *shuffled; /* the model with shuffled weights (fathom_model_shuffle in shuffle.h); NULL: none */
     struct fathom_feature_quality *features; /* [n_features] of the caller's, filled in; NULL: not wanted */
     fathom_progress_fn progress;
     void *payload;

@@ -4,10 +4,12 @@
  *   model.h       GGUF models, tokens, chat       hook.h        hook points by TransformerLens name
  *   session.h     running, taps, edits, sampling  corpus.h      documents out of files
  *   harvest.h     a corpus as activations         dictionary.h  sparse features
- *   trainer.h     training dictionaries         write.h       a corpus that the model writes
+ *   trainer.h     training dictionaries           write.h       a corpus that the model writes
+ *   evaluate.h    what a dictionary is worth      shuffle.h     models that learned nothing
  *   catalogue.h   what the features mean          detect.h      monitors and probes
  *   steer.h       steering and its search         cache.h       what is kept on this machine
  *   formats.h     dictionaries of other trainers  drift.h       what quantising moves
+ *   sparse_probe.h  labels in a few features
  */
 #ifndef FATHOM_H
 #define FATHOM_H
@@ -19,12 +21,15 @@
 #include <fathom/dictionary.h>
 #include <fathom/drift.h>
 #include <fathom/error.h>
+#include <fathom/evaluate.h>
 #include <fathom/formats.h>
 #include <fathom/harvest.h>
 #include <fathom/hook.h>
 #include <fathom/model.h>
 #include <fathom/progress.h>
 #include <fathom/session.h>
+#include <fathom/shuffle.h>
+#include <fathom/sparse_probe.h>
 #include <fathom/steer.h>
 #include <fathom/trainer.h>
 #include <fathom/write.h>

@@ -1,18 +1,31 @@
 #include "cli.h"
+#include <base/memory.h>
+#include <fathom/shuffle.h>
 
 static const struct cli_option options[] = {
     CLI_OPTION_MODEL,
     {"layers", 0, CLI_INTEGER, "N", "keep the first N layers only (all)", false, false},
+    {"shuffle", 0, CLI_FLAG, NULL, "write a control with the values of every tensor shuffled, to --output", false,
+     false},
+    {"output", 'o', CLI_FILE, "FILE", "where --shuffle writes", false, false},
+    CLI_OPTION_SEED,
     CLI_OPTION_JSON,
     CLI_OPTION_END,
 };
 
 static int run(struct cli_arguments *arguments) {
-    int64_t layers = 0;
+    const char *model = cli_text(arguments, "model", "smollm2"), *output = cli_text(arguments, "output", NULL);
+    const bool shuffles = cli_has(arguments, "shuffle");
+    int64_t layers = 0, seed = 0;
     char *path = NULL;
-    if (!cli_integer(&layers, arguments, "layers", 1, UINT32_MAX, 0)) return CLI_USAGE;
-    const int code =
-        fathom_model_derive(&path, cli_text(arguments, "model", "smollm2"), (uint32_t)layers, cli_progress, NULL);
+    if (!cli_integer(&layers, arguments, "layers", 1, UINT32_MAX, 0) ||
+        !cli_integer(&seed, arguments, "seed", 0, INT64_MAX, 1))
+        return CLI_USAGE;
+    if (shuffles != (output != NULL)) return cli_usage(arguments, "--shuffle and --output belong together");
+    if (shuffles && layers > 0) return cli_usage(arguments, "--shuffle keeps all layers; --layers does not go with it");
+    int code = shuffles ? fathom_model_shuffle(output, model, (uint64_t)seed, cli_progress, NULL)
+                        : fathom_model_derive(&path, model, (uint32_t)layers, cli_progress, NULL);
+    if (code == FATHOM_OK && shuffles) code = fathom__copy_string(&path, output);
     if (code != FATHOM_OK) return cli_fail(arguments, code);
     int status = CLI_OK;
     if (cli_json(arguments)) {
@@ -31,9 +44,12 @@ const struct cli_command cli_command_derive = {
     .description =
         "Writes a copy of a model whose layers' matrices are bf16 into the cache and prints its path; a copy that is "
         "there already is found. Training and indexing make such copies by themselves, because they are the fastest "
-        "to run over a corpus. A copy carries the identity of its source.",
+        "to run over a corpus. A copy carries the identity of its source.\n\n"
+        "--shuffle writes a model that learned nothing: the same values in every tensor, in another order. What a "
+        "dictionary trained on it achieves as well is owed to no property of the model. It has an identity of its own.",
     .examples = "fathom derive -m model.gguf # the whole model\n"
-                "fathom derive --layers 13 # what is needed to read layer 11 of the default model",
+                "fathom derive --layers 13 # what is needed to read layer 11 of the default model\n"
+                "fathom derive -m smollm2 --shuffle -o shuffled.gguf # a control to train on, or for eval --shuffled",
     .options = options,
     .run = run,
 };

@@ -1,3 +1,4 @@
+#include "eval_probe.h"
 #include "eval_view.h"
 #include <base/memory.h>
 
@@ -16,6 +17,8 @@ static const struct cli_option options[] = {
      "the model with shuffled weights (fathom derive --shuffle), whose rows are "
      "measured too",
      false, false},
+    {"probe", 0, CLI_FILE, "FILE", "JSONL with \"text\" and \"label\" (true or false), for sparse probing", true,
+     false},
     {"each-feature", 0, CLI_FLAG, NULL, "with --json: the figures of every feature as well", false, false},
     CLI_OPTION_THREADS,
     CLI_OPTION_SEED,
@@ -53,20 +56,35 @@ static int open_all(struct opened *opened, const struct cli_arguments *arguments
     return code;
 }
 
+static int print(const struct cli_arguments *arguments, const struct opened *opened,
+                 const struct fathom_evaluation *evaluation, const struct eval_probe *probes, size_t n_probes) {
+    const bool shuffled = opened->shuffled != NULL, control = opened->control != NULL;
+    if (cli_json(arguments)) {
+        json_t *value =
+            eval_json(evaluation, fathom_dictionary_describe(opened->dictionary), opened->features, shuffled);
+        if (n_probes > 0) json_object_set_new(value, "sparse_probing", eval_probes_json(probes, n_probes, control));
+        return cli_print_json(value);
+    }
+    cli_progress_end();
+    eval_print(evaluation, shuffled);
+    eval_probes_print(probes, n_probes, control);
+    return cli_output_status();
+}
+
 static int evaluate(const struct cli_arguments *arguments, struct opened *opened,
                     struct fathom_evaluate_options *chosen) {
     struct fathom_evaluation evaluation;
+    struct eval_probe *probes = NULL;
+    size_t n_probes = 0;
     chosen->control = opened->control;
     chosen->shuffled = opened->shuffled;
     chosen->features = opened->features;
-    int status = fathom_evaluate(&evaluation, opened->dictionary, opened->model, chosen);
-    if (status) return cli_fail(arguments, status);
-    if (cli_json(arguments))
-        return cli_print_json(eval_json(&evaluation, fathom_dictionary_describe(opened->dictionary), opened->features,
-                                        opened->shuffled != NULL));
-    cli_progress_end();
-    eval_print(&evaluation, opened->shuffled != NULL);
-    return cli_output_status();
+    int status =
+        eval_probes(&probes, &n_probes, arguments, opened->model, opened->dictionary, opened->control, chosen->seed);
+    if (!status) status = fathom_evaluate(&evaluation, opened->dictionary, opened->model, chosen);
+    const int code = status ? cli_fail(arguments, status) : print(arguments, opened, &evaluation, probes, n_probes);
+    fathom_free(probes);
+    return code;
 }
 
 static int run(struct cli_arguments *arguments) {
@@ -116,7 +134,10 @@ const struct cli_command cli_command_eval = {
                    "Divergence is the Kullback-Leibler divergence of the next token's distribution from the model's "
                    "own.\n\n"
                    "A dictionary trained with a frozen random decoder (--control) and the rows of the model with its "
-                   "weights shuffled (--shuffled) say how much of a figure is owed to what was learned.",
+                   "weights shuffled (--shuffled) say how much of a figure is owed to what was learned.\n\n"
+                   "--probe tells how much of a labelled distinction lies in the one, two or five features whose means "
+                   "differ most: logistic regression on them, judged on texts that it never saw, beside as many raw "
+                   "neurons, shuffled labels and the whole row.",
     .examples = "fathom eval layer12.gguf -m smollm2 --corpus held-out.jsonl # figures beside controls\n"
                 "fathom eval layer12.gguf --control frozen12.gguf --corpus held-out.jsonl # beside a frozen decoder",
     .options = options,

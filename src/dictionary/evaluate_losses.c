@@ -36,7 +36,9 @@ static int splice_block(const struct fathom_block *block, float *rows, bool *cha
     if (losses->splice < 0) return 0;
     for (size_t r = 0; r < block->n_rows; r++) {
         const float *row = rows + r * block->width;
-        if (!fathom_dictionary_covers(e->dictionary, row, block->positions[r])) continue;
+        if (losses->splice != FATHOM_RECONSTRUCT_ZERO &&
+            !fathom_dictionary_covers(e->dictionary, row, block->positions[r]))
+            continue;
         memcpy(losses->batch + n * e->d, row, e->d * sizeof *row);
         losses->batch_tokens[n] = block->tokens[r];
         losses->batch_rows[n++] = r;

@@ -1,0 +1,121 @@
+/* Copies of models that learned nothing: every tensor's values in another order. */
+#include "base/error.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "base/random.h"
+#include "engine/log.h"
+#include "engine/model_parts.h"
+#include <fathom/shuffle.h>
+#include <string.h>
+
+struct shuffling {
+    const struct fathom__model_files *files;
+    struct fathom__random random;
+    size_t done, total; /* tensors */
+    fathom_progress_fn progress;
+    void *payload;
+};
+
+/* Tables of the position's rotation are no weights. */
+static bool is_weight(const char *name) {
+    return strncmp(name, "rope", strlen("rope")) != 0;
+}
+
+static enum ggml_type type_in_copy(const struct fathom__gguf_tensor *tensor) {
+    const bool is_vector = tensor->shape[1] * tensor->shape[2] * tensor->shape[3] == 1;
+    return !is_weight(tensor->name)                     ? tensor->type
+           : is_vector || tensor->type == GGML_TYPE_F32 ? GGML_TYPE_F32
+                                                        : GGML_TYPE_BF16;
+}
+
+static void shuffle(float *values, size_t n, struct fathom__random *random) {
+    for (size_t i = n; i > 1; i--) {
+        const size_t j = (size_t)fathom__random_below(random, i);
+        const float kept = values[i - 1];
+        values[i - 1] = values[j];
+        values[j] = kept;
+    }
+}
+
+static int write_shuffled(struct fathom__writer *out, const struct fathom__gguf_tensor *copy, void *payload) {
+    struct shuffling *shuffling = payload;
+    const struct fathom__gguf_tensor *source = fathom__model_files_find(shuffling->files, copy->name);
+    const int64_t rows = source->shape[1] * source->shape[2] * source->shape[3], n = source->shape[0] * rows;
+    float *values = NULL;
+    ggml_bf16_t *halves = NULL;
+    if (!is_weight(copy->name)) return fathom__writer_write(out, source->data, source->bytes);
+    int status = fathom__alloc_aligned(&values, (size_t)n, sizeof *values);
+    if (!status) status = fathom__gguf_rows_f32(values, source, 0, rows);
+    if (!status) shuffle(values, (size_t)n, &shuffling->random);
+    if (!status && copy->type == GGML_TYPE_BF16) {
+        status = fathom__alloc_aligned(&halves, (size_t)n, sizeof *halves);
+        if (!status) ggml_fp32_to_bf16_row(values, halves, n);
+    }
+    if (!status) status = fathom__writer_write(out, halves ? (const void *)halves : values, copy->bytes);
+    fathom_free(values);
+    fathom_free(halves);
+    const struct fathom_progress progress = {.stage = "shuffle",
+                                             .done = ++shuffling->done,
+                                             .total = shuffling->total,
+                                             .unit = "tensors",
+                                             .seconds_left = -1};
+    if (!status && shuffling->progress)
+        status = fathom__callback_status(shuffling->progress(&progress, shuffling->payload));
+    return status;
+}
+
+static int put_keys(fathom__gguf_writer *writer, const fathom__gguf *first) {
+    static const char *const dropped[] = {"split.no", "split.count", "split.tensors.count", FATHOM__KEY_SOURCE_IDENTITY,
+                                          FATHOM__KEY_DERIVED_RECIPE};
+    const char *name = "model";
+    char *shuffled = NULL;
+    int status = fathom__gguf_put_all(writer, first);
+    for (size_t i = 0; i < sizeof dropped / sizeof dropped[0]; i++)
+        fathom__gguf_remove(writer, dropped[i]);
+    if (!status) status = fathom__gguf_string(&name, first, "general.name", false);
+    if (!status) status = fathom__format(&shuffled, "%s, weights shuffled", name);
+    if (!status) status = fathom__gguf_put_string(writer, "general.name", shuffled);
+    if (!status) status = fathom__gguf_put_integer(writer, "general.file_type", LLAMA_FTYPE_MOSTLY_BF16);
+    fathom_free(shuffled);
+    return status;
+}
+
+static size_t dimensions_of(const struct fathom__gguf_tensor *tensor) {
+    size_t n = GGML_MAX_DIMS;
+    while (n > 1 && tensor->shape[n - 1] == 1)
+        n--;
+    return n;
+}
+
+static int write_copy(struct shuffling *shuffling, const char *path) {
+    const struct fathom__model_files *files = shuffling->files;
+    fathom__gguf_writer *writer = NULL;
+    int status = fathom__gguf_writer_open(&writer);
+    if (status) return status;
+    status = put_keys(writer, files->files[0]);
+    for (size_t f = 0; f < files->n && !status; f++)
+        for (size_t i = 0; i < fathom__gguf_tensor_count(files->files[f]) && !status; i++) {
+            const struct fathom__gguf_tensor *tensor = fathom__gguf_tensor_at(files->files[f], i);
+            shuffling->total++;
+            status = fathom__gguf_put_made(writer, tensor->name, type_in_copy(tensor), tensor->shape,
+                                           dimensions_of(tensor), write_shuffled, shuffling);
+        }
+    if (!status) status = fathom__gguf_writer_commit(writer, path);
+    fathom__gguf_writer_close(writer);
+    return status;
+}
+
+int fathom_model_shuffle(const char *out_path, const char *path, uint64_t seed, fathom_progress_fn progress,
+                         void *payload) {
+    struct fathom__model_files files = {0};
+    struct shuffling shuffling = {.files = &files, .progress = progress, .payload = payload};
+    char *place = NULL;
+    fathom__random_seed(&shuffling.random, seed);
+    fathom__engine_start();
+    int status = fathom__model_resolve(&place, path);
+    if (!status) status = fathom__model_files_open(&files, place);
+    if (!status) status = write_copy(&shuffling, out_path);
+    fathom__model_files_close(&files);
+    fathom_free(place);
+    return status;
+}
