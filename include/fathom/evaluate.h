@@ -51,6 +51,7 @@ struct fathom_reconstruction_quality {
     double raw_cosine;    /* mean cosine of x^ and x: SAEBench's cossim */
     double length_ratio;  /* mean |x^| / |x|: SAEBench's l2_ratio */
     double relative_bias; /* Σ|x^|² / Σ x·x^: 1 where nothing shrinks; not a number where x^ is zero */
+    double mean_length;   /* mean |x^| */
     double squared_error; /* mean |x - x^|² */
     /* SAEBench 0.6's explained_variance as its code has it, 1 - mean |x - x^|² / (S - (S / d)²) with S = mean |x|²,
      * which is not a variance; and its explained_variance_legacy, the mean of 1 - |x - x^|² / |x - μ|². */

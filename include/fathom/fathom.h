@@ -9,11 +9,13 @@
  *   catalogue.h   what the features mean          detect.h      monitors and probes
  *   steer.h       steering and its search         cache.h       what is kept on this machine
  *   formats.h     dictionaries of other trainers  drift.h       what quantising moves
- *   sparse_probe.h  labels in a few features
+ *   sparse_probe.h  labels in a few features      absorption.h  first letters that features miss
+ *   monosemanticity.h  how many features one label tells
  */
 #ifndef FATHOM_H
 #define FATHOM_H
 
+#include <fathom/absorption.h>
 #include <fathom/cache.h>
 #include <fathom/catalogue.h>
 #include <fathom/corpus.h>
@@ -26,6 +28,7 @@
 #include <fathom/harvest.h>
 #include <fathom/hook.h>
 #include <fathom/model.h>
+#include <fathom/monosemanticity.h>
 #include <fathom/progress.h>
 #include <fathom/session.h>
 #include <fathom/shuffle.h>

@@ -1,4 +1,6 @@
-#include "eval_probe.h"
+#include "eval_absorption.h"
+#include "eval_measured.h"
+#include "eval_saebench.h"
 #include "eval_view.h"
 #include <base/memory.h>
 
@@ -19,6 +21,11 @@ static const struct cli_option options[] = {
      false, false},
     {"probe", 0, CLI_FILE, "FILE", "JSONL with \"text\" and \"label\" (true or false), for sparse probing", true,
      false},
+    {"absorption", 0, CLI_FLAG, NULL, "also first-letter absorption and splitting, on words of the vocabulary", false,
+     false},
+    {"catalogue", 0, CLI_FILE, "FILE", "the dictionary's catalogue, for how well its labels tell its features", false,
+     false},
+    {"saebench", 0, CLI_FOLDER, "FOLDER", "write the results in SAEBench's file format too", false, false},
     {"each-feature", 0, CLI_FLAG, NULL, "with --json: the figures of every feature as well", false, false},
     CLI_OPTION_THREADS,
     CLI_OPTION_SEED,
@@ -47,7 +54,7 @@ static int open_all(struct opened *opened, const struct cli_arguments *arguments
     int code = CLI_OK;
     int status = fathom_dictionary_open(&opened->dictionary, path);
     if (!status && control) status = fathom_dictionary_open(&opened->control, control);
-    if (!status && cli_has(arguments, "each-feature"))
+    if (!status && (cli_has(arguments, "each-feature") || cli_has(arguments, "saebench")))
         status = fathom__alloc(&opened->features, fathom_dictionary_describe(opened->dictionary)->n_features,
                                sizeof *opened->features);
     if (status) return cli_fail(arguments, status);
@@ -56,34 +63,68 @@ static int open_all(struct opened *opened, const struct cli_arguments *arguments
     return code;
 }
 
-static int print(const struct cli_arguments *arguments, const struct opened *opened,
-                 const struct fathom_evaluation *evaluation, const struct eval_probe *probes, size_t n_probes) {
-    const bool shuffled = opened->shuffled != NULL, control = opened->control != NULL;
+static int print(const struct cli_arguments *arguments, const struct eval_measured *m) {
+    const struct fathom_absorption_report *other = m->has_control ? &m->control_absorption : NULL;
     if (cli_json(arguments)) {
-        json_t *value =
-            eval_json(evaluation, fathom_dictionary_describe(opened->dictionary), opened->features, shuffled);
-        if (n_probes > 0) json_object_set_new(value, "sparse_probing", eval_probes_json(probes, n_probes, control));
+        json_t *value = eval_json(&m->evaluation, m->dictionary,
+                                  cli_has(arguments, "each-feature") ? m->features : NULL, m->has_shuffled);
+        if (m->n_probes > 0)
+            json_object_set_new(value, "sparse_probing", eval_probes_json(m->probes, m->n_probes, m->has_control));
+        if (m->has_absorption) json_object_set_new(value, "absorption", eval_absorption_json(&m->absorption, other));
+        if (m->has_labels) json_object_set_new(value, "monosemanticity", eval_labels_json(&m->labels));
         return cli_print_json(value);
     }
     cli_progress_end();
-    eval_print(evaluation, shuffled);
-    eval_probes_print(probes, n_probes, control);
+    eval_print(&m->evaluation, m->has_shuffled);
+    eval_probes_print(m->probes, m->n_probes, m->has_control);
+    if (m->has_absorption) eval_absorption_print(&m->absorption, other);
+    if (m->has_labels) eval_labels_print(&m->labels);
     return cli_output_status();
+}
+
+static int measure_absorption(struct eval_measured *out, const struct opened *opened,
+                              const struct fathom_evaluate_options *chosen) {
+    const struct fathom_absorption_options wanted = {
+        .n_threads = chosen->n_threads, .seed = chosen->seed, .progress = cli_progress};
+    out->has_absorption = true;
+    int status = fathom_absorption(&out->absorption, opened->model, opened->dictionary, &wanted);
+    if (!status && opened->control)
+        status = fathom_absorption(&out->control_absorption, opened->model, opened->control, &wanted);
+    return status;
+}
+
+static int measure_labels(struct eval_measured *out, const struct opened *opened, const char *path) {
+    fathom_catalogue *catalogue = NULL;
+    out->has_labels = true;
+    int status = fathom_catalogue_open(&catalogue, path, opened->dictionary);
+    if (!status) status = fathom_catalogue_monosemanticity(&out->labels, catalogue);
+    fathom_catalogue_close(catalogue);
+    return status;
 }
 
 static int evaluate(const struct cli_arguments *arguments, struct opened *opened,
                     struct fathom_evaluate_options *chosen) {
-    struct fathom_evaluation evaluation;
-    struct eval_probe *probes = NULL;
-    size_t n_probes = 0;
+    const char *folder = cli_text(arguments, "saebench", NULL), *catalogue = cli_text(arguments, "catalogue", NULL);
+    struct eval_measured measured = {.dictionary = fathom_dictionary_describe(opened->dictionary),
+                                     .model_name = fathom_model_describe(opened->model)->name,
+                                     .corpus = chosen->sources[0].path,
+                                     .context = chosen->context,
+                                     .seed = chosen->seed,
+                                     .features = opened->features,
+                                     .has_control = opened->control != NULL,
+                                     .has_shuffled = opened->shuffled != NULL};
     chosen->control = opened->control;
     chosen->shuffled = opened->shuffled;
     chosen->features = opened->features;
-    int status =
-        eval_probes(&probes, &n_probes, arguments, opened->model, opened->dictionary, opened->control, chosen->seed);
-    if (!status) status = fathom_evaluate(&evaluation, opened->dictionary, opened->model, chosen);
-    const int code = status ? cli_fail(arguments, status) : print(arguments, opened, &evaluation, probes, n_probes);
-    fathom_free(probes);
+    int status = catalogue ? measure_labels(&measured, opened, catalogue) : FATHOM_OK;
+    if (!status)
+        status = eval_probes(&measured.probes, &measured.n_probes, arguments, opened->model, opened->dictionary,
+                             opened->control, chosen->seed);
+    if (!status && cli_has(arguments, "absorption")) status = measure_absorption(&measured, opened, chosen);
+    if (!status) status = fathom_evaluate(&measured.evaluation, opened->dictionary, opened->model, chosen);
+    if (!status && folder) status = eval_saebench_write(folder, &measured);
+    const int code = status ? cli_fail(arguments, status) : print(arguments, &measured);
+    fathom_free(measured.probes);
     return code;
 }
 
@@ -127,17 +168,26 @@ const struct cli_command cli_command_eval = {
     .operands = "DICT",
     .least = 1,
     .most = 1,
-    .description = "Measures how much of the activations' variance the dictionary explains and what next-token loss it "
-                   "costs when its reconstruction takes the activations' place, "
-                   "beside the same figures for an untrained dictionary of the same shape, as many principal "
-                   "components, as many raw neurons, the mean row of each token, the mean row alone and zeros. "
-                   "Divergence is the Kullback-Leibler divergence of the next token's distribution from the model's "
-                   "own.\n\n"
-                   "A dictionary trained with a frozen random decoder (--control) and the rows of the model with its "
-                   "weights shuffled (--shuffled) say how much of a figure is owed to what was learned.\n\n"
-                   "--probe tells how much of a labelled distinction lies in the one, two or five features whose means "
-                   "differ most: logistic regression on them, judged on texts that it never saw, beside as many raw "
-                   "neurons, shuffled labels and the whole row.",
+    .description =
+        "Measures how much of the activations' variance the dictionary explains and what next-token loss it "
+        "costs when its reconstruction takes the activations' place, "
+        "beside the same figures for an untrained dictionary of the same shape, as many principal "
+        "components, as many raw neurons, the mean row of each token, the mean row alone and zeros. "
+        "Divergence is the Kullback-Leibler divergence of the next token's distribution from the model's "
+        "own.\n\n"
+        "A dictionary trained with a frozen random decoder (--control) and the rows of the model with its "
+        "weights shuffled (--shuffled) say how much of a figure is owed to what was learned.\n\n"
+        "--probe tells how much of a labelled distinction lies in the one, two or five features whose means "
+        "differ most: logistic regression on them, judged on texts that it never saw, beside as many raw "
+        "neurons, shuffled labels and the whole row.\n\n"
+        "--absorption counts on how many words the features of their first letter are silent while features "
+        "for the words themselves carry the letter, and how many features a letter is split over, by words "
+        "of the model's own vocabulary.\n\n"
+        "--catalogue tells how many of the alive features have a label that tells when they are active on text that it "
+        "was not made of, beside the best single token and other features' labels.\n\n"
+        "--saebench writes core/, sparse_probing/ and absorption/ with what was measured, under SAEBench's "
+        "names and by its formulas; sae_bench_commit_hash says that they are Fathom's. First positions, "
+        "which the dictionary does not cover, are left out.",
     .examples = "fathom eval layer12.gguf -m smollm2 --corpus held-out.jsonl # figures beside controls\n"
                 "fathom eval layer12.gguf --control frozen12.gguf --corpus held-out.jsonl # beside a frozen decoder",
     .options = options,

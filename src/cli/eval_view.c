@@ -150,3 +150,21 @@ json_t *eval_json(const struct fathom_evaluation *e, const struct fathom_diction
     if (features) json_object_set_new(value, "each_feature", features_json(features, info->n_features));
     return value;
 }
+
+void eval_labels_print(const struct fathom_monosemanticity *m) {
+    printf("\nmonosemanticity %.3f: %u of %u alive features have a label, %.1f %% of them all are told by it at a "
+           "balanced "
+           "accuracy of %g or more\n",
+           m->score, m->n_labelled, m->n_alive, 100 * m->told, FATHOM_MONOSEMANTIC_SCORE);
+    if (m->n_labelled > 0)
+        printf(
+            "  labels tell their features at %.3f on text they were not made of (F1 %.3f); the best single token %.3f, "
+            "other features' labels %.3f\n",
+            m->accuracy, m->f1, m->single_token, m->shuffled);
+}
+
+json_t *eval_labels_json(const struct fathom_monosemanticity *m) {
+    return json_pack("{s:f, s:f, s:I, s:I, s:f, s:f, s:f, s:f}", "score", m->score, "told", m->told, "alive",
+                     (json_int_t)m->n_alive, "labelled", (json_int_t)m->n_labelled, "balanced_accuracy", m->accuracy,
+                     "f1", m->f1, "single_token", m->single_token, "shuffled_labels", m->shuffled);
+}

@@ -66,6 +66,7 @@ int fathom__evaluate_quality(struct fathom_reconstruction_quality *out, const fl
         const struct pair centred = compare(x, y, mean, d), raw = compare(x, y, NULL, d);
         out->cosine += cosine(&centred) / count;
         out->raw_cosine += cosine(&raw) / count;
+        out->mean_length += sqrt(raw.y_squares) / count;
         if (raw.x_squares > 0) out->length_ratio += sqrt(raw.y_squares / raw.x_squares) / count;
         if (centred.x_squares > 0) out->saebench_variance_legacy += (1 - raw.errors / centred.x_squares) / count;
         products += raw.product;

@@ -256,6 +256,7 @@ static void test_quality_by_hand(void **state) {
     assert_float_equal(q.cosine, 1 / sqrt(2), 1e-12);
     assert_float_equal(q.raw_cosine, 7 / sqrt(50), 1e-12);
     assert_float_equal(q.length_ratio, sqrt(0.5), 1e-12);
+    assert_float_equal(q.mean_length, sqrt(5), 1e-12);
     assert_float_equal(q.relative_bias, 5.0 / 7, 1e-12);
     /* S = 10: 1 - 1 / (10 - 25), above 1, which is why it is not a variance; and 1 - 1 / 2 for each row */
     assert_float_equal(q.saebench_variance, 1 + 1.0 / 15, 1e-12);
