@@ -242,7 +242,8 @@ struct fathom_train_start {
     const char *model_name, *model_identity;
     const char *corpus_hash; /* as fathom_corpus_hash */
     uint64_t tokens, total_steps;
-    uint64_t resumed_step; /* 0: from the beginning */
+    bool resumed; /* from a checkpoint made at resumed_step */
+    uint64_t resumed_step;
 };
 
 /* A held-out evaluation of one dictionary. */

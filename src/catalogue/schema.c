@@ -47,12 +47,15 @@ static const char *const migrations[FATHOM__STORE_VERSION] = {
     "CREATE VIRTUAL TABLE words USING fts5(label, tokens, tokenize = 'unicode61 remove_diacritics 2');",
 };
 
+const struct fathom__store_kind fathom__catalogue_kind = {"catalogue", FATHOM__STORE_APPLICATION, FATHOM__STORE_VERSION,
+                                                          migrations};
+
 int fathom__schema_migrate(const struct fathom__store *store, int version) {
     char sql[96];
     int status = fathom__store_run(store, "BEGIN IMMEDIATE");
-    for (int v = version; !status && v < FATHOM__STORE_VERSION; v++)
-        status = fathom__store_run(store, migrations[v]);
-    snprintf(sql, sizeof sql, "PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT", FATHOM__STORE_APPLICATION,
-             FATHOM__STORE_VERSION);
+    for (int v = version; !status && v < store->kind->version; v++)
+        status = fathom__store_run(store, store->kind->migrations[v]);
+    snprintf(sql, sizeof sql, "PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT", store->kind->application,
+             store->kind->version);
     return status ? status : fathom__store_run(store, sql);
 }

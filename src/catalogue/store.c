@@ -35,13 +35,14 @@ int fathom__store_fail(const struct fathom__store *store, int code, const char *
         return fathom__fail(FATHOM_ERROR_LIMIT, "%s: cannot %s: the disk is full", store->path, doing);
     switch (code & 0xff) {
     case SQLITE_NOTADB:
-        return fathom__fail(FATHOM_ERROR_FORMAT, "%s: not a SQLite file; a catalogue was expected", store->path);
+        return fathom__fail(FATHOM_ERROR_FORMAT, "%s: not a SQLite file; a %s was expected", store->path,
+                            store->kind->name);
     case SQLITE_CORRUPT:
     case SQLITE_ERROR: /* a table or column is missing: someone else's hand */
     case SQLITE_MISMATCH:
     case SQLITE_CONSTRAINT:
-        return fathom__fail(FATHOM_ERROR_FORMAT, "%s: the catalogue is damaged: cannot %s: %s", store->path, doing,
-                            sqlite3_errmsg(store->database));
+        return fathom__fail(FATHOM_ERROR_FORMAT, "%s: the %s is damaged: cannot %s: %s", store->path, store->kind->name,
+                            doing, sqlite3_errmsg(store->database));
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
         return fathom__fail(FATHOM_ERROR_LIMIT, "%s: locked by another process; cannot %s", store->path, doing);
@@ -57,7 +58,7 @@ int fathom__store_fail(const struct fathom__store *store, int code, const char *
 }
 
 int fathom__store_damaged(const struct fathom__store *store, const char *what) {
-    return fathom__fail(FATHOM_ERROR_FORMAT, "%s: the catalogue is damaged: %s", store->path, what);
+    return fathom__fail(FATHOM_ERROR_FORMAT, "%s: the %s is damaged: %s", store->path, store->kind->name, what);
 }
 
 int fathom__store_run(const struct fathom__store *store, const char *sql) {
@@ -95,7 +96,7 @@ static int read_number(int64_t *out, const struct fathom__store *store, const ch
     return status;
 }
 
-/* Whether the file is a catalogue, and of which version (0: an empty file). */
+/* Whether the file is of its kind, and of which version (0: an empty file). */
 static int check_kind(int *version, const struct fathom__store *store, bool create) {
     int64_t application, user_version, pages, tables = 0;
     int status;
@@ -108,32 +109,37 @@ static int check_kind(int *version, const struct fathom__store *store, bool crea
         *version = 0;
         return FATHOM_OK;
     }
-    if (application != FATHOM__STORE_APPLICATION)
-        return fathom__fail(FATHOM_ERROR_FORMAT, "%s: a SQLite file, but not a catalogue", store->path);
-    if (user_version > FATHOM__STORE_VERSION)
-        return fathom__fail(FATHOM_ERROR_UNSUPPORTED,
-                            "%s: a catalogue of version %lld; this program reads up to version %d", store->path,
-                            (long long)user_version, FATHOM__STORE_VERSION);
+    const struct fathom__store_kind *kind = store->kind;
+    if (application != kind->application)
+        return fathom__fail(FATHOM_ERROR_FORMAT, "%s: a SQLite file, but not a %s", store->path, kind->name);
+    if (user_version > kind->version)
+        return fathom__fail(FATHOM_ERROR_UNSUPPORTED, "%s: a %s of version %lld; this program reads up to version %d",
+                            store->path, kind->name, (long long)user_version, kind->version);
     if (user_version < 1)
-        return fathom__fail(FATHOM_ERROR_FORMAT, "%s: a catalogue of version %lld, which never was", store->path,
+        return fathom__fail(FATHOM_ERROR_FORMAT, "%s: a %s of version %lld, which never was", store->path, kind->name,
                             (long long)user_version);
     *version = (int)user_version;
     return FATHOM_OK;
 }
 
-/* A catalogue that could not be begun is an empty file. */
+/* A file that could not be begun is an empty one. */
 static void remove_empty(const char *path) {
     struct stat about;
     if (stat(path, &about) == 0 && S_ISREG(about.st_mode) && about.st_size == 0) unlink(path);
 }
 
 int fathom__store_open(struct fathom__store *out, const char *path, enum fathom__store_mode mode) {
+    return fathom__store_open_kind(out, path, mode, &fathom__catalogue_kind);
+}
+
+int fathom__store_open_kind(struct fathom__store *out, const char *path, enum fathom__store_mode mode,
+                            const struct fathom__store_kind *kind) {
     const bool new = mode == FATHOM__STORE_CREATE && !fathom__file_exists(path);
-    struct fathom__store store = {0};
+    struct fathom__store store = {.kind = kind};
     int version = 0, status = fathom__copy_string(&store.path, path);
     if (status) return status;
     if (mode != FATHOM__STORE_CREATE && !fathom__file_exists(path)) {
-        status = fathom__fail(FATHOM_ERROR_IO, "%s: no such file; a catalogue was expected", path);
+        status = fathom__fail(FATHOM_ERROR_IO, "%s: no such file; a %s was expected", path, kind->name);
         goto done;
     }
     const int flags = mode == FATHOM__STORE_READ    ? SQLITE_OPEN_READONLY
@@ -153,7 +159,7 @@ int fathom__store_open(struct fathom__store *out, const char *path, enum fathom_
     sqlite3_db_config(store.database, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
     sqlite3_db_config(store.database, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);
     if ((status = fathom__store_run(&store, "PRAGMA cell_size_check = ON; PRAGMA foreign_keys = ON"))) goto done;
-    if (!(status = check_kind(&version, &store, mode == FATHOM__STORE_CREATE)) && version < FATHOM__STORE_VERSION)
+    if (!(status = check_kind(&version, &store, mode == FATHOM__STORE_CREATE)) && version < kind->version)
         status = fathom__schema_migrate(&store, version);
 done:
     if (status) {

@@ -11,9 +11,19 @@
 #define FATHOM__STORE_VERSION 1
 #define FATHOM__DICTIONARY_HASH_SIZE 33
 
+/* What a file is for: its mark in SQLite's header, and the statements that bring it from each version to the next. */
+struct fathom__store_kind {
+    const char *name; /* with an "a" before it */
+    int32_t application;
+    int version;
+    const char *const *migrations; /* [version]; a released one is never edited */
+};
+extern const struct fathom__store_kind fathom__catalogue_kind;
+
 struct fathom__store {
     sqlite3 *database;
     char *path;
+    const struct fathom__store_kind *kind;
 };
 
 enum fathom__store_mode {
@@ -23,6 +33,9 @@ enum fathom__store_mode {
 };
 
 /* Errors: IO, FORMAT, UNSUPPORTED (a newer version), LIMIT (locked), MEMORY. */
+int fathom__store_open_kind(struct fathom__store *out, const char *path, enum fathom__store_mode mode,
+                            const struct fathom__store_kind *kind);
+/* The same for a catalogue. */
 int fathom__store_open(struct fathom__store *out, const char *path, enum fathom__store_mode mode);
 void fathom__store_close(struct fathom__store *store); /* rolls back what was not committed */
 

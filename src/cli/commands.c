@@ -18,7 +18,12 @@ extern const struct cli_command cli_command_index;
 extern const struct cli_command cli_command_label;
 extern const struct cli_command cli_command_man;
 extern const struct cli_command cli_command_run;
+extern const struct cli_command cli_command_runs;
+extern const struct cli_command cli_command_runs_compare;
+extern const struct cli_command cli_command_runs_remove;
+extern const struct cli_command cli_command_runs_show;
 extern const struct cli_command cli_command_search;
+extern const struct cli_command cli_command_sweep;
 extern const struct cli_command cli_command_train;
 extern const struct cli_command cli_command_eval;
 extern const struct cli_command cli_command_models;
@@ -57,9 +62,14 @@ const struct cli_command *const cli_commands[] = {
     &cli_command_label,
     &cli_command_man,
     &cli_command_run,
+    &cli_command_runs,
+    &cli_command_runs_show,
+    &cli_command_runs_compare,
+    &cli_command_runs_remove,
     &cli_command_eval,
     &cli_command_search,
     &cli_command_train,
+    &cli_command_sweep,
     &cli_command_models,
     &cli_command_describe,
     &cli_command_fetch,

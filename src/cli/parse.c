@@ -13,6 +13,8 @@ struct value {
 
 struct cli_arguments {
     const struct cli_command *command;
+    char *const *words; /* as they were given */
+    size_t n_words;
     struct value *values;
     size_t n_values;
     const char **operands;
@@ -30,6 +32,11 @@ const struct cli_option cli_common_options[] = {
 
 const struct cli_command *cli_arguments_command(const struct cli_arguments *arguments) {
     return arguments->command;
+}
+
+char *const *cli_arguments_words(size_t *n, const struct cli_arguments *arguments) {
+    *n = arguments->n_words;
+    return arguments->words;
 }
 
 const struct cli_command *cli_find(int *used, int argc, char *const *argv) {
@@ -243,6 +250,8 @@ int cli_parse(struct cli_arguments **out, bool *help, const struct cli_command *
         return CLI_LIMIT;
     }
     arguments->command = command;
+    arguments->words = argv;
+    arguments->n_words = (size_t)argc;
     for (int i = 0; i < argc && status == CLI_OK && !*help; i++) {
         arguments->n_lent = 0;
         if (!only_operands && strcmp(argv[i], "--") == 0) {

@@ -9,6 +9,8 @@
 int cli_parse(struct cli_arguments **out, bool *help, const struct cli_command *command, int argc, char *const *argv);
 void cli_arguments_free(struct cli_arguments *arguments);
 const struct cli_command *cli_arguments_command(const struct cli_arguments *arguments);
+/* What followed the command's name, as it was given. */
+char *const *cli_arguments_words(size_t *n, const struct cli_arguments *arguments);
 
 /* The longest command of the table that argv begins with; *used gets the number of words. NULL: none. */
 const struct cli_command *cli_find(int *used, int argc, char *const *argv);

@@ -257,9 +257,14 @@ static void close_run(struct fathom__run *run) {
     fathom_free(run->model_name);
 }
 
-static void tell_start(const struct fathom__run *run) {
-    const struct fathom_train_start start = {run->model_name, run->identity,    run->corpus,
-                                             run->tokens,     run->total_steps, run->step};
+static void tell_start(const struct fathom__run *run, bool resumed) {
+    const struct fathom_train_start start = {.model_name = run->model_name,
+                                             .model_identity = run->identity,
+                                             .corpus_hash = run->corpus,
+                                             .tokens = run->tokens,
+                                             .total_steps = run->total_steps,
+                                             .resumed = resumed,
+                                             .resumed_step = run->step};
     if (run->options->started) run->options->started(&start, run->options->payload);
 }
 
@@ -294,7 +299,7 @@ int fathom_train(struct fathom_train_result *results, const struct fathom_train_
     if (!status && options->resume && options->checkpoint) status = fathom__run_restore(&resumed, &run);
     if (!status && !resumed) status = fathom__run_shorten(&run, 0);
     run.rate_rows = run.delivered;
-    if (!status) tell_start(&run);
+    if (!status) tell_start(&run, resumed);
     if (!status && !run.finished) status = harvest(&run);
     if (!status) warn_of_end(&run);
     for (size_t i = 0; i < n_dictionaries && !status; i++)
