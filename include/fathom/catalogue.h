@@ -167,7 +167,8 @@ struct fathom_hit {
 
 /* Each writes at most `capacity` hits, best first, and their number to *n. */
 
-/* By words of labels and of the strongest tokens (full-text search; every word must occur, its ending is free). Errors:
+/* By words of labels and of the strongest tokens (full-text search; every word must occur, its ending is free), the
+ * most fitting label first; features of one label stand together, the one that the label tells best in front. Errors:
  * ARGUMENT (no word in `words`). */
 FATHOM_API int fathom_catalogue_search_words(struct fathom_hit *hits, size_t *n, size_t capacity,
                                              fathom_catalogue *catalogue, const char *words);
@@ -222,12 +223,13 @@ struct fathom_index_options {
 /* What an offline label is made of. */
 enum fathom_label_kind {
     FATHOM_LABEL_CLASS, /* words of a kind: "athletes", "verbs of motion", "forms of ‘go’" */
+    FATHOM_LABEL_NAMED, /* several words or tokens, by what they share: "cities (‘Boston’, ‘Chicago’)" */
     FATHOM_LABEL_WORD,  /* one word or token */
-    FATHOM_LABEL_LIST,  /* several of them */
+    FATHOM_LABEL_LIST,  /* several that share nothing which has a name */
     FATHOM_LABEL_SHAPE, /* numbers, capitals, endings of words */
     FATHOM_LABEL_KINDS
 };
-/* "class", "word", "list" or "shape". */
+/* "class", "named", "word", "list" or "shape". */
 FATHOM_API const char *fathom_label_kind_name(enum fathom_label_kind kind);
 
 /* Labels together: means over n of them, of figures described at struct fathom_label. */
@@ -261,9 +263,9 @@ struct fathom_index_result {
 
 /* Indexes a dictionary on a corpus into the catalogue at `path` (made when missing; what it has on this dictionary is
  * replaced, on others kept; a person's labels are kept). Every fifth document is held out: labels are found on the
- * others and scored on it. The file changes in one transaction at the end; the pass saves itself to
- * PATH.index-checkpoint every few minutes and when stopped, and goes on from there. Memory: up to 13 KiB a feature, 19
- * bytes a token and at most 256 MiB of held-out activations.
+ * others and scored on it. The file changes in one transaction at the end (a new one is no catalogue before that, and
+ * goes when the run fails); the pass saves itself to PATH.index-checkpoint every few minutes and when stopped, and goes
+ * on from there. Memory: up to 13 KiB a feature, 19 bytes a token and at most 256 MiB of held-out activations.
  * Errors: those of harvest, dictionary and open; IO (disk full: the catalogue stays as it was); STOPPED. result may
  * be NULL. */
 FATHOM_API int fathom_index(struct fathom_index_result *result, const char *path, const fathom_dictionary *dictionary,

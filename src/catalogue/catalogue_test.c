@@ -144,6 +144,36 @@ static void words_are_found_in_labels_and_examples(void **state) {
     fathom_catalogue_close(catalogue);
 }
 
+static void features_of_one_label_stand_best_first(void **state) {
+    (void)state;
+    const struct fathom__feature_label labels[] = {
+        {1, {.text = "old walls", .origin = "offline", .score = 0.72f}},
+        {2, {.text = "walls", .origin = "offline", .score = 0.99f}},
+        {3, {.text = "old walls", .origin = "offline", .score = 0.93f}},
+    };
+    struct tiny_catalogue walls = tiny;
+    struct fathom_hit hits[4];
+    fathom_catalogue *catalogue;
+    size_t n;
+    snprintf(walls.path, sizeof walls.path, "%s/walls.sqlite", tiny.folder);
+    walls.content.labels = labels;
+    walls.content.n_labels = 3;
+    assert_int_equal(tiny_catalogue_write(&walls), FATHOM_OK);
+    assert_int_equal(fathom_catalogue_open(&catalogue, walls.path, tiny.dictionary), FATHOM_OK);
+    assert_int_equal(fathom_catalogue_search_words(hits, &n, 4, catalogue, "old walls"), FATHOM_OK);
+    assert_int_equal(n, 2);
+    assert_int_equal(hits[0].feature, 3);
+    assert_int_equal(hits[1].feature, 1);
+    assert_int_equal(fathom_catalogue_search_words(hits, &n, 4, catalogue, "walls"), FATHOM_OK);
+    assert_int_equal(n, 3);
+    const int first = hits[0].feature == 2; /* one label's features are together */
+    assert_int_equal(hits[first].feature, 3);
+    assert_int_equal(hits[first + 1].feature, 1);
+    assert_int_equal(hits[first ? 0 : 2].feature, 2);
+    fathom_catalogue_close(catalogue);
+    unlink(walls.path);
+}
+
 static void a_text_is_about_what_is_strong_and_rare(void **state) {
     (void)state;
     fathom_catalogue *catalogue = opened();
@@ -269,6 +299,7 @@ int main(void) {
         cmocka_unit_test(details_come_back_as_written),
         cmocka_unit_test(examples_have_their_text_and_levels),
         cmocka_unit_test(words_are_found_in_labels_and_examples),
+        cmocka_unit_test(features_of_one_label_stand_best_first),
         cmocka_unit_test(a_text_is_about_what_is_strong_and_rare),
         cmocka_unit_test(output_tokens_find_their_features),
         cmocka_unit_test(a_persons_label_comes_first_and_stays),

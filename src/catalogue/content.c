@@ -257,16 +257,15 @@ static int write_words(const struct fathom__store *store, const struct fathom__c
     return status;
 }
 
-int fathom__content_write(const struct fathom__store *store, const struct fathom__content *content) {
+int fathom__content_write(struct fathom__store *store, const struct fathom__content *content) {
     int64_t model, dictionary;
-    int status = fathom__store_run(store, "BEGIN IMMEDIATE");
-    if (status) return status;
-    if ((status = write_model(&model, store, content)) ||
+    int status;
+    if ((status = fathom__store_begin(store)) || (status = write_model(&model, store, content)) ||
         (status = write_dictionary(&dictionary, store, content, model)) || (status = clear(store, dictionary)) ||
         (status = write_features(store, content, dictionary)) ||
         (status = fathom__content_write_examples(store, content, dictionary)) ||
         (status = write_labels(store, content, dictionary)) || (status = write_words(store, content, dictionary)) ||
-        (status = fathom__store_run(store, "COMMIT"))) {
+        (status = fathom__store_commit(store))) {
         sqlite3_exec(store->database, "ROLLBACK", NULL, NULL, NULL); /* the first error is the one to report */
         return status;
     }

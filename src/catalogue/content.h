@@ -22,7 +22,7 @@ struct fathom__content {
 };
 
 /* Writes it in one transaction: what the catalogue had on this dictionary goes, labels that people gave stay. */
-int fathom__content_write(const struct fathom__store *store, const struct fathom__content *content);
+int fathom__content_write(struct fathom__store *store, const struct fathom__content *content);
 
 /* Writes the examples and passages (content_examples.c); inside the transaction. */
 int fathom__content_write_examples(const struct fathom__store *store, const struct fathom__content *content,

@@ -235,7 +235,7 @@ static int open_stream(struct fathom__stream **stream, fathom__lexicon **lexicon
     return status ? status : fathom__stream_open(stream, run->evidence, vocabulary, *lexicon);
 }
 
-static int finish(struct run *run, struct fathom_index_result *result, const struct fathom__store *store,
+static int finish(struct run *run, struct fathom_index_result *result, struct fathom__store *store,
                   struct fathom__content *content, const fathom_model *model) {
     const struct fathom_index_options *options = run->options;
     struct fathom__vocabulary vocabulary = {0};
@@ -308,7 +308,7 @@ int fathom_index(struct fathom_index_result *result, const char *path, const fat
     if ((status = fathom_dictionary_match(NULL, dictionary, model)) ||
         (status = fathom__dictionary_hash(hash, dictionary)) ||
         /* Before the long work: a file that cannot be written should say so now. */
-        (status = fathom__store_open(&store, path, FATHOM__STORE_CREATE)) ||
+        (status = fathom__store_open(&store, path, FATHOM__STORE_BEGIN)) ||
         (status = describe_corpus(&corpus, sources, n_sources, options)) ||
         (status = describe_settings(&settings, options, n_top, n_band)) ||
         (status = fathom__format(&checkpoint, "%s.index-checkpoint", path)) ||

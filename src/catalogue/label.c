@@ -119,6 +119,8 @@ static void choose_feature(struct work *work, struct fathom__label_scratch *scra
     int status = choose(&score, work, scratch, feature, WHOLE);
     if (!status && (score < SURE_SCORE || !tells_strong(work, feature, &outcome->choices[WHOLE].rule)))
         status = choose(&score, work, scratch, feature, STRONG);
+    for (int range = 0; !status && range < RANGES; range++)
+        fathom__label_name(&outcome->choices[range].rule, &work->context);
     fail(work, status);
 }
 
@@ -174,7 +176,7 @@ static int write_label(struct fathom_label *label, const struct work *work, cons
     json_t *json = NULL;
     char *written = NULL, *rule_text = NULL;
     int status = fathom__rule_text(&text, rule, work->context.stream);
-    if (!status && range == STRONG) status = fathom__buffer_text(&text, " (where strong)");
+    if (!status && range == STRONG) status = fathom__buffer_text(&text, FATHOM__WHERE_STRONG);
     if (status == FATHOM_ERROR_LIMIT) { /* tokens of many bytes: no label for people */
         fathom__buffer_free(&text);
         return FATHOM_OK;
@@ -293,6 +295,18 @@ static void add_yield(struct fathom_label_yield *yield, const struct fathom_labe
     yield->shuffled += ((double)label->shuffled - yield->shuffled) / yield->n;
 }
 
+static int tell_apart(struct work *work, uint32_t n_features) {
+    bool *quotes;
+    const int status = fathom__alloc(&quotes, n_features, sizeof *quotes);
+    if (status) return status;
+    for (uint32_t f = 0; f < n_features; f++)
+        quotes[f] = work->context.options->no_quotes ||
+                    fathom__rule_quotes(&work->outcomes[f].choices[work->outcomes[f].range].rule);
+    const int told = fathom__labels_tell_apart(work->labels, quotes, n_features, work->context.stream);
+    fathom_free(quotes);
+    return told;
+}
+
 static int by_text(const void *left, const void *right) {
     return strcmp(*(const char *const *)left, *(const char *const *)right);
 }
@@ -350,7 +364,7 @@ int fathom__labels_make(struct fathom__feature_label **out, size_t *n, struct fa
             (status = fathom__alloc(&work.scratch[i].marks, work.context.longest_sequence, 1)))
             goto done;
     if ((status = run_stage(&work, team, "choose labels", choose_feature)) ||
-        (status = run_stage(&work, team, "test labels", test_feature)) ||
+        (status = run_stage(&work, team, "test labels", test_feature)) || (status = tell_apart(&work, n_features)) ||
         (status = count_fates(counts, &work, n_features)) || (status = collect(out, n, &work, n_features)))
         goto done;
     given = true;

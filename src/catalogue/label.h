@@ -8,7 +8,10 @@
  * where it is not active, what follows the same words, rows where its nearest features are active and it is not, and
  * other rows. A feature whose weak activations no rule tells may still have a label for the upper half of its range: it
  * is chosen and tested on rows of that half, against the same rows where it is silent, and says so ("athletes (where
- * strong)"). Few rows of a sample read alike: a sentence that the corpus repeats counts little more than once.
+ * strong)"). A class is preferred to a list of words that is better by no more than CLASS_GAIN (label_choose.c); a list
+ * whose members share a class, or how they are written, is called by that (label_name.c), and labels that several
+ * features have are told apart by the word where each is strongest (label_apart.c). Few rows of a sample read alike: a
+ * sentence that the corpus repeats counts little more than once.
  */
 #ifndef FATHOM_CATALOGUE_LABEL_H
 #define FATHOM_CATALOGUE_LABEL_H

@@ -73,9 +73,9 @@ static double worth(const struct fathom__rule *rule, const struct fathom__sample
         const struct fathom__condition *condition = &rule->conditions[i];
         if (i) score -= CONDITION_COST;
         if (condition->n_ids > 1) score -= (i ? 2 : 1) * ID_COST * (condition->n_ids - 1);
-        if (condition->kind == FATHOM__CLASS) score += CLASS_GAIN;
-        if (condition->kind == FATHOM__WORDS) score += WORD_GAIN;
     }
+    if (rule->conditions[0].kind == FATHOM__CLASS) score += CLASS_GAIN;
+    if (rule->conditions[0].kind == FATHOM__WORDS) score += WORD_GAIN;
     return score;
 }
 

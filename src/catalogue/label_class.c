@@ -14,13 +14,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BEST_CLASSES = 5, MOST_TRIED = 4096, LEAST_FORMS = 2 };
+enum { BEST_CLASSES = 8, MOST_TRIED = 4096, LEAST_FORMS = 2, LEAST_IDEA = 2 };
 static const double ALPHA = 0.01;      /* family-wise */
 static const double MOST_OF_ONE = 0.7; /* share of a class's places that one word may have */
 
 struct tried {
     uint32_t class_id;
     double log_p, information;
+    uint64_t rows; /* stands for the rows it was seen at */
+    uint32_t uses; /* of forms: places of their head in the background */
 };
 
 static int most_certain(const void *left, const void *right) {
@@ -78,6 +80,22 @@ static void count_entry(struct fathom__label_scratch *scratch, size_t *n_touched
     }
 }
 
+/* FNV-1a over words of 64 bits. */
+static uint64_t number_of(const uint64_t *words, size_t n) {
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    for (size_t i = 0; i < n; i++)
+        hash = (hash ^ words[i]) * UINT64_C(0x100000001b3);
+    return hash;
+}
+
+uint32_t fathom__label_uses(const struct fathom__stream *stream, uint32_t class_id) {
+    const char *kind;
+    size_t length;
+    uint32_t offset, word;
+    const char *name = fathom__lexicon_class_name(&length, &kind, &offset, stream->lexicon, class_id);
+    return fathom__intern_find(&word, &stream->word_table, name, length) ? stream->word_counts[word] : 0;
+}
+
 static size_t count_bits(const uint64_t *words, size_t n) {
     size_t count = 0;
     for (size_t i = 0; i < n; i++)
@@ -99,9 +117,11 @@ static bool try_class(struct tried *out, const struct fathom__label_context *con
     const enum fathom__class_kind kind = fathom__lexicon_class_kind(stream->lexicon, count->class_id);
     const bool forms = kind == FATHOM__CLASS_FORMS;
     /* Around a row only what text is about says something: a word has its forms to itself, and every text pronouns. */
-    if (place == FATHOM__NEAR && kind != FATHOM__CLASS_NOUN && kind != FATHOM__CLASS_TOPIC) return false;
-    if (forms ? seen->forms < LEAST_FORMS
-              : seen->bases < FATHOM__LEAST_BASES || (double)seen->most > MOST_OF_ONE * (double)seen->n)
+    if (place == FATHOM__NEAR && kind != FATHOM__CLASS_NOUN && kind != FATHOM__CLASS_TOPIC &&
+        kind != FATHOM__CLASS_IDEA)
+        return false;
+    const uint32_t least = kind == FATHOM__CLASS_IDEA ? LEAST_IDEA : FATHOM__LEAST_BASES;
+    if (forms ? seen->forms < LEAST_FORMS : seen->bases < least || (double)seen->most > MOST_OF_ONE * (double)seen->n)
         return false;
     const size_t different = count_bits(seen->rows, sizeof seen->rows / sizeof *seen->rows);
     const double share = fathom__label_share(stream, count->rows, place);
@@ -114,21 +134,38 @@ static bool try_class(struct tried *out, const struct fathom__label_context *con
     if (!forms)
         log_p = fmax(log_p,
                      fathom__log_hypergeometric_tail(seen->bases, totals->bases_seen, count->bases, context->n_bases));
+    const uint32_t uses = forms ? fathom__label_uses(stream, count->class_id) : 0;
+    if (forms && !uses) return false;
     *out =
-        (struct tried){count->class_id, log_p, fathom__information((double)different / (double)totals->n_rows, share)};
+        (struct tried){count->class_id, log_p, fathom__information((double)different / (double)totals->n_rows, share),
+                       number_of(seen->rows, sizeof seen->rows / sizeof *seen->rows), uses};
     return true;
+}
+
+/* Puts one among the best; of those that hold at the same rows only the most telling one is kept, and of equals the
+ * one whose head is written most: "forms of ‘win’", not "of ‘winner’". Returns their number. */
+static size_t add_best(struct tried best[BEST_CLASSES], size_t n, struct tried class) {
+    for (size_t i = 0; i < n; i++)
+        if (best[i].rows == class.rows) {
+            if (best[i].information > class.information ||
+                (best[i].information == class.information && best[i].uses >= class.uses))
+                return n;
+            memmove(best + i, best + i + 1, (--n - i) * sizeof *best);
+            break;
+        }
+    size_t at = n < BEST_CLASSES ? n++ : BEST_CLASSES;
+    for (; at > 0 && best[at - 1].information < class.information; at--)
+        if (at < BEST_CLASSES) best[at] = best[at - 1];
+    if (at < BEST_CLASSES) best[at] = class;
+    return n;
 }
 
 /* Of those that Holm's procedure lets pass, the most telling ones, in order. */
 static size_t best_classes(struct tried best[BEST_CLASSES], struct tried *tried, size_t n_tried) {
     size_t n_best = 0;
     if (n_tried) qsort(tried, n_tried, sizeof *tried, most_certain);
-    for (size_t i = 0; i < n_tried && tried[i].log_p <= log(ALPHA / (double)(n_tried - i)); i++) {
-        size_t at = n_best < BEST_CLASSES ? n_best++ : BEST_CLASSES;
-        for (; at > 0 && best[at - 1].information < tried[i].information; at--)
-            if (at < BEST_CLASSES) best[at] = best[at - 1];
-        if (at < BEST_CLASSES) best[at] = tried[i];
-    }
+    for (size_t i = 0; i < n_tried && tried[i].log_p <= log(ALPHA / (double)(n_tried - i)); i++)
+        n_best = add_best(best, n_best, tried[i]);
     return n_best;
 }
 

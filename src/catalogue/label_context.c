@@ -62,7 +62,8 @@ static bool is_vague(const fathom__lexicon *lexicon, uint32_t class_id) {
     const char *kind;
     size_t length;
     uint32_t offset;
-    if (fathom__lexicon_class_kind(lexicon, class_id) != FATHOM__CLASS_NOUN) return false;
+    const enum fathom__class_kind which = fathom__lexicon_class_kind(lexicon, class_id);
+    if (which != FATHOM__CLASS_NOUN && which != FATHOM__CLASS_IDEA) return false;
     const char *name = fathom__lexicon_class_name(&length, &kind, &offset, lexicon, class_id);
     for (const char *at = names + 1; *at;) {
         const char *end = strchr(at, ' ');

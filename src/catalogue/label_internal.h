@@ -118,13 +118,26 @@ int fathom__label_propose(struct fathom__label_scratch *scratch, const struct fa
  * there is none. */
 bool fathom__label_choose(struct fathom__rule *out, struct fathom__label_scratch *scratch,
                           const struct fathom__label_context *context, const struct fathom__sample *sample);
+/* Gives the rule's lists the name of what their members share (label_name.c). */
+void fathom__label_name(struct fathom__rule *rule, const struct fathom__label_context *context);
 /* The best single-token rule that was proposed; its n is 0 when there is none. */
 void fathom__label_choose_token(struct fathom__rule *out, const struct fathom__label_scratch *scratch,
                                 const struct fathom__label_context *context, const struct fathom__sample *sample);
 
+/* What a label for the upper half of a feature's range ends in. */
+#define FATHOM__WHERE_STRONG " (where strong)"
+
+/* Adds to labels that several features have, and that quote nothing, the word where each is strongest: "buildings, above
+ * all ‘tower’". labels, quotes: [n_features]; labels without text are none. */
+int fathom__labels_tell_apart(struct fathom_label *labels, const bool *quotes, uint32_t n_features,
+                              const struct fathom__stream *stream);
+
 /* Classes, added to scratch->candidates. */
 int fathom__label_propose_classes(struct fathom__label_scratch *scratch, const struct fathom__label_context *context,
                                   const uint32_t *rows, size_t n_rows, enum fathom__place place);
+
+/* How often the background has the word that a class is called by. */
+uint32_t fathom__label_uses(const struct fathom__stream *stream, uint32_t class_id);
 
 /* Lists `what is seen` in a place of each row: one entry of scratch->seen for each different id of a row, sorted by id
  * and row. */

@@ -178,6 +178,11 @@ static void propose_shapes(struct fathom__label_scratch *scratch, const struct f
     }
 }
 
+/* A byte that goes on with a letter of several in UTF-8. */
+static bool is_inside_letter(char byte) {
+    return ((unsigned char)byte & 0xc0) == 0x80;
+}
+
 /* Endings (side 0) or beginnings (side 1) that different words of the evidence share. scratch->seen has the words at
  * the rows. */
 static int propose_affixes(struct fathom__label_scratch *scratch, const struct fathom__label_context *context,
@@ -194,6 +199,7 @@ static int propose_affixes(struct fathom__label_scratch *scratch, const struct f
         size_t length;
         const char *word = fathom__intern_text(&length, &context->stream->word_table, scratch->seen[i].id);
         for (size_t n = 1; !status && n <= FATHOM__AFFIX_LENGTHS && n < length; n++) {
+            if (is_inside_letter(word[side ? n : length - n])) continue;
             uint32_t id;
             const size_t before = found.count;
             if ((status = fathom__intern_add(&id, &found, side ? word : word + length - n, n)) ||

@@ -1,5 +1,5 @@
 #include "base/scratch.h"
-#include "catalogue/label.h"
+#include "catalogue/label_internal.h"
 #include "tests/support/tiny_wordnet.h"
 #include "tests/support/word_stream.h"
 
@@ -175,6 +175,71 @@ static void scores_come_with_their_controls(void **state) {
     fathom__labels_free(labels, n);
 }
 
+static struct fathom__rule list_of(const char *const *words, uint32_t n) {
+    struct fathom__rule rule = {.n = 1, .conditions = {{.kind = FATHOM__WORDS, .n_ids = n}}};
+    for (uint32_t i = 0; i < n; i++)
+        assert_true(fathom__intern_find(&rule.conditions[0].ids[i], &stream->word_table, words[i], strlen(words[i])));
+    return rule;
+}
+
+static void lists_get_the_name_of_what_most_members_share(void **state) {
+    (void)state;
+    static const char *const athletes[] = {"striker", "house", "sprinter", "goalkeeper", "swimmers", "athletes"};
+    static const char *const nothing[] = {"striker", "house", "and"}, *const names[] = {"san", "francisco"};
+    const struct fathom__label_options options = {.seed = 5};
+    struct fathom__label_context context;
+    assert_int_equal(fathom__label_context_open(&context, stream, &options), FATHOM_OK);
+    struct fathom__rule rule = list_of(athletes, 6);
+    const uint32_t house = rule.conditions[0].ids[1];
+    fathom__label_name(&rule, &context);
+    assert_int_equal(rule.conditions[0].name, FATHOM__NAME_CLASS);
+    assert_int_equal(rule.conditions[0].class_id, 2);
+    assert_int_equal(rule.conditions[0].n_named, 5);
+    assert_int_equal(rule.conditions[0].ids[5], house); /* the outsider comes last */
+    rule = list_of(athletes, 2);
+    fathom__label_name(&rule, &context);
+    assert_int_equal(rule.conditions[0].name, FATHOM__NAME_NONE);
+    rule = list_of(nothing, 3);
+    fathom__label_name(&rule, &context);
+    assert_int_equal(rule.conditions[0].name, FATHOM__NAME_NONE);
+    assert_int_equal(rule.conditions[0].n_named, 0);
+    rule = list_of(names, 2);
+    fathom__label_name(&rule, &context);
+    assert_int_equal(rule.conditions[0].name, FATHOM__NAME_NAMES);
+    rule = list_of(names, 1); /* one word is no list */
+    fathom__label_name(&rule, &context);
+    assert_int_equal(rule.conditions[0].name, FATHOM__NAME_NONE);
+    fathom__label_context_close(&context);
+}
+
+static void labels_that_read_alike_are_told_apart(void **state) {
+    (void)state;
+    struct fathom_label labels[FEATURES] = {{0}};
+    bool quotes[FEATURES] = {false};
+    static const struct {
+        uint32_t feature;
+        const char *text, *wanted;
+    } cases[] = {
+        {GOLDEN, "colours", "colours, above all ‘golden’"},
+        {FRANCISCO, "colours", "colours, above all ‘Francisco’"},
+        {POETS, "people (where strong)", "people, above all ‘poets’ (where strong)"},
+        {ENDINGS, "people (where strong)", NULL},
+        {NUMBERS, "‘7’", "‘7’"},
+        {ATHLETES, "‘7’", "‘7’"},
+        {NOISE, "houses", "houses"},
+    };
+    enum { CASES = sizeof cases / sizeof *cases };
+    for (size_t i = 0; i < CASES; i++)
+        assert_int_equal(fathom__copy_string((char **)(uintptr_t)&labels[cases[i].feature].text, cases[i].text),
+                         FATHOM_OK);
+    quotes[NUMBERS] = quotes[ATHLETES] = true;
+    assert_int_equal(fathom__labels_tell_apart(labels, quotes, FEATURES, stream), FATHOM_OK);
+    for (size_t i = 0; i < CASES; i++)
+        if (cases[i].wanted) assert_string_equal(labels[cases[i].feature].text, cases[i].wanted);
+    for (size_t i = 0; i < CASES; i++)
+        fathom_free((char *)(uintptr_t)labels[cases[i].feature].text);
+}
+
 static void threads_do_not_change_the_result(void **state) {
     (void)state;
     struct fathom__feature_label *one, *two;
@@ -230,6 +295,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(features_get_the_labels_they_deserve),
         cmocka_unit_test(scores_come_with_their_controls),
+        cmocka_unit_test(lists_get_the_name_of_what_most_members_share),
+        cmocka_unit_test(labels_that_read_alike_are_told_apart),
         cmocka_unit_test(threads_do_not_change_the_result),
         cmocka_unit_test(without_quotes_only_classes_and_shapes_remain),
         cmocka_unit_test(stopping_leaves_nothing),

@@ -5,14 +5,17 @@
 #include "base/memory.h"
 #include "catalogue/closed_words.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 enum {
     SENSES = 2,        /* the most frequent senses of an entry that count: rare ones are noise */
     FIRST_FIELD = 29,  /* lexicographers' files of verbs, from verb.body … */
     FIELDS = 15,       /* to verb.weather */
     MOST_TOPICS = 256, /* offsets looked at for one entry */
+    MOST_DERIVED = 64, /* derived words looked at for one sense */
 };
 
 struct fathom__lexicon {
@@ -38,8 +41,8 @@ static const char *const field_names[FIELDS] = {"of the body",
                                                 "of being",
                                                 "of weather"};
 
-static const char *const kind_names[FATHOM__CLASS_KINDS] = {"noun",      "verb",  "adjective", "topic",
-                                                            "attribute", "field", "grammar",   "forms"};
+static const char *const kind_names[FATHOM__CLASS_KINDS] = {"noun",  "verb",    "adjective", "topic", "attribute",
+                                                            "field", "grammar", "forms",     "idea"};
 
 /* Marks the synsets that are topics of others. */
 static int mark_topics(fathom__lexicon *lexicon) {
@@ -74,7 +77,8 @@ static void number_classes(fathom__lexicon *lexicon) {
                                                   nouns,
                                                   FIELDS,
                                                   (uint32_t)fathom__closed_class_count,
-                                                  lemmas};
+                                                  lemmas,
+                                                  nouns};
     for (int k = 0; k < FATHOM__CLASS_KINDS; k++)
         lexicon->starts[k + 1] = lexicon->starts[k] + counts[k];
 }
@@ -123,6 +127,10 @@ enum fathom__class_kind fathom__lexicon_class_kind(const fathom__lexicon *lexico
     return (enum fathom__class_kind)kind;
 }
 
+uint32_t fathom__lexicon_topic_class(const fathom__lexicon *lexicon, uint32_t synset) {
+    return lexicon->starts[FATHOM__CLASS_TOPIC] + synset;
+}
+
 /* Classes gathered for one entry. */
 struct gathered {
     uint32_t *ids;
@@ -139,6 +147,57 @@ static void gather_topic(struct gathered *out, const fathom__lexicon *lexicon, u
     const size_t n = fathom__wordnet_closure(above, lexicon->parts[FATHOM__NOUNS], topic);
     for (size_t i = 0; i < n; i++)
         if (lexicon->is_topic[above[i]]) gather(out, lexicon->starts[FATHOM__CLASS_TOPIC] + above[i]);
+}
+
+/* Nouns that name what several kinds of words can say: acts, attributes, thoughts, feelings and their like (lexnames(5WN)),
+ * no persons and no things. */
+static bool is_idea(const fathom__wordnet *nouns, uint32_t synset) {
+    static const uint8_t fields[] = {4, 7, 9, 10, 11, 12, 16, 19, 21, 22, 24, 26, 28};
+    return memchr(fields, (int)fathom__wordnet_field_of(nouns, synset), sizeof fields) != NULL;
+}
+
+static void gather_ideas(struct gathered *out, const fathom__lexicon *lexicon, uint32_t noun) {
+    uint32_t above[FATHOM__WORDNET_CLOSURE];
+    const fathom__wordnet *nouns = lexicon->parts[FATHOM__NOUNS];
+    if (!is_idea(nouns, noun)) return;
+    const size_t n = fathom__wordnet_closure(above, nouns, noun);
+    for (size_t i = 0; i < n; i++)
+        if (is_idea(nouns, above[i])) gather(out, lexicon->starts[FATHOM__CLASS_IDEA] + above[i]);
+}
+
+/* Whether a word of a synset, by its number, is this lemma. */
+static bool is_word(const fathom__wordnet *wordnet, uint32_t synset, unsigned number, const char *lemma) {
+    size_t length;
+    const char *word = number ? fathom__wordnet_word(&length, wordnet, synset, number) : NULL;
+    return word && strlen(lemma) == length && strncasecmp(word, lemma, length) == 0;
+}
+
+/* The words that are derived from this word of a sense, or that it derives from, and the ideas that the sense's derived
+ * nouns name. */
+static void gather_derived(struct gathered *out, const fathom__lexicon *lexicon, enum fathom__wordnet_part part,
+                           uint32_t synset, uint32_t lemma) {
+    const struct fathom__derived *derived;
+    const fathom__wordnet *wordnet = lexicon->parts[part];
+    const size_t n = fathom__wordnet_derived(&derived, wordnet, synset);
+    for (size_t i = 0; i < n && i < MOST_DERIVED; i++) {
+        const fathom__wordnet *others =
+            derived[i].part < FATHOM__WORDNET_PARTS ? lexicon->parts[derived[i].part] : NULL;
+        uint32_t other, other_lemma;
+        char text[FATHOM__WORDNET_LEMMA];
+        size_t length;
+        if (!others || !fathom__wordnet_at(&other, others, derived[i].offset)) continue;
+        if (part != FATHOM__NOUNS && derived[i].part == FATHOM__NOUNS) gather_ideas(out, lexicon, other);
+        if (!derived[i].target ||
+            !is_word(wordnet, synset, derived[i].source, fathom__wordnet_lemma_text(wordnet, lemma)))
+            continue;
+        const char *word = fathom__wordnet_word(&length, others, other, derived[i].target);
+        if (!word || length >= sizeof text) continue;
+        for (size_t c = 0; c < length; c++)
+            text[c] = (char)tolower((unsigned char)word[c]);
+        if (fathom__wordnet_find(&other_lemma, others, text, length))
+            gather(out, lexicon->starts[FATHOM__CLASS_FORMS] + lexicon->part_forms[derived[i].part] + other_lemma);
+    }
+    if (part == FATHOM__NOUNS) gather_ideas(out, lexicon, synset);
 }
 
 static void gather_sense(struct gathered *out, const fathom__lexicon *lexicon, enum fathom__wordnet_part part,
@@ -181,6 +240,7 @@ static bool gather_part(struct gathered *out, uint32_t *form, const fathom__lexi
             fathom__wordnet_is_name(wordnet, senses[i]) != (sense == FATHOM__SENSE_NAME))
             continue;
         gather_sense(out, lexicon, part, senses[i]);
+        gather_derived(out, lexicon, part, senses[i], lemma);
         taken++;
     }
     *form = lexicon->part_forms[part] + lemma;

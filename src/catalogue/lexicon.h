@@ -1,5 +1,6 @@
 /* What kinds of words a word or phrase belongs to, whatever the source: classes of WordNet's nouns, verbs and
- * adjectives, topics and attributes, word classes of grammar, and the forms of one word.
+ * adjectives, topics and attributes, word classes of grammar, the forms of one word, and words of whatever kind for one
+ * idea.
  *
  * Classes are numbers. Those of nouns come first and are synsets of fathom__lexicon_nouns; names of persons, places and
  * the like that WordNet lacks are given such classes elsewhere (names.h).
@@ -22,7 +23,8 @@ enum fathom__class_kind {
     FATHOM__CLASS_ATTRIBUTE, /* adjectives that are values of one attribute: "adjectives of size" */
     FATHOM__CLASS_FIELD,     /* verbs of a lexicographer's field: "verbs of motion" */
     FATHOM__CLASS_CLOSED,    /* pronouns and the like */
-    FATHOM__CLASS_FORMS,     /* the forms of one word */
+    FATHOM__CLASS_FORMS,     /* the forms of one word, and the words derived from it: "reflected", "reflection" */
+    FATHOM__CLASS_IDEA,      /* words of all kinds for what one noun names: "begin", "first" and "start" */
     FATHOM__CLASS_KINDS
 };
 
@@ -38,6 +40,9 @@ void fathom__lexicon_close(fathom__lexicon *lexicon);
 const fathom__wordnet *fathom__lexicon_nouns(const fathom__lexicon *lexicon);
 uint32_t fathom__lexicon_class_count(const fathom__lexicon *lexicon);
 enum fathom__class_kind fathom__lexicon_class_kind(const fathom__lexicon *lexicon, uint32_t class_id);
+
+/* The class of words of one subject, by the noun synset that names it. */
+uint32_t fathom__lexicon_topic_class(const fathom__lexicon *lexicon, uint32_t synset);
 
 /* Classes of a lower-case word, or of a phrase with its words joined by "_", in ascending order; 0 when there are none.
  * *base is the same number for all forms of a word: that of its lemma. */

@@ -9,6 +9,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -101,6 +102,45 @@ static void a_missing_or_damaged_folder_is_refused(void **state) {
     assert_int_equal(unlink(path), 0);
 }
 
+/* A noun and a verb that is derived from it, each in a file of one line. */
+static void derived_words_share_forms_and_ideas(void **state) {
+    (void)state;
+    static const struct {
+        const char *name, *text;
+    } files[] = {
+        {"data.noun", "00000000 22 n 02 mirroring 0 reflection 0 001 + 00000000 v 0201 | casting back  \n"},
+        {"index.noun", "mirroring n 1 0 1 0 00000000  \nreflection n 1 1 + 1 0 00000000  \n"},
+        {"data.verb", "00000000 39 v 01 reflect 0 001 + 00000000 n 0102 01 + 02 00 | cast back  \n"},
+        {"index.verb", "reflect v 1 1 + 1 0 00000000  \n"},
+    };
+    char own[SCRATCH_PATH], path[2 * SCRATCH_PATH];
+    fathom__lexicon *lexicon;
+    snprintf(own, sizeof own, "%s/derived", folder);
+    assert_int_equal(mkdir(own, 0700), 0);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        snprintf(path, sizeof path, "%s/%s", own, files[i].name);
+        assert_int_equal(fathom__file_write(path, files[i].text, strlen(files[i].text)), FATHOM_OK);
+    }
+    assert_int_equal(fathom__lexicon_open(&lexicon, own), FATHOM_OK);
+    assert_true(has(lexicon, "reflected", FATHOM__SENSE_THING, "forms of ‘reflection’"));
+    assert_true(has(lexicon, "reflections", FATHOM__SENSE_THING, "forms of ‘reflect’"));
+    assert_false(has(lexicon, "mirroring", FATHOM__SENSE_THING, "forms of ‘reflect’")); /* another word of the synset */
+    assert_true(has(lexicon, "reflected", FATHOM__SENSE_THING, "words for ‘mirroring’"));
+    assert_true(has(lexicon, "mirroring", FATHOM__SENSE_THING, "words for ‘mirroring’"));
+    fathom__lexicon_close(lexicon);
+    /* Words' numbers are four hexadecimal digits. */
+    static const char *const damaged[] = {"00x1", "001"};
+    for (size_t i = 0; i < 2; i++) {
+        char text[128];
+        snprintf(text, sizeof text, "00000000 39 v 01 reflect 0 001 + 00000000 n %s 01 + 02 00 | cast back  \n",
+                 damaged[i]);
+        snprintf(path, sizeof path, "%s/data.verb", own);
+        assert_int_equal(fathom__file_write(path, text, strlen(text)), FATHOM_OK);
+        assert_int_equal(fathom__lexicon_open(&lexicon, own), FATHOM_ERROR_FORMAT);
+        assert_non_null(strstr(fathom_error_message(), "four hexadecimal digits"));
+    }
+}
+
 static void the_installed_database_knows_words_of_all_kinds(void **state) {
     (void)state;
     fathom__lexicon *lexicon;
@@ -112,6 +152,10 @@ static void the_installed_database_knows_words_of_all_kinds(void **state) {
     assert_true(has(lexicon, "touchdown", FATHOM__SENSE_THING, "words of American football"));
     if (fathom__file_exists("/usr/share/wordnet/index.verb")) {
         assert_true(has(lexicon, "ran", FATHOM__SENSE_THING, "forms of ‘run’"));
+        assert_true(has(lexicon, "creation", FATHOM__SENSE_THING, "forms of ‘create’"));
+        assert_true(has(lexicon, "began", FATHOM__SENSE_THING, "words for ‘beginning’"));
+        assert_true(has(lexicon, "started", FATHOM__SENSE_THING, "words for ‘beginning’"));
+        assert_false(has(lexicon, "began", FATHOM__SENSE_THING, "people")); /* though a beginner is one */
         assert_true(has(lexicon, "walked", FATHOM__SENSE_THING, "verbs of motion"));
         assert_true(has(lexicon, "was", FATHOM__SENSE_THING, "forms of ‘be’"));
         assert_int_equal(base_of(lexicon, "went"), base_of(lexicon, "goes"));
@@ -128,6 +172,7 @@ int main(void) {
         cmocka_unit_test(grammar_needs_no_database),
         cmocka_unit_test(names_and_things_differ),
         cmocka_unit_test(a_missing_or_damaged_folder_is_refused),
+        cmocka_unit_test(derived_words_share_forms_and_ideas),
         cmocka_unit_test(the_installed_database_knows_words_of_all_kinds),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);

@@ -29,6 +29,8 @@ static const struct {
     {"atmospheric_phenomenon", "weather"},
     {"linear_unit", "units of length"},
     {"monetary_unit", "currencies"},
+    {"genitor", "parents"},
+    {"kin", "relatives"},
     {"animal", "animals"},
     {"diversion", "pastimes"},
     {"food", "food"},
@@ -84,6 +86,7 @@ int fathom__lexicon_class_text(struct fathom__buffer *out, const fathom__lexicon
     case FATHOM__CLASS_ATTRIBUTE: return fathom__buffer_format(out, "adjectives of %s", text);
     case FATHOM__CLASS_FIELD: return fathom__buffer_format(out, "verbs %s", text);
     case FATHOM__CLASS_FORMS: return fathom__buffer_format(out, "forms of ‘%s’", text);
+    case FATHOM__CLASS_IDEA: return fathom__buffer_format(out, "words for ‘%s’", text);
     default: return fathom__buffer_text(out, text);
     }
 }

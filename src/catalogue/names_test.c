@@ -1,7 +1,7 @@
 #include "base/scratch.h"
 #include "catalogue/names.h"
+#include "tests/support/text_stream.h"
 #include "tests/support/tiny_wordnet.h"
-#include "tests/support/word_stream.h"
 
 #include <fathom/error.h>
 #include <setjmp.h>
@@ -11,11 +11,9 @@
 
 #include <cmocka.h>
 
-enum { ROWS = 64, PERSON = 1, ATHLETE = 2, LOCATION = 27 };
+enum { PERSON = 1, ATHLETE = 2, LOCATION = 27 };
 
-static struct word_pieces pieces;
-static struct fathom__evidence *evidence;
-static fathom__lexicon *lexicon;
+static struct text_stream opened;
 static struct fathom__stream *stream;
 
 static const char *const texts[] = {
@@ -49,34 +47,21 @@ enum { TEXTS = sizeof texts / sizeof *texts };
 
 static int set_up(void **state) {
     (void)state;
-    int32_t tokens[ROWS];
-    bool covered[ROWS];
-    size_t offsets[ROWS + 1] = {0};
-    const struct fathom_sparse nothing = {.n_rows = ROWS, .offsets = offsets};
-    const char *folder = scratch_root();
-    memset(covered, 1, sizeof covered);
-    if (tiny_wordnet_write(folder) || fathom__evidence_open(&evidence, 1, 1, 0)) return -1;
-    for (size_t i = 0; i < TEXTS; i++) {
-        const size_t n = word_tokens(tokens, ROWS, &pieces, texts[i]);
-        if (fathom__evidence_add(evidence, tokens, covered, n, i, &nothing, 0)) return -1;
-    }
-    return fathom__evidence_seal(evidence) || word_vocabulary(&pieces) || fathom__lexicon_open(&lexicon, folder) ||
-           fathom__stream_open(&stream, evidence, &pieces.vocabulary, lexicon);
+    if (tiny_wordnet_write(scratch_root()) || text_stream_open(&opened, texts, TEXTS, scratch_root())) return -1;
+    stream = opened.stream;
+    return 0;
 }
 
 static int tear_down(void **state) {
     (void)state;
-    fathom__stream_close(stream);
-    fathom__lexicon_close(lexicon);
-    fathom__evidence_close(evidence);
-    word_pieces_free(&pieces);
+    text_stream_close(&opened);
     return 0;
 }
 
 /* Whether the word, where it stands in a text, belongs to a class. */
 static bool is_a(size_t text, const char *word, uint32_t class_id) {
-    const struct fathom__sequence *sequence = &evidence->sequences[text];
-    for (uint32_t row = sequence->first_row; row < fathom__evidence_sequence_end(evidence, sequence); row++)
+    const struct fathom__sequence *sequence = &stream->evidence->sequences[text];
+    for (uint32_t row = sequence->first_row; row < fathom__evidence_sequence_end(stream->evidence, sequence); row++)
         if (strcmp(fathom__stream_word(stream, stream->words[row]), word) == 0)
             return fathom__entry_in_class(stream, stream->entries[row], class_id);
     fail_msg("“%s” is not in text %zu", word, text);

@@ -4,6 +4,16 @@
 
 enum { WORDLESS_BETWEEN = 2 };
 
+const struct fathom__sign_kind fathom__signs[] = {
+    {"opening brackets", "([{<"},
+    {"closing brackets", ")]}>"},
+    {"quotation marks", "\"'`“”‘’«»"},
+    {"ends of sentences", ".!?…"},
+    {"dashes", "-–—"},
+    {"marks of emphasis", "*_#"},
+};
+const size_t fathom__sign_kinds = sizeof fathom__signs / sizeof *fathom__signs;
+
 static bool has_affix(const struct fathom__condition *condition, const struct fathom__stream *stream, uint32_t row) {
     size_t length;
     const size_t n = strlen(condition->affix);
@@ -118,19 +128,24 @@ void fathom__rule_mark(uint8_t *fires, uint8_t *scratch, const struct fathom__ru
 }
 
 enum fathom_label_kind fathom__rule_kind(const struct fathom__rule *rule) {
-    bool class = false, list = false, word = false;
+    bool class = false, list = false, named = false, word = false;
     for (unsigned i = 0; i < rule->n; i++) {
         const struct fathom__condition *condition = &rule->conditions[i];
         const bool words = condition->kind == FATHOM__WORDS || condition->kind == FATHOM__TOKENS;
         class |= condition->kind == FATHOM__CLASS;
-        list |= words && condition->n_ids > 1;
+        list |= words && condition->n_ids > 1 && !condition->name;
+        named |= words && condition->name;
         word |= words && condition->n_ids == 1;
     }
-    return list ? FATHOM_LABEL_LIST : class ? FATHOM_LABEL_CLASS : word ? FATHOM_LABEL_WORD : FATHOM_LABEL_SHAPE;
+    return list    ? FATHOM_LABEL_LIST
+           : named ? FATHOM_LABEL_NAMED
+           : class ? FATHOM_LABEL_CLASS
+           : word  ? FATHOM_LABEL_WORD
+                   : FATHOM_LABEL_SHAPE;
 }
 
 const char *fathom_label_kind_name(enum fathom_label_kind kind) {
-    static const char *const names[FATHOM_LABEL_KINDS] = {"class", "word", "list", "shape"};
+    static const char *const names[FATHOM_LABEL_KINDS] = {"class", "named", "word", "list", "shape"};
     return (unsigned)kind < FATHOM_LABEL_KINDS ? names[kind] : "";
 }
 

@@ -29,13 +29,31 @@ enum fathom__kind {
     FATHOM__PREFIX, /* the word begins with `affix` and is longer */
 };
 
+/* What members of a list share, which it is called by; the list decides all the same. */
+enum fathom__list_name {
+    FATHOM__NAME_NONE,
+    FATHOM__NAME_CLASS, /* the class `class_id` */
+    FATHOM__NAME_FLAG,  /* the enum fathom__row_flag `flag` */
+    FATHOM__NAME_NAMES, /* they are names, */
+    FATHOM__NAME_PARTS, /* or parts of names, */
+    FATHOM__NAME_SIGNS, /* or signs of one kind: fathom__signs[flag] */
+};
+
+struct fathom__sign_kind {
+    const char *name, *signs; /* "opening brackets", "([{" */
+};
+extern const struct fathom__sign_kind fathom__signs[];
+extern const size_t fathom__sign_kinds;
+
 struct fathom__condition {
     enum fathom__place place;
     enum fathom__kind kind;
     uint32_t n_ids, ids[FATHOM__RULE_IDS];
     uint32_t class_id;
-    uint8_t flag;
+    uint8_t flag; /* or a kind of signs */
     char affix[FATHOM__AFFIX_SIZE];
+    enum fathom__list_name name; /* of TOKENS and WORDS; the first n_named ids share it */
+    uint32_t n_named;
 };
 
 struct fathom__rule {

@@ -1,7 +1,7 @@
 #include "base/scratch.h"
-#include "catalogue/rule.h"
+#include "catalogue/label_internal.h"
+#include "tests/support/text_stream.h"
 #include "tests/support/tiny_wordnet.h"
-#include "tests/support/word_stream.h"
 
 #include <fathom/error.h>
 #include <setjmp.h>
@@ -13,10 +13,7 @@
 
 enum { ROWS = 64 };
 
-static const char *folder;
-static struct word_pieces pieces;
-static struct fathom__evidence *evidence;
-static fathom__lexicon *lexicon;
+static struct text_stream opened;
 static struct fathom__stream *stream;
 
 static const char *const texts[] = {
@@ -28,27 +25,16 @@ static const char *const texts[] = {
 
 static int set_up(void **state) {
     (void)state;
-    int32_t tokens[ROWS];
-    bool covered[ROWS];
-    size_t offsets[ROWS + 1] = {0};
-    const struct fathom_sparse nothing = {.n_rows = ROWS, .offsets = offsets};
-    memset(covered, 1, sizeof covered);
-    folder = scratch_root();
-    if (tiny_wordnet_write(folder) || fathom__evidence_open(&evidence, 1, 1, 0)) return -1;
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
-        const size_t n = word_tokens(tokens, ROWS, &pieces, texts[i]);
-        if (fathom__evidence_add(evidence, tokens, covered, n, i, &nothing, 0)) return -1;
-    }
-    return fathom__evidence_seal(evidence) || word_vocabulary(&pieces) || fathom__lexicon_open(&lexicon, folder) ||
-           fathom__stream_open(&stream, evidence, &pieces.vocabulary, lexicon);
+    if (tiny_wordnet_write(scratch_root()) ||
+        text_stream_open(&opened, texts, sizeof texts / sizeof *texts, scratch_root()))
+        return -1;
+    stream = opened.stream;
+    return 0;
 }
 
 static int tear_down(void **state) {
     (void)state;
-    fathom__stream_close(stream);
-    fathom__lexicon_close(lexicon);
-    fathom__evidence_close(evidence);
-    word_pieces_free(&pieces);
+    text_stream_close(&opened);
     return 0;
 }
 
@@ -60,7 +46,7 @@ static uint32_t word(const char *text) {
 
 static uint32_t token(const char *text) {
     uint32_t id;
-    assert_true(fathom__intern_find(&id, &pieces.table, text, strlen(text)));
+    assert_true(fathom__intern_find(&id, &opened.pieces.table, text, strlen(text)));
     return id;
 }
 
@@ -77,10 +63,10 @@ static struct fathom__rule of_class(enum fathom__place place, uint32_t class_id)
 /* Where a rule fires, as a text of one character a row; both ways of running it must agree. */
 static void assert_fires(const struct fathom__rule *rule, const char *wanted) {
     char found[2 * ROWS + 1] = {0};
-    for (size_t s = 0; s < evidence->n_sequences; s++) {
+    for (size_t s = 0; s < stream->evidence->n_sequences; s++) {
         uint8_t fires[ROWS], scratch[ROWS];
-        const uint32_t first = evidence->sequences[s].first_row;
-        const uint32_t end = fathom__evidence_sequence_end(evidence, &evidence->sequences[s]);
+        const uint32_t first = stream->evidence->sequences[s].first_row;
+        const uint32_t end = fathom__evidence_sequence_end(stream->evidence, &stream->evidence->sequences[s]);
         fathom__rule_mark(fires, scratch, rule, stream, first, end);
         for (uint32_t row = first; row < end; row++) {
             assert_int_equal(fires[row - first], fathom__rule_at(rule, stream, row));
@@ -182,6 +168,73 @@ static void rules_read_as_labels(void **state) {
     assert_text(&rule, "words ending in ‘-ing’");
 }
 
+static struct fathom__rule named(enum fathom__list_name name, uint32_t n_named) {
+    struct fathom__rule rule = one(FATHOM__HERE, FATHOM__WORDS, word("striker"));
+    struct fathom__condition *condition = &rule.conditions[0];
+    condition->ids[condition->n_ids++] = word("athletes");
+    condition->ids[condition->n_ids++] = word("francisco");
+    condition->ids[condition->n_ids++] = word("met");
+    condition->name = name;
+    condition->class_id = 2;
+    condition->n_named = n_named;
+    return rule;
+}
+
+static void lists_are_called_by_what_their_members_share(void **state) {
+    (void)state;
+    struct fathom__rule rule = named(FATHOM__NAME_CLASS, 2);
+    assert_text(&rule, "athletes (‘striker’, ‘athletes’), ‘Francisco’ and ‘met’");
+    assert_int_equal(fathom__rule_kind(&rule), FATHOM_LABEL_NAMED);
+    assert_fires(&rule, "..x.xx........ x........x..");
+    rule.conditions[0].n_ids = 3;
+    assert_text(&rule, "athletes (‘striker’, ‘athletes’) and ‘Francisco’");
+    rule.conditions[0].place = FATHOM__BEFORE;
+    assert_text(&rule, "after athletes (‘striker’, ‘athletes’) and ‘Francisco’");
+    rule.conditions[0].place = FATHOM__NEAR;
+    assert_text(&rule, "text about athletes (‘striker’, ‘athletes’) and ‘Francisco’");
+    rule = named(FATHOM__NAME_NAMES, 4);
+    assert_text(&rule, "names (‘striker’, ‘athletes’, ‘Francisco’, …)");
+    rule.conditions[0].name = FATHOM__NAME_PARTS;
+    rule.conditions[0].n_ids = rule.conditions[0].n_named = 2;
+    assert_text(&rule, "parts of names (‘striker’, ‘athletes’)");
+    rule.conditions[0].name = FATHOM__NAME_FLAG;
+    rule.conditions[0].flag = FATHOM__NUMBER;
+    assert_text(&rule, "numbers (‘striker’, ‘athletes’)");
+    rule.conditions[0].name = FATHOM__NAME_SIGNS;
+    rule.conditions[0].flag = 0;
+    assert_text(&rule, "opening brackets (‘striker’, ‘athletes’)");
+    rule.conditions[0].name = FATHOM__NAME_NONE;
+    assert_text(&rule, "‘striker’ and ‘athletes’");
+    assert_int_equal(fathom__rule_kind(&rule), FATHOM_LABEL_LIST);
+}
+
+static void lists_of_signs_are_called_by_their_kind(void **state) {
+    (void)state;
+    const struct fathom__label_context context = {.stream = stream};
+    struct fathom__rule rule = one(FATHOM__HERE, FATHOM__TOKENS, token("("));
+    rule.conditions[0].ids[rule.conditions[0].n_ids++] = token("(");
+    fathom__label_name(&rule, &context);
+    assert_text(&rule, "opening brackets (‘(’)");
+    rule.conditions[0].ids[1] = token(")");
+    fathom__label_name(&rule, &context);
+    assert_text(&rule, "punctuation (‘(’, ‘)’)");
+    rule.conditions[0].ids[1] = token(" 12");
+    fathom__label_name(&rule, &context);
+    assert_text(&rule, "‘(’ and ‘12’");
+}
+
+static void names_of_lists_are_in_the_json(void **state) {
+    (void)state;
+    const struct fathom__rule rule = named(FATHOM__NAME_CLASS, 2);
+    json_t *json;
+    assert_int_equal(fathom__rule_json(&json, &rule, stream), FATHOM_OK);
+    const json_t *part = json_array_get(json_object_get(json, "all"), 0), *name = json_object_get(part, "named");
+    assert_int_equal(json_array_size(json_object_get(part, "any")), 4);
+    assert_int_equal(json_integer_value(json_object_get(name, "members")), 2);
+    assert_string_equal(json_string_value(json_object_get(name, "class")), "athlete");
+    json_decref(json);
+}
+
 static void rules_are_written_as_json(void **state) {
     (void)state;
     struct fathom__rule rule = of_class(FATHOM__NEAR, 2);
@@ -206,6 +259,9 @@ int main(void) {
         cmocka_unit_test(near_looks_around_within_the_sequence),
         cmocka_unit_test(all_conditions_must_hold),
         cmocka_unit_test(rules_read_as_labels),
+        cmocka_unit_test(lists_are_called_by_what_their_members_share),
+        cmocka_unit_test(lists_of_signs_are_called_by_their_kind),
+        cmocka_unit_test(names_of_lists_are_in_the_json),
         cmocka_unit_test(rules_are_written_as_json),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -1,13 +1,9 @@
 /* Rules as people read them, and as JSON. */
+#include "catalogue/rule_text.h"
 #include "base/error.h"
 #include "base/json.h"
-#include "base/utf8.h"
-#include "catalogue/rule.h"
 
 #include <string.h>
-#include <strings.h>
-
-enum { SHOWN_IDS = 4 };
 
 struct flag_name {
     uint8_t flag;
@@ -56,96 +52,20 @@ static int class_text(struct fathom__buffer *out, const struct fathom__stream *s
     return fathom__lexicon_class_text(out, stream->lexicon, class_id, countable);
 }
 
-/* A token's bytes as shown: without the blank before a word, line breaks and tabs by their escapes. */
-static int token_text(struct fathom__buffer *out, const struct fathom__stream *stream, uint32_t token) {
-    const char *bytes = stream->vocabulary->bytes[token];
-    size_t length = stream->vocabulary->lengths[token];
-    char *clean = NULL;
-    while (length > 1 && *bytes == ' ') {
-        bytes++;
-        length--;
-    }
-    int status = fathom__utf8_clean(&clean, bytes, length);
-    for (const char *c = clean; !status && *c; c++)
-        status = *c == '\n'   ? fathom__buffer_text(out, "\\n")
-                 : *c == '\r' ? fathom__buffer_text(out, "\\r")
-                 : *c == '\t' ? fathom__buffer_text(out, "\\t")
-                              : fathom__buffer_append(out, c, 1);
-    fathom_free(clean);
-    return status;
-}
-
-static int word_text(struct fathom__buffer *out, const struct fathom__stream *stream, uint32_t word) {
-    const size_t at = out->length;
-    const int status = fathom__buffer_text(out, fathom__stream_word(stream, word));
-    if (!status && fathom__stream_word_is_name(stream, word) && out->bytes[at] >= 'a' && out->bytes[at] <= 'z')
-        out->bytes[at] = (char)(out->bytes[at] - 'a' + 'A');
-    return status;
-}
-
-/* Whether a token is a piece of one word, and hardly ever of others: then it is shown as that word. */
-static bool is_piece(const struct fathom__stream *stream, uint32_t token) {
-    size_t length, own = stream->vocabulary->lengths[token];
-    const char *bytes = stream->vocabulary->bytes[token];
-    if (!stream->token_words[token]) return false;
-    for (; own && *bytes == ' '; bytes++)
-        own--;
-    fathom__intern_text(&length, &stream->word_table, stream->token_words[token]);
-    return length > own;
-}
-
-static int id_text(struct fathom__buffer *out, const struct fathom__condition *condition,
-                   const struct fathom__stream *stream, uint32_t i) {
-    const uint32_t id = condition->ids[i];
-    if (condition->kind == FATHOM__WORDS) return word_text(out, stream, id);
-    return is_piece(stream, id) ? word_text(out, stream, stream->token_words[id]) : token_text(out, stream, id);
-}
-
-/* ‘a’, ‘b’ and ‘c’; tokens that look alike are shown once. */
-static int list_text(struct fathom__buffer *out, const struct fathom__condition *condition,
-                     const struct fathom__stream *stream) {
-    struct fathom__buffer names[FATHOM__RULE_IDS];
-    uint32_t n = 0;
-    int status = FATHOM_OK;
-    for (uint32_t i = 0; !status && i < condition->n_ids; i++) {
-        names[n] = (struct fathom__buffer)FATHOM__BUFFER_INIT(1024);
-        status = id_text(&names[n], condition, stream, i);
-        bool seen = false;
-        for (uint32_t j = 0; !status && j < n; j++)
-            seen |= names[j].length == names[n].length &&
-                    strncasecmp(names[j].bytes ? names[j].bytes : "", names[n].bytes ? names[n].bytes : "",
-                                names[n].length) == 0;
-        if (seen)
-            fathom__buffer_free(&names[n]);
-        else
-            n++;
-    }
-    const uint32_t shown = n < SHOWN_IDS ? n : SHOWN_IDS;
-    for (uint32_t i = 0; !status && i < shown; i++)
-        status = fathom__buffer_format(out, "%s‘%s’",
-                                       !i           ? ""
-                                       : i + 1 == n ? " and "
-                                                    : ", ",
-                                       names[i].bytes ? names[i].bytes : "");
-    if (!status && n > shown) status = fathom__buffer_text(out, ", …");
-    for (uint32_t i = 0; i < n; i++)
-        fathom__buffer_free(&names[i]);
-    return status;
-}
-
 /* Subjects and nouns in the text around: "athletes in text about bridges". */
 static bool is_subject(const struct fathom__condition *condition, const struct fathom__stream *stream) {
-    if (condition->place != FATHOM__NEAR || condition->kind != FATHOM__CLASS) return false;
+    if (condition->place != FATHOM__NEAR || (condition->kind != FATHOM__CLASS && condition->name != FATHOM__NAME_CLASS))
+        return false;
     const enum fathom__class_kind kind = fathom__lexicon_class_kind(stream->lexicon, condition->class_id);
-    return kind == FATHOM__CLASS_NOUN || kind == FATHOM__CLASS_TOPIC;
+    return kind == FATHOM__CLASS_NOUN || kind == FATHOM__CLASS_TOPIC || kind == FATHOM__CLASS_IDEA;
 }
 
 static int topic_text(struct fathom__buffer *out, const struct fathom__stream *stream, uint32_t class_id) {
     const char *kind;
     size_t length;
     uint32_t offset;
-    if (fathom__lexicon_class_kind(stream->lexicon, class_id) != FATHOM__CLASS_TOPIC)
-        return class_text(out, stream, class_id);
+    const enum fathom__class_kind which = fathom__lexicon_class_kind(stream->lexicon, class_id);
+    if (which != FATHOM__CLASS_TOPIC && which != FATHOM__CLASS_IDEA) return class_text(out, stream, class_id);
     const char *name = fathom__lexicon_class_name(&length, &kind, &offset, stream->lexicon, class_id);
     int status = FATHOM_OK;
     for (size_t i = 0; !status && i < length; i++)
@@ -153,26 +73,49 @@ static int topic_text(struct fathom__buffer *out, const struct fathom__stream *s
     return status;
 }
 
+/* What a list's members share, as the list is called by. */
+static int name_text(struct fathom__buffer *out, const struct fathom__condition *condition,
+                     const struct fathom__stream *stream) {
+    switch (condition->name) {
+    case FATHOM__NAME_CLASS:
+        return is_subject(condition, stream) ? topic_text(out, stream, condition->class_id)
+                                             : class_text(out, stream, condition->class_id);
+    case FATHOM__NAME_NAMES: return fathom__buffer_text(out, "names");
+    case FATHOM__NAME_PARTS: return fathom__buffer_text(out, "parts of names");
+    case FATHOM__NAME_SIGNS: return fathom__buffer_text(out, fathom__signs[condition->flag].name);
+    default: return fathom__buffer_text(out, name_of(condition->flag)->text);
+    }
+}
+
 static int condition_text(struct fathom__buffer *out, const struct fathom__condition *condition,
                           const struct fathom__stream *stream, bool alone) {
     static const char *const places[FATHOM__PLACES] = {"", "after ", "before ", "near "};
     int status;
     if (is_subject(condition, stream)) {
-        if ((status = fathom__buffer_text(out, alone ? "text about " : "in text about "))) return status;
-        return topic_text(out, stream, condition->class_id);
+        status = fathom__buffer_text(out, alone ? "text about " : "in text about ");
+        if (!status && condition->name)
+            status = name_text(out, condition, stream);
+        else if (!status)
+            status = topic_text(out, stream, condition->class_id);
+        return status || !condition->name ? status : fathom__rule_list_text(out, condition, stream);
     }
     if ((status = fathom__buffer_text(out, places[condition->place]))) return status;
+    if (condition->name) {
+        status = name_text(out, condition, stream);
+        return status ? status : fathom__rule_list_text(out, condition, stream);
+    }
     switch (condition->kind) {
     case FATHOM__CLASS: return class_text(out, stream, condition->class_id);
     case FATHOM__FLAG: return fathom__buffer_text(out, name_of(condition->flag)->text);
     case FATHOM__SUFFIX: return fathom__buffer_format(out, "words ending in ‘-%s’", condition->affix);
     case FATHOM__PREFIX: return fathom__buffer_format(out, "words beginning with ‘%s-’", condition->affix);
     case FATHOM__TOKENS:
-        if (condition->place == FATHOM__HERE && condition->n_ids == 1 && !is_piece(stream, condition->ids[0]) &&
+        if (condition->place == FATHOM__HERE && condition->n_ids == 1 &&
+            !fathom__stream_token_is_piece(stream, condition->ids[0]) &&
             (status = fathom__buffer_text(out, "the token ")))
             return status;
-        return list_text(out, condition, stream);
-    default: return list_text(out, condition, stream);
+        return fathom__rule_list_text(out, condition, stream);
+    default: return fathom__rule_list_text(out, condition, stream);
     }
 }
 
@@ -195,6 +138,32 @@ int fathom__rule_text(struct fathom__buffer *out, const struct fathom__rule *rul
     return status;
 }
 
+static void set_class_json(json_t *object, const struct fathom__stream *stream, uint32_t class_id) {
+    size_t length;
+    uint32_t offset;
+    const char *kind;
+    const char *name = fathom__lexicon_class_name(&length, &kind, &offset, stream->lexicon, class_id);
+    json_object_set_new(object, "class", fathom__json_string(name, length));
+    json_object_set_new(object, "class_of", json_string(kind));
+    if (offset) json_object_set_new(object, "synset", json_integer(offset));
+}
+
+/* What a list is called by: how many of its members, the first ones, share it, and the class if it is one. */
+static json_t *name_json(const struct fathom__condition *condition, const struct fathom__stream *stream) {
+    json_t *object = json_object();
+    json_object_set_new(object, "members", json_integer(condition->n_named));
+    if (condition->name == FATHOM__NAME_CLASS)
+        set_class_json(object, stream, condition->class_id);
+    else if (condition->name == FATHOM__NAME_FLAG)
+        json_object_set_new(object, "shape", json_string(name_of(condition->flag)->json));
+    else
+        json_object_set_new(object, "shape",
+                            json_string(condition->name == FATHOM__NAME_SIGNS   ? fathom__signs[condition->flag].name
+                                        : condition->name == FATHOM__NAME_NAMES ? "names"
+                                                                                : "parts of names"));
+    return object;
+}
+
 static json_t *condition_json(const struct fathom__condition *condition, const struct fathom__stream *stream) {
     static const char *const places[FATHOM__PLACES] = {"here", "before", "after", "near"};
     static const char *const kinds[] = {"tokens", "words", "class", "shape", "suffix", "prefix"};
@@ -214,14 +183,9 @@ static json_t *condition_json(const struct fathom__condition *condition, const s
             json_array_append_new(list, item);
         }
         json_object_set_new(object, "any", list);
+        if (condition->name) json_object_set_new(object, "named", name_json(condition, stream));
     } else if (condition->kind == FATHOM__CLASS) {
-        size_t length;
-        uint32_t offset;
-        const char *kind;
-        const char *name = fathom__lexicon_class_name(&length, &kind, &offset, stream->lexicon, condition->class_id);
-        json_object_set_new(object, "class", fathom__json_string(name, length));
-        json_object_set_new(object, "class_of", json_string(kind));
-        if (offset) json_object_set_new(object, "synset", json_integer(offset));
+        set_class_json(object, stream, condition->class_id);
     } else if (condition->kind == FATHOM__FLAG) {
         json_object_set_new(object, "shape", json_string(name_of(condition->flag)->json));
     } else {

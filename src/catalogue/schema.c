@@ -52,10 +52,10 @@ const struct fathom__store_kind fathom__catalogue_kind = {"catalogue", FATHOM__S
 
 int fathom__schema_migrate(const struct fathom__store *store, int version) {
     char sql[96];
-    int status = fathom__store_run(store, "BEGIN IMMEDIATE");
+    int status = FATHOM_OK;
     for (int v = version; !status && v < store->kind->version; v++)
         status = fathom__store_run(store, store->kind->migrations[v]);
-    snprintf(sql, sizeof sql, "PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT", store->kind->application,
+    snprintf(sql, sizeof sql, "PRAGMA application_id = %d; PRAGMA user_version = %d", store->kind->application,
              store->kind->version);
     return status ? status : fathom__store_run(store, sql);
 }

@@ -4,7 +4,7 @@
 
 #include "catalogue/store.h"
 
-/* Brings a file of an older version (0: an empty file) to its kind's present version in one transaction. */
+/* Brings a file of an older version (0: an empty file) to its kind's present version; the caller's transaction decides. */
 int fathom__schema_migrate(const struct fathom__store *store, int version);
 
 #endif

@@ -38,6 +38,17 @@ static int write_query(struct fathom__buffer *out, const char *words) {
     return status;
 }
 
+/* A word of a label counts for more than one of an example; a small rank is a good one. Features of one label stand
+ * together, the one that it tells best in front. */
+static const char search_words[] =
+    "WITH hits(feature, label, rank) AS MATERIALIZED ("
+    "  SELECT rowid, label, bm25(words, 4.0, 1.0) FROM words WHERE words MATCH ?1 AND rowid >= ?2 AND rowid < ?3)"
+    " SELECT feature, -rank FROM hits ORDER BY"
+    " min(rank) OVER (PARTITION BY CASE label WHEN '' THEN feature ELSE label END), label,"
+    " (SELECT max(coalesce(score, 1)) FROM labels WHERE dictionary = ?5 AND labels.feature = (hits.feature & "
+    "4294967295))"
+    " DESC, feature LIMIT ?4";
+
 int fathom_catalogue_search_words(struct fathom_hit *hits, size_t *n, size_t capacity, fathom_catalogue *catalogue,
                                   const char *words) {
     struct fathom__buffer query = FATHOM__BUFFER_INIT(MOST_QUERY_BYTES);
@@ -46,16 +57,13 @@ int fathom_catalogue_search_words(struct fathom_hit *hits, size_t *n, size_t cap
     size_t count = 0;
     int status = write_query(&query, words);
     if (!status && !query.length) status = fathom__fail(FATHOM_ERROR_ARGUMENT, "a search needs at least one word");
-    if (!status) /* A word of a label counts for more than one of an example; a small rank is a good one. */
-        status = fathom__store_prepare(
-            &statement, &catalogue->store,
-            "SELECT rowid, -bm25(words, 4.0, 1.0) FROM words WHERE words MATCH ?1 AND rowid >= ?2 AND rowid < ?3"
-            " ORDER BY bm25(words, 4.0, 1.0), rowid LIMIT ?4");
+    if (!status) status = fathom__store_prepare(&statement, &catalogue->store, search_words);
     if (status) goto done;
     sqlite3_bind_text(statement, 1, query.bytes, (int)query.length, SQLITE_STATIC);
     sqlite3_bind_int64(statement, 2, fathom__words_row(catalogue->dictionary, 0));
     sqlite3_bind_int64(statement, 3, fathom__words_row(catalogue->dictionary + 1, 0));
     sqlite3_bind_int64(statement, 4, capacity < INT32_MAX ? (int64_t)capacity : INT32_MAX);
+    sqlite3_bind_int64(statement, 5, catalogue->dictionary);
     while (!(status = fathom__store_step(&row, &catalogue->store, statement)) && row && count < capacity) {
         const uint32_t feature = (uint32_t)(sqlite3_column_int64(statement, 0) & UINT32_MAX);
         if (feature < catalogue->info.n_features)

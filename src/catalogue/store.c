@@ -122,7 +122,23 @@ static int check_kind(int *version, const struct fathom__store *store, bool crea
     return FATHOM_OK;
 }
 
-/* A file that could not be begun is an empty one. */
+int fathom__store_begin(const struct fathom__store *store) {
+    const int status = fathom__store_run(store, "BEGIN IMMEDIATE");
+    return status || store->version == store->kind->version ? status : fathom__schema_migrate(store, store->version);
+}
+
+int fathom__store_commit(struct fathom__store *store) {
+    const int status = fathom__store_run(store, "COMMIT");
+    if (!status) store->version = store->kind->version;
+    return status;
+}
+
+/* Whether a file can be written at all, before the long work that would end in it. */
+static int try_writing(const struct fathom__store *store) {
+    return fathom__store_run(store, "BEGIN IMMEDIATE; ROLLBACK");
+}
+
+/* A file that was begun and got no further is an empty one. */
 static void remove_empty(const char *path) {
     struct stat about;
     if (stat(path, &about) == 0 && S_ISREG(about.st_mode) && about.st_size == 0) unlink(path);
@@ -134,11 +150,11 @@ int fathom__store_open(struct fathom__store *out, const char *path, enum fathom_
 
 int fathom__store_open_kind(struct fathom__store *out, const char *path, enum fathom__store_mode mode,
                             const struct fathom__store_kind *kind) {
-    const bool new = mode == FATHOM__STORE_CREATE && !fathom__file_exists(path);
-    struct fathom__store store = {.kind = kind};
-    int version = 0, status = fathom__copy_string(&store.path, path);
+    const bool create = mode == FATHOM__STORE_CREATE || mode == FATHOM__STORE_BEGIN;
+    struct fathom__store store = {.kind = kind, .begun = create && !fathom__file_exists(path)};
+    int status = fathom__copy_string(&store.path, path);
     if (status) return status;
-    if (mode != FATHOM__STORE_CREATE && !fathom__file_exists(path)) {
+    if (!create && !fathom__file_exists(path)) {
         status = fathom__fail(FATHOM_ERROR_IO, "%s: no such file; a %s was expected", path, kind->name);
         goto done;
     }
@@ -159,20 +175,22 @@ int fathom__store_open_kind(struct fathom__store *out, const char *path, enum fa
     sqlite3_db_config(store.database, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
     sqlite3_db_config(store.database, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);
     if ((status = fathom__store_run(&store, "PRAGMA cell_size_check = ON; PRAGMA foreign_keys = ON"))) goto done;
-    if (!(status = check_kind(&version, &store, mode == FATHOM__STORE_CREATE)) && version < kind->version)
-        status = fathom__schema_migrate(&store, version);
+    if ((status = check_kind(&store.version, &store, create))) goto done;
+    if (mode == FATHOM__STORE_BEGIN && !store.version)
+        status = try_writing(&store);
+    else if (store.version < kind->version && !(status = fathom__store_begin(&store)))
+        status = fathom__store_commit(&store);
 done:
-    if (status) {
+    if (status)
         fathom__store_close(&store);
-        if (new) remove_empty(path);
-    } else {
+    else
         *out = store;
-    }
     return status;
 }
 
 void fathom__store_close(struct fathom__store *store) {
     sqlite3_close_v2(store->database);
+    if (store->begun && store->path && !store->version) remove_empty(store->path);
     fathom_free(store->path);
     *store = (struct fathom__store){0};
 }

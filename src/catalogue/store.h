@@ -24,12 +24,15 @@ struct fathom__store {
     sqlite3 *database;
     char *path;
     const struct fathom__store_kind *kind;
+    int version; /* of the file; 0: it is still empty */
+    bool begun;  /* the file was not there before: it is removed when it is closed empty */
 };
 
 enum fathom__store_mode {
     FATHOM__STORE_READ,
-    FATHOM__STORE_WRITE, /* an existing catalogue */
-    FATHOM__STORE_CREATE /* made when missing or empty */
+    FATHOM__STORE_WRITE,  /* an existing catalogue */
+    FATHOM__STORE_CREATE, /* made when missing or empty */
+    FATHOM__STORE_BEGIN   /* the same, but made by fathom__store_begin: it is nothing before there is something in it */
 };
 
 /* Errors: IO, FORMAT, UNSUPPORTED (a newer version), LIMIT (locked), MEMORY. */
@@ -38,6 +41,9 @@ int fathom__store_open_kind(struct fathom__store *out, const char *path, enum fa
 /* The same for a catalogue. */
 int fathom__store_open(struct fathom__store *out, const char *path, enum fathom__store_mode mode);
 void fathom__store_close(struct fathom__store *store); /* rolls back what was not committed */
+/* Begins a transaction, in which an empty file becomes one of its kind. */
+int fathom__store_begin(const struct fathom__store *store);
+int fathom__store_commit(struct fathom__store *store);
 
 /* How long opened files wait for another process's lock; 5 seconds unless it is set, before the first is opened. */
 void fathom__store_patience(int milliseconds);

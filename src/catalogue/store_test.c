@@ -71,6 +71,29 @@ static void other_files_are_refused(void **state) {
     unlink(path);
 }
 
+static void a_catalogue_begins_with_its_first_content(void **state) {
+    (void)state;
+    char path[2 * SCRATCH_PATH];
+    struct fathom__store store;
+    snprintf(path, sizeof path, "%s/new.sqlite", tiny.folder);
+    assert_int_equal(fathom__store_open(&store, path, FATHOM__STORE_BEGIN), FATHOM_OK);
+    assert_refused(path, FATHOM_ERROR_FORMAT, "not a catalogue"); /* as a killed process would leave it */
+    assert_int_equal(fathom__store_begin(&store), FATHOM_OK);
+    fathom__store_close(&store);
+    assert_false(fathom__file_exists(path));
+    /* An empty file of somebody's stays. */
+    assert_int_equal(fathom__file_write(path, "", 0), FATHOM_OK);
+    assert_int_equal(fathom__store_open(&store, path, FATHOM__STORE_BEGIN), FATHOM_OK);
+    fathom__store_close(&store);
+    assert_true(fathom__file_exists(path));
+    assert_int_equal(fathom__store_open(&store, path, FATHOM__STORE_BEGIN), FATHOM_OK);
+    assert_int_equal(fathom__store_begin(&store), FATHOM_OK);
+    assert_int_equal(fathom__store_commit(&store), FATHOM_OK);
+    fathom__store_close(&store);
+    assert_refused(path, FATHOM_ERROR_NOT_FOUND, "an empty catalogue");
+    unlink(path);
+}
+
 static void newer_versions_are_refused(void **state) {
     (void)state;
     char path[2 * SCRATCH_PATH];
@@ -259,6 +282,7 @@ static void a_hostile_schema_runs_nothing(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(other_files_are_refused),
+        cmocka_unit_test(a_catalogue_begins_with_its_first_content),
         cmocka_unit_test(newer_versions_are_refused),
         cmocka_unit_test(other_dictionaries_and_models_are_told_apart),
         cmocka_unit_test(damaged_values_are_refused),

@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "catalogue/names.h"
 #include "catalogue/stream_internal.h"
+#include "catalogue/topics.h"
 
 #include <string.h>
 
@@ -250,6 +251,7 @@ int fathom__stream_open(struct fathom__stream **out, const struct fathom__eviden
     }
     if (!status) status = grow_capitals(stream, stream->word_table.count);
     if (!status && lexicon) status = fathom__names_infer(stream);
+    if (!status && lexicon) status = fathom__topics_infer(stream);
     if (!status) status = fathom__stream_count(stream);
 done:
     fathom__buffer_free(&reading.text);
@@ -276,6 +278,7 @@ void fathom__stream_close(struct fathom__stream *stream) {
     fathom_free(stream->entry_table.forms);
     fathom_free(stream->name_entries);
     fathom_free(stream->token_words);
+    fathom_free(stream->word_entries);
     fathom_free(stream->token_counts);
     fathom_free(stream->word_counts);
     fathom_free(stream->capitals);
@@ -289,4 +292,18 @@ const char *fathom__stream_word(const struct fathom__stream *stream, uint32_t wo
 
 bool fathom__stream_word_is_name(const struct fathom__stream *stream, uint32_t word) {
     return stream->capitals[word] > 0;
+}
+
+bool fathom__stream_token_is_piece(const struct fathom__stream *stream, uint32_t token) {
+    size_t length, own = stream->vocabulary->lengths[token];
+    const char *bytes = stream->vocabulary->bytes[token];
+    if (!stream->token_words[token]) return false;
+    for (; own && *bytes == ' '; bytes++)
+        own--;
+    fathom__intern_text(&length, &stream->word_table, stream->token_words[token]);
+    return length > own;
+}
+
+uint8_t fathom__stream_token_flags(const struct fathom__stream *stream, uint32_t token) {
+    return token_flags((const unsigned char *)stream->vocabulary->bytes[token], stream->vocabulary->lengths[token]);
 }

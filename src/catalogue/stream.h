@@ -62,6 +62,7 @@ struct fathom__stream {
     uint64_t flag_counts[8]; /* by bit of enum fathom__row_flag */
     uint64_t n_entry_rows;   /* background rows that have an entry */
     uint32_t *token_words;   /* [tokens]: the word that most places of a token belong to, 0 for none */
+    uint32_t *word_entries;  /* [words]: the entry that at least half of a word's places have, 0 for none */
 };
 
 /* Everything passed in is borrowed and must outlive the stream. lexicon may be NULL. */
@@ -74,6 +75,10 @@ bool fathom__entry_in_class(const struct fathom__stream *stream, uint32_t entry,
 size_t fathom__entry_classes(const uint32_t **classes, const struct fathom__stream *stream, uint32_t entry);
 /* The lower-case text of a word. */
 const char *fathom__stream_word(const struct fathom__stream *stream, uint32_t word);
+/* Whether a token is a piece of one word, and hardly ever of others. */
+bool fathom__stream_token_is_piece(const struct fathom__stream *stream, uint32_t token);
+/* What a token is by itself: NUMBER, LINE_BREAK, PUNCTUATION or none. */
+uint8_t fathom__stream_token_flags(const struct fathom__stream *stream, uint32_t token);
 /* Whether a word is mostly written with a capital. */
 bool fathom__stream_word_is_name(const struct fathom__stream *stream, uint32_t word);
 

@@ -26,32 +26,31 @@ static int count_background(struct fathom__stream *stream) {
     return FATHOM_OK;
 }
 
-/* The word that most places of each token belong to, found by a majority vote and then counted. */
-static int find_token_words(struct fathom__stream *stream) {
-    enum { MOSTLY_PERCENT = 60 };
-    const struct fathom__evidence *evidence = stream->evidence;
-    const size_t n = stream->vocabulary->n;
+enum { MOSTLY_PERCENT = 60, HALF_PERCENT = 50 };
+
+/* Of every key the value that stands at so large a share of its places, 0 where none does: found by a majority vote
+ * and then counted. keys and values: [rows]; out: [n_keys]. */
+static int find_usual(uint32_t *out, size_t n_keys, const uint32_t *keys, const uint32_t *values, size_t n_rows,
+                      unsigned percent) {
     uint32_t *votes = NULL, *hits = NULL, *all = NULL;
     int status;
-    if ((status = fathom__alloc(&stream->token_words, n, sizeof *stream->token_words)) ||
-        (status = fathom__alloc(&votes, n, sizeof *votes)) || (status = fathom__alloc(&hits, n, sizeof *hits)) ||
-        (status = fathom__alloc(&all, n, sizeof *all)))
+    if ((status = fathom__alloc(&votes, n_keys, sizeof *votes)) ||
+        (status = fathom__alloc(&hits, n_keys, sizeof *hits)) || (status = fathom__alloc(&all, n_keys, sizeof *all)))
         goto done;
-    for (uint32_t row = 0; row < evidence->n_rows; row++) {
-        const int32_t token = evidence->tokens[row];
-        if (!votes[token]) stream->token_words[token] = stream->words[row];
-        if (stream->token_words[token] == stream->words[row])
-            votes[token]++;
+    for (size_t row = 0; row < n_rows; row++) {
+        const uint32_t key = keys[row];
+        if (!votes[key]) out[key] = values[row];
+        if (out[key] == values[row])
+            votes[key]++;
         else
-            votes[token]--;
+            votes[key]--;
     }
-    for (uint32_t row = 0; row < evidence->n_rows; row++) {
-        const int32_t token = evidence->tokens[row];
-        all[token]++;
-        hits[token] += stream->token_words[token] == stream->words[row];
+    for (size_t row = 0; row < n_rows; row++) {
+        all[keys[row]]++;
+        hits[keys[row]] += out[keys[row]] == values[row];
     }
-    for (size_t token = 0; token < n; token++)
-        if ((uint64_t)hits[token] * 100 < (uint64_t)all[token] * MOSTLY_PERCENT) stream->token_words[token] = 0;
+    for (size_t key = 0; key < n_keys; key++)
+        if ((uint64_t)hits[key] * 100 < (uint64_t)all[key] * percent) out[key] = 0;
 done:
     fathom_free(votes);
     fathom_free(hits);
@@ -60,6 +59,13 @@ done:
 }
 
 int fathom__stream_count(struct fathom__stream *stream) {
-    const int status = count_background(stream);
-    return status ? status : find_token_words(stream);
+    const size_t n_rows = stream->evidence->n_rows, n_words = stream->word_table.count;
+    int status;
+    if ((status = count_background(stream)) ||
+        (status = fathom__alloc(&stream->token_words, stream->vocabulary->n, sizeof *stream->token_words)) ||
+        (status = fathom__alloc(&stream->word_entries, n_words, sizeof *stream->word_entries)) ||
+        (status = find_usual(stream->token_words, stream->vocabulary->n, (const uint32_t *)stream->evidence->tokens,
+                             stream->words, n_rows, MOSTLY_PERCENT)))
+        return status;
+    return find_usual(stream->word_entries, n_words, stream->words, stream->entries, n_rows, HALF_PERCENT);
 }

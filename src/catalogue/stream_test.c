@@ -1,7 +1,7 @@
 #include "base/scratch.h"
 #include "catalogue/stream.h"
+#include "tests/support/text_stream.h"
 #include "tests/support/tiny_wordnet.h"
-#include "tests/support/word_stream.h"
 
 #include <fathom/error.h>
 #include <setjmp.h>
@@ -11,50 +11,17 @@
 
 #include <cmocka.h>
 
-enum { ROWS = 64 };
-
 static const char *folder;
 
-struct read {
-    struct word_pieces pieces;
-    struct fathom__evidence *evidence;
-    fathom__lexicon *lexicon;
-    struct fathom__stream *stream;
-};
-
-/* Each text is a sequence of a document of its own. */
-static void read_texts(struct read *read, const char *const *texts, size_t n) {
-    int32_t tokens[ROWS];
-    bool covered[ROWS];
-    size_t offsets[ROWS + 1] = {0};
-    const struct fathom_sparse nothing = {.n_rows = ROWS, .offsets = offsets};
-    *read = (struct read){0};
-    memset(covered, 1, sizeof covered);
-    assert_int_equal(fathom__evidence_open(&read->evidence, 1, 1, 0), FATHOM_OK);
-    for (size_t i = 0; i < n; i++) {
-        const size_t count = word_tokens(tokens, ROWS, &read->pieces, texts[i]);
-        assert_in_range(count, 1, ROWS - 1);
-        assert_int_equal(fathom__evidence_add(read->evidence, tokens, covered, count, i, &nothing, 0), FATHOM_OK);
-    }
-    assert_int_equal(fathom__evidence_seal(read->evidence), FATHOM_OK);
-    assert_int_equal(word_vocabulary(&read->pieces), 0);
-    assert_int_equal(fathom__lexicon_open(&read->lexicon, folder), FATHOM_OK);
-    assert_int_equal(fathom__stream_open(&read->stream, read->evidence, &read->pieces.vocabulary, read->lexicon),
-                     FATHOM_OK);
+static void read_texts(struct text_stream *read, const char *const *texts, size_t n) {
+    assert_int_equal(text_stream_open(read, texts, n, folder), 0);
 }
 
-static void read_free(struct read *read) {
-    fathom__stream_close(read->stream);
-    fathom__lexicon_close(read->lexicon);
-    fathom__evidence_close(read->evidence);
-    word_pieces_free(&read->pieces);
-}
-
-static const char *word_at(const struct read *read, uint32_t row) {
+static const char *word_at(const struct text_stream *read, uint32_t row) {
     return fathom__stream_word(read->stream, read->stream->words[row]);
 }
 
-static bool row_in_class(const struct read *read, uint32_t row, uint32_t synset) {
+static bool row_in_class(const struct text_stream *read, uint32_t row, uint32_t synset) {
     return fathom__entry_in_class(read->stream, read->stream->entries[row], synset);
 }
 
@@ -66,7 +33,7 @@ static int set_up(void **state) {
 
 static void rows_get_their_words(void **state) {
     (void)state;
-    struct read read;
+    struct text_stream read;
     const char *texts[] = {"The Bridge, in 1937!\nNBA"};
     read_texts(&read, texts, 1);
     /* The| Bridge|,| in| 1937|!|\n|NBA */
@@ -85,12 +52,12 @@ static void rows_get_their_words(void **state) {
     assert_int_equal(read.stream->n_background, 8);
     assert_int_equal(read.stream->word_counts[read.stream->words[1]], 1);
     assert_int_equal(read.stream->word_counts[0], 3);
-    read_free(&read);
+    text_stream_close(&read);
 }
 
 static void words_of_several_tokens_are_one(void **state) {
     (void)state;
-    struct read read = {0};
+    struct text_stream read = {0};
     int32_t tokens[] = {0, 1, 2, 3};
     const char *pieces[] = {" Stri", "k", "ers", " \xe2\x80\x9cun"};
     bool covered[] = {true, true, true, true};
@@ -112,12 +79,12 @@ static void words_of_several_tokens_are_one(void **state) {
     assert_int_equal(read.stream->flags[1], 0);
     assert_int_equal(read.stream->flags[2], FATHOM__WORD_LAST);
     assert_true(row_in_class(&read, 1, 2));
-    read_free(&read);
+    text_stream_close(&read);
 }
 
 static void the_longest_entry_is_taken(void **state) {
     (void)state;
-    struct read read;
+    struct text_stream read;
     const char *texts[] = {"on the Golden Gate Bridge and a bridge", "golden,gate bridge"};
     read_texts(&read, texts, 2);
     /* on| the| Golden| Gate| Bridge| and| a| bridge */
@@ -131,12 +98,12 @@ static void the_longest_entry_is_taken(void **state) {
     /* golden|,|gate| bridge: not one entry across the comma */
     assert_int_equal(read.stream->entries[8], 0);
     assert_true(row_in_class(&read, 11, 10));
-    read_free(&read);
+    text_stream_close(&read);
 }
 
 static void capitals_tell_names_from_things(void **state) {
     (void)state;
-    struct read read;
+    struct text_stream read;
     const char *texts[] = {"We saw Baker and Owens and a baker and owens. Baker"};
     read_texts(&read, texts, 1);
     /* We| saw| Baker| and| Owens| and| a| baker| and| owens|.| Baker */
@@ -147,12 +114,12 @@ static void capitals_tell_names_from_things(void **state) {
     assert_true(row_in_class(&read, 9, 9)); /* in small letters the other sense */
     assert_false(row_in_class(&read, 9, 2));
     assert_true(row_in_class(&read, 11, 16)); /* a sentence begins: may be the trade */
-    read_free(&read);
+    text_stream_close(&read);
 }
 
 static void tokens_outside_the_vocabulary_are_refused(void **state) {
     (void)state;
-    struct read read = {0};
+    struct text_stream read = {0};
     int32_t tokens[] = {5};
     bool covered[] = {true};
     size_t offsets[2] = {0};
@@ -164,7 +131,7 @@ static void tokens_outside_the_vocabulary_are_refused(void **state) {
                      FATHOM_ERROR_FORMAT);
     assert_string_equal(fathom_error_message(), "token 5 is outside the vocabulary of 0");
     read.stream = NULL;
-    read_free(&read);
+    text_stream_close(&read);
 }
 
 int main(void) {

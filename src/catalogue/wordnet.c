@@ -1,9 +1,6 @@
-#include "catalogue/wordnet.h"
-
 #include "base/error.h"
-#include "base/file.h"
 #include "base/memory.h"
-#include "catalogue/intern.h"
+#include "catalogue/wordnet_internal.h"
 #include "catalogue/wordnet_parse.h"
 
 #include <fathom/model.h>
@@ -17,26 +14,7 @@ enum {
 };
 #define MOST_BYTES ((size_t)256 << 20)
 
-struct synset {
-    uint32_t offset; /* in data.noun: its name elsewhere in the database */
-    uint32_t name;   /* where its first word lies in data.noun */
-    uint32_t name_length;
-    uint32_t above;  /* index of its first hypernym; the next synset's is the end */
-    uint32_t topics; /* and of its first topic */
-    uint32_t field;
-};
-
-/* How a part of speech lies on disk, and how its words are inflected: WordNet's own detachment rules (morphy(7WN)). */
-struct part {
-    const char *data, *index, *exceptions;
-    char letter;       /* as pointers name it */
-    const char *topic; /* the pointer that is kept as a topic */
-    struct {
-        const char *ending, *instead;
-    } rules[8];
-};
-
-static const struct part parts[FATHOM__WORDNET_PARTS] = {
+static const struct fathom__wordnet_file parts[FATHOM__WORDNET_PARTS] = {
     {"data.noun",
      "index.noun",
      "noun.exc",
@@ -59,28 +37,6 @@ static const struct part parts[FATHOM__WORDNET_PARTS] = {
     {"data.adj", "index.adj", "adj.exc", 'a', "=", {{"er", ""}, {"est", ""}, {"er", "e"}, {"est", "e"}}},
 };
 
-struct fathom__wordnet {
-    const struct part *part;
-    struct fathom__mapping index, data, exceptions;
-    struct synset *synsets; /* [n_synsets + 1] */
-    size_t n_synsets, synsets_capacity;
-    uint32_t *above; /* hypernyms, all synsets' */
-    size_t n_above, above_capacity;
-    uint32_t *topics; /* offsets in data.noun, all synsets' */
-    size_t n_topics, topics_capacity;
-    struct fathom__intern lemmas;
-    uint32_t *sense_starts; /* [lemmas + 1] */
-    size_t sense_starts_capacity;
-    uint32_t *senses;
-    size_t n_senses, senses_capacity;
-    struct fathom__intern plurals; /* of noun.exc, with singulars[] beside */
-    uint32_t *singulars;           /* lemma numbers */
-    size_t singulars_capacity;
-    struct fathom__intern first_words; /* of entries of several words, with longest[] beside */
-    uint8_t *longest;
-    size_t longest_capacity;
-};
-
 static int map_file(struct fathom__mapping *out, char **path, const char *folder, const char *name) {
     int status = fathom__path_join(path, folder, name);
     if (!status) status = fathom__file_map(out, *path);
@@ -94,24 +50,33 @@ static struct fathom__wordnet_lines lines_of(const struct fathom__mapping *file,
     return (struct fathom__wordnet_lines){.path = path, .next = bytes, .end = bytes + file->length};
 }
 
-bool fathom__wordnet_at(uint32_t *synset, const fathom__wordnet *wordnet, uint32_t offset) {
-    size_t low = 0, high = wordnet->n_synsets;
-    while (low < high) {
-        const size_t middle = low + (high - low) / 2;
-        if (wordnet->synsets[middle].offset < offset)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    *synset = (uint32_t)low;
-    return low < wordnet->n_synsets && wordnet->synsets[low].offset == offset;
-}
-
 static bool is(const char *field, size_t length, const char *text) {
     return length == strlen(text) && memcmp(field, text, length) == 0;
 }
 
-/* symbol offset pos source/target: what lies above, and topics. */
+/* Words' numbers are two hexadecimal digits each; 0000 would be no words but the synsets. */
+static int read_derived(struct fathom__derived *out, const struct fathom__wordnet_lines *lines, uint32_t offset,
+                        char pos, const char *ends, size_t length) {
+    unsigned numbers[2] = {0};
+    for (size_t i = 0; i < length; i++) {
+        const char *digit = strchr("0123456789abcdef", ends[i]);
+        if (length != 4 || !digit)
+            return fathom__fail(FATHOM_ERROR_FORMAT,
+                                "%s: line %" PRIu64 ": a pointer's words are “%.*s”, not four hexadecimal digits",
+                                lines->path, lines->number, (int)length, ends);
+        numbers[i / 2] = numbers[i / 2] * 16 + (unsigned)(digit - "0123456789abcdef");
+    }
+    *out = (struct fathom__derived){.offset = offset,
+                                    .part = pos == 'n'   ? FATHOM__NOUNS
+                                            : pos == 'v' ? FATHOM__VERBS
+                                            : pos == 'r' ? FATHOM__WORDNET_PARTS
+                                                         : FATHOM__ADJECTIVES,
+                                    .source = (uint8_t)numbers[0],
+                                    .target = (uint8_t)numbers[1]};
+    return FATHOM_OK;
+}
+
+/* symbol offset pos source/target: what lies above, topics and derived words. */
 static int read_pointer(fathom__wordnet *wordnet, struct fathom__wordnet_lines *lines, bool satellite) {
     const char *symbol, *pos, *ends;
     size_t symbol_length, length;
@@ -132,6 +97,9 @@ static int read_pointer(fathom__wordnet *wordnet, struct fathom__wordnet_lines *
     if (topic && !(status = fathom__grow(&wordnet->topics, &wordnet->topics_capacity, wordnet->n_topics + 1,
                                          sizeof *wordnet->topics)))
         wordnet->topics[wordnet->n_topics++] = target;
+    if (is(symbol, symbol_length, "+") && !(status = fathom__grow(&wordnet->derived, &wordnet->derived_capacity,
+                                                                  wordnet->n_derived + 1, sizeof *wordnet->derived)))
+        status = read_derived(&wordnet->derived[wordnet->n_derived++], lines, target, *pos, ends, length);
     return status;
 }
 
@@ -158,7 +126,7 @@ static int read_synset(fathom__wordnet *wordnet, struct fathom__wordnet_lines *l
     if ((status = fathom__grow(&wordnet->synsets, &wordnet->synsets_capacity, wordnet->n_synsets + 2,
                                sizeof *wordnet->synsets)))
         return status;
-    struct synset *synset = &wordnet->synsets[wordnet->n_synsets];
+    struct fathom__synset *synset = &wordnet->synsets[wordnet->n_synsets];
     for (uint32_t i = 0; i < n_words; i++) {
         if ((status = fathom__wordnet_field(&field, &length, lines, "a word"))) return status;
         if (i == 0) {
@@ -167,6 +135,7 @@ static int read_synset(fathom__wordnet *wordnet, struct fathom__wordnet_lines *l
             synset->name_length = (uint32_t)length;
             synset->above = (uint32_t)wordnet->n_above;
             synset->topics = (uint32_t)wordnet->n_topics;
+            synset->derived = (uint32_t)wordnet->n_derived;
             synset->field = lex_file;
         }
         if ((status = fathom__wordnet_field(&field, &length, lines, "a word's lexical number"))) return status;
@@ -178,6 +147,7 @@ static int read_synset(fathom__wordnet *wordnet, struct fathom__wordnet_lines *l
     wordnet->n_synsets++;
     wordnet->synsets[wordnet->n_synsets].above = (uint32_t)wordnet->n_above;
     wordnet->synsets[wordnet->n_synsets].topics = (uint32_t)wordnet->n_topics;
+    wordnet->synsets[wordnet->n_synsets].derived = (uint32_t)wordnet->n_derived;
     return FATHOM_OK;
 }
 
@@ -315,6 +285,7 @@ void fathom__wordnet_close(fathom__wordnet *wordnet) {
     fathom_free(wordnet->synsets);
     fathom_free(wordnet->above);
     fathom_free(wordnet->topics);
+    fathom_free(wordnet->derived);
     fathom_free(wordnet->sense_starts);
     fathom_free(wordnet->senses);
     fathom_free(wordnet->singulars);
@@ -323,101 +294,4 @@ void fathom__wordnet_close(fathom__wordnet *wordnet) {
     fathom__intern_free(&wordnet->plurals);
     fathom__intern_free(&wordnet->first_words);
     fathom_free(wordnet);
-}
-
-uint32_t fathom__wordnet_lemma_count(const fathom__wordnet *wordnet) {
-    return (uint32_t)wordnet->lemmas.count;
-}
-
-uint32_t fathom__wordnet_synset_count(const fathom__wordnet *wordnet) {
-    return (uint32_t)wordnet->n_synsets;
-}
-
-bool fathom__wordnet_find(uint32_t *lemma, const fathom__wordnet *wordnet, const char *text, size_t length) {
-    return fathom__intern_find(lemma, &wordnet->lemmas, text, length);
-}
-
-bool fathom__wordnet_find_inflected(uint32_t *lemma, const fathom__wordnet *wordnet, const char *text, size_t length) {
-    if (fathom__wordnet_find(lemma, wordnet, text, length)) return true;
-    uint32_t id;
-    if (fathom__intern_find(&id, &wordnet->plurals, text, length)) {
-        *lemma = wordnet->singulars[id];
-        return true;
-    }
-    char base[FATHOM__WORDNET_LEMMA];
-    const struct part *part = wordnet->part;
-    for (size_t i = 0; i < sizeof part->rules / sizeof *part->rules && part->rules[i].ending; i++) {
-        const size_t ending = strlen(part->rules[i].ending), instead = strlen(part->rules[i].instead);
-        if (length <= ending + 1 || length - ending + instead > sizeof base ||
-            memcmp(text + length - ending, part->rules[i].ending, ending))
-            continue;
-        memcpy(base, text, length - ending);
-        memcpy(base + length - ending, part->rules[i].instead, instead);
-        if (fathom__wordnet_find(lemma, wordnet, base, length - ending + instead)) return true;
-    }
-    return false;
-}
-
-const char *fathom__wordnet_lemma_text(const fathom__wordnet *wordnet, uint32_t lemma) {
-    return fathom__intern_text(NULL, &wordnet->lemmas, lemma);
-}
-
-size_t fathom__wordnet_senses(const uint32_t **synsets, const fathom__wordnet *wordnet, uint32_t lemma) {
-    *synsets = wordnet->senses + wordnet->sense_starts[lemma];
-    return wordnet->sense_starts[lemma + 1] - wordnet->sense_starts[lemma];
-}
-
-unsigned fathom__wordnet_words_from(const fathom__wordnet *wordnet, const char *word, size_t length) {
-    uint32_t id;
-    unsigned longest = fathom__intern_find(&id, &wordnet->first_words, word, length) ? wordnet->longest[id] : 0;
-    if (!longest && fathom__wordnet_find_inflected(&id, wordnet, word, length)) longest = 1;
-    return longest;
-}
-
-const char *fathom__wordnet_name(size_t *length, const fathom__wordnet *wordnet, uint32_t synset) {
-    *length = wordnet->synsets[synset].name_length;
-    return (const char *)wordnet->data.bytes + wordnet->synsets[synset].name;
-}
-
-uint32_t fathom__wordnet_offset(const fathom__wordnet *wordnet, uint32_t synset) {
-    return wordnet->synsets[synset].offset;
-}
-
-uint32_t fathom__wordnet_field_of(const fathom__wordnet *wordnet, uint32_t synset) {
-    return wordnet->synsets[synset].field;
-}
-
-size_t fathom__wordnet_topics(const uint32_t **offsets, const fathom__wordnet *wordnet, uint32_t synset) {
-    *offsets = wordnet->topics + wordnet->synsets[synset].topics;
-    return wordnet->synsets[synset + 1].topics - wordnet->synsets[synset].topics;
-}
-
-bool fathom__wordnet_is_name(const fathom__wordnet *wordnet, uint32_t synset) {
-    const char first = *((const char *)wordnet->data.bytes + wordnet->synsets[synset].name);
-    return first >= 'A' && first <= 'Z';
-}
-
-static bool add_sorted(uint32_t out[FATHOM__WORDNET_CLOSURE], size_t *n, uint32_t synset) {
-    size_t at = 0;
-    while (at < *n && out[at] < synset)
-        at++;
-    if ((at < *n && out[at] == synset) || *n == FATHOM__WORDNET_CLOSURE) return false;
-    memmove(out + at + 1, out + at, (*n - at) * sizeof *out);
-    out[at] = synset;
-    ++*n;
-    return true;
-}
-
-size_t fathom__wordnet_closure(uint32_t out[FATHOM__WORDNET_CLOSURE], const fathom__wordnet *wordnet, uint32_t synset) {
-    /* A hostile file may hold circles: each synset is walked once, because it is walked only when it is new. */
-    uint32_t pending[FATHOM__WORDNET_CLOSURE];
-    size_t n = 0, n_pending = 0;
-    add_sorted(out, &n, synset);
-    pending[n_pending++] = synset;
-    while (n_pending) {
-        const uint32_t here = pending[--n_pending];
-        for (uint32_t i = wordnet->synsets[here].above; i < wordnet->synsets[here + 1].above; i++)
-            if (add_sorted(out, &n, wordnet->above[i])) pending[n_pending++] = wordnet->above[i];
-    }
-    return n;
 }

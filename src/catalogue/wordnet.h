@@ -48,6 +48,17 @@ uint32_t fathom__wordnet_field_of(const fathom__wordnet *wordnet, uint32_t synse
 /* Where in data.noun the topics of a synset stand (";c": a touchdown belongs to American football), or the attributes
  * that an adjective is a value of ("=": size). Borrowed; returns their number. */
 size_t fathom__wordnet_topics(const uint32_t **offsets, const fathom__wordnet *wordnet, uint32_t synset);
+/* A word that another one is derived from, or derives from ("+"): "reflect" and "reflection". */
+struct fathom__derived {
+    uint32_t offset;        /* of its synset, in the data file of its part */
+    uint8_t part;           /* enum fathom__wordnet_part; FATHOM__WORDNET_PARTS: an adverb */
+    uint8_t source, target; /* numbers of the words in their synsets, from 1 */
+};
+/* Borrowed; returns their number. */
+size_t fathom__wordnet_derived(const struct fathom__derived **out, const fathom__wordnet *wordnet, uint32_t synset);
+/* A synset's word of this number (from 1), as written in the database; NULL when the file ends before it. Not
+ * zero-terminated. */
+const char *fathom__wordnet_word(size_t *length, const fathom__wordnet *wordnet, uint32_t synset, unsigned number);
 /* The synset that stands there. */
 bool fathom__wordnet_at(uint32_t *synset, const fathom__wordnet *wordnet, uint32_t offset);
 /* The synset itself and all above it (hypernyms and instance hypernyms; of an adjective the one that its cluster is

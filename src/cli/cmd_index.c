@@ -106,12 +106,12 @@ static json_t *counts_json(const struct fathom_label_counts *counts) {
 
 static void print_yield(const char *name, const struct fathom_label_yield *yield) {
     if (yield->n)
-        printf("    %-6s %6u  %.3f (single token %.3f, other features' labels %.3f), F1 %.3f\n", name, yield->n,
+        printf("    %-11s %6u  %.3f (single token %.3f, other features' labels %.3f), F1 %.3f\n", name, yield->n,
                yield->score, yield->single_token, yield->shuffled, yield->f1);
 }
 
 static void print_counts(const struct fathom_label_counts *counts) {
-    static const char *const names[FATHOM_LABEL_KINDS] = {"kinds", "words", "lists", "shapes"};
+    static const char *const names[FATHOM_LABEL_KINDS] = {"kinds", "named lists", "words", "other lists", "shapes"};
     printf("  %u of them too seldom to find and test a label, %u too often\n", counts->n_rare, counts->n_dense);
     printf("  of the other %u, %u have a label that holds on text it was not made from; balanced accuracy:\n",
            counts->n_candidates, counts->all.n);
