@@ -42,6 +42,16 @@ extern "C" {
 
 typedef struct fathom_dictionary fathom_dictionary;
 
+/* One of the sources whose rows a crosscoder reads and reconstructs together, one after another in its rows. */
+struct fathom_dictionary_source {
+    const char *hook; /* full hook name; of a second model with b: before it */
+    const char *model_identity, *model_name;
+    uint32_t width;
+    /* what its rows were scaled by in training; d times it is the source's part of a decoder row in units that can be
+     * compared with the other sources' (the matrices of a crosscoder are in the models' own units) */
+    float scale;
+};
+
 struct fathom_dictionary_info {
     const char *path;
     const char *name;
@@ -67,6 +77,10 @@ struct fathom_dictionary_info {
     /* Nested prefixes (Matryoshka): how many features each adds; their sum is n_features. They change nothing here. */
     const uint32_t *group_sizes;
     uint32_t n_groups; /* 0: none */
+    /* Of a crosscoder, whose d_in and d_out are the sum of their widths; hook_in and hook_out have all their names then,
+     * with + between them, and b: before those of a second model. */
+    const struct fathom_dictionary_source *sources;
+    uint32_t n_sources; /* 0: none */
 };
 
 /* Opens a native dictionary. Errors: IO, FORMAT (file, key, what was expected), UNSUPPORTED. */
@@ -76,7 +90,7 @@ FATHOM_API const struct fathom_dictionary_info *fathom_dictionary_describe(const
 
 /* Whether the dictionary belongs to this model (or to one derived from it): OK, or MISMATCH with both names and
  * identities. An import without an identity matches when d_in fits the hook. *hook gets hook_in resolved on the
- * model; NULL allowed. */
+ * model; NULL allowed. A crosscoder reads several points at once and belongs to no one hook: UNSUPPORTED. */
 FATHOM_API int fathom_dictionary_match(struct fathom_hook *hook, const fathom_dictionary *dictionary,
                                        const fathom_model *model);
 

@@ -33,6 +33,12 @@
  * by its own mean norm, and nothing trained is subtracted from what is read (its geometric median is, which
  * fathom_trainer_parts folds into the biases). Any architecture may be one.
  *
+ * A crosscoder (Lindsey et al., October 2024; with BatchTopK Minder et al. 2025) is an SAE of rows of several sources,
+ * hook points of one model or of two, that lie one after another; each source is scaled by its own mean norm. A decoder
+ * row has length 1 over all sources together, unless norms are free, and every source's part of it any length within
+ * that. |d| in the sparsity losses is the sum of the lengths of its parts, so that a feature which one source can do
+ * without costs less when it has no part there. Any architecture may be one.
+ *
  * A trainer belongs to one thread at a time and uses n_threads of its own. The same seed, rows, options and n_threads
  * give the same bits, also across fathom_trainer_save and _resume.
  */
@@ -65,6 +71,7 @@ enum fathom_trainer_architecture {
 };
 #define FATHOM_TRAIN_NAMES "topk|batchtopk|matryoshka|standard|gated|jumprelu|jumprelu-tanh"
 #define FATHOM_TRAIN_GROUPS 8
+#define FATHOM_TRAIN_SOURCES 64
 FATHOM_API const char *fathom_trainer_architecture_name(enum fathom_trainer_architecture architecture);
 /* Errors: ARGUMENT (lists the names). */
 FATHOM_API int fathom_trainer_architecture_find(enum fathom_trainer_architecture *out, const char *name);
@@ -100,6 +107,9 @@ struct fathom_trainer_options {
     /* A transcoder's width of the rows that it reconstructs from those that it reads; 0: an SAE, which reconstructs what
      * it reads. The rows of a transcoder hold both, one after the other: d_in + d_out numbers. */
     uint32_t d_out;
+    /* A crosscoder's sources: the width of each one's part of a row, which together are d_in; n_sources 0: an SAE or a
+     * transcoder, else 2 or more */
+    uint32_t sources[FATHOM_TRAIN_SOURCES], n_sources;
     bool skip; /* a transcoder's linear way from input to output, beside the features */
     /* active features a row: exactly (TopK), on average over the batch (BatchTopK), or what the sparsity loss's
      * coefficient is controlled for (the others) */
@@ -184,8 +194,9 @@ FATHOM_API void fathom_trainer_close(fathom_trainer *trainer);
 /* The options in force, defaults filled in. Borrowed. */
 FATHOM_API const struct fathom_trainer_options *fathom_trainer_describe(const fathom_trainer *trainer);
 
-/* Sets the transform that `inputs` asks for, input scale (sqrt(d_in) / mean norm) and b_dec (the geometric median) from rows f32 [n, d_in], of a transcoder
- * [n, d_in + d_out]; once, before the first step, which otherwise does it with its own rows. Errors: ARGUMENT (called later, n is 0), NUMERIC (names the
+/* Sets the transform that `inputs` asks for, input scale (sqrt(d_in) / mean norm; of a crosscoder one for each source)
+ * and b_dec (the geometric median) from rows f32 [n, d_in], of a transcoder [n, d_in + d_out]; once, before the first
+ * step, which otherwise does it with its own rows. Errors: ARGUMENT (called later, n is 0), NUMERIC (names the
  * row). */
 FATHOM_API int fathom_trainer_prepare(fathom_trainer *trainer, const float *rows, size_t n);
 
@@ -228,8 +239,10 @@ FATHOM_API int fathom_trainer_resume(fathom_trainer **out, char **note, const ch
 /* A whole run: corpus, model, dictionaries --------------------------------------------------------------- */
 
 struct fathom_train_dictionary {
-    const char *path;     /* the native file to write */
-    const char *hook;     /* name or alias */
+    const char *path; /* the native file to write */
+    /* name or alias; of a crosscoder those of its sources, with + between them and "b:" before those of model_b, such
+     * as "resid_post.9+resid_post.15" or "resid_post.15+b:resid_post.15" */
+    const char *hook;
     const char *hook_out; /* of a transcoder: the point whose rows it reconstructs; NULL: an SAE */
     const char *name;     /* NULL: the file's name without folder and ending */
     const char *dtype;    /* NULL: "bf16" */
@@ -257,6 +270,9 @@ struct fathom_train_point {
 
 struct fathom_train_options {
     const char *model_path;
+    /* A second model, whose rows of the same tokens crosscoders may read (hooks with "b:"); it must cut text into the
+     * same tokens, which is checked block by block (MISMATCH). NULL: none */
+    const char *model_b_path;
     const struct fathom_corpus_source *sources;
     size_t n_sources;
     /* rows to train on, at each hook point; 0: what the corpus is estimated to hold, less the held-out rows */

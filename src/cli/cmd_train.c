@@ -5,7 +5,10 @@
 
 static const struct cli_option options[] = {
     CLI_OPTION_MODEL,
-    {"hook", 0, CLI_TEXT, "NAME[,NAME…]", "hook points; a dictionary is trained for each", false, true},
+    {"hook", 0, CLI_TEXT, "NAME[+NAME…][,NAME…]",
+     "hook points; a dictionary is trained for each, and a crosscoder for several with + between them", false, true},
+    {"model-b", 0, CLI_FILE, "MODEL", "a second model, whose hook points are b:NAME: crosscoders of both", false,
+     false},
     {"arch", 0, CLI_CHOICE, FATHOM_TRAIN_NAMES, "architecture (topk)", false, false},
     {"features", 0, CLI_TEXT, "F[,F…]", "features of a dictionary; a dictionary is trained for each number (4096)",
      false, false},
@@ -134,6 +137,10 @@ const struct cli_command cli_command_train = {
         "features reconstruct by themselves. Standard (L1), gated and JumpReLU (L0, or tanh) have a sparsity "
         "loss; its coefficient is set as training goes, so that k features are active on average, or given by "
         "--sparsity.\n\n"
+        "Hook points with + between them are the sources of a crosscoder: each feature is read from, and writes to, "
+        "the "
+        "rows of all of them, and the lengths of its parts tell where it is at home. They may be layers of one model, "
+        "or, with --model-b, of two that cut text into the same tokens. fathom crosscoder tells what came of it.\n\n"
         "Rows at the first position and rows of outlier norm are left out and counted: they are of another "
         "kind, and a few of them wreck a loss. The first rows of the "
         "corpus are kept aside; FVE, L0 and dead fraction on them are shown as training goes. Ctrl-C, or the end of "
@@ -149,7 +156,11 @@ const struct cli_command cli_command_train = {
                 "fathom train -m smollm2 --hook resid_post.9,resid_post.15 --features 4096,8192 --corpus "
                 "wiki.jsonl=0.9 own.jsonl=0.1 --tokens 2000000 -o try.gguf # four, in one pass\n"
                 "fathom train -m smollm2 --hook mlp_in.12 --hook-out mlp_out.12 --skip --arch jumprelu --corpus "
-                "wiki.jsonl -o mlp12.gguf # a skip transcoder",
+                "wiki.jsonl -o mlp12.gguf # a skip transcoder\n"
+                "fathom train -m smollm2 --hook resid_post.9+resid_post.15 --arch batchtopk --corpus wiki.jsonl -o "
+                "cross.gguf # a crosscoder of two layers\n"
+                "fathom train -m base.gguf --model-b tuned.gguf --hook resid_post.12+b:resid_post.12 --arch batchtopk "
+                "--corpus wiki.jsonl -o changed.gguf # one of two models",
     .options = options,
     .run = run,
 };

@@ -40,6 +40,7 @@ static bool read_run(struct train_request *request, const struct cli_arguments *
     if (!read) return false;
     request->run = (struct fathom_train_options){
         .model_path = cli_text(arguments, "model", "smollm2"),
+        .model_b_path = cli_text(arguments, "model-b", NULL),
         .seed = (uint64_t)seed,
         .context = (uint32_t)context,
         .n_threads = (uint32_t)threads,

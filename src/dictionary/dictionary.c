@@ -291,6 +291,7 @@ int fathom_dictionary_open(fathom_dictionary **out, const char *path) {
     if (!status) dictionary->info.path = fathom__gguf_path(dictionary->file);
     if (!status) status = read_keys(dictionary);
     if (!status) status = read_groups(dictionary);
+    if (!status) status = fathom__dictionary_read_sources(dictionary);
     if (!status) status = read_tensors(dictionary);
     if (!status) status = read_transforms(dictionary);
     if (!status && dictionary->input_transform.weights)
@@ -324,6 +325,8 @@ void fathom_dictionary_close(fathom_dictionary *dictionary) {
     fathom__map_close(&dictionary->input_transform);
     fathom__map_close(&dictionary->output_transform);
     fathom_free(dictionary->group_sizes);
+    fathom_free(dictionary->sources);
+    json_decref(dictionary->sources_text);
     fathom__gguf_close(dictionary->file);
     pthread_cond_destroy(&dictionary->freed);
     pthread_mutex_destroy(&dictionary->lock);
@@ -338,6 +341,10 @@ int fathom_dictionary_match(struct fathom_hook *hook, const fathom_dictionary *d
     const struct fathom_dictionary_info *info = &dictionary->info;
     const struct fathom_model_info *m = fathom_model_describe(model);
     struct fathom_hook found;
+    if (info->n_sources)
+        return fathom__fail(FATHOM_ERROR_UNSUPPORTED,
+                            "%s: a crosscoder, which reads %s at once; fathom crosscoder tells what it holds",
+                            info->path, info->hook_in);
     if (info->model_identity[0] && strcmp(info->model_identity, m->identity) != 0 &&
         strcmp(info->model_identity, m->source_identity) != 0)
         return fathom__fail(FATHOM_ERROR_MISMATCH, "%s: was trained on %s (%s), not on %s (%s)", info->path,

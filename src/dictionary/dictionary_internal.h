@@ -7,12 +7,13 @@
 #include <dictionary/vector.h>
 #include <dictionary/whitening.h>
 #include <fathom/dictionary.h>
+#include <jansson.h>
 #include <pthread.h>
 
 #define FATHOM__DICTIONARY_ARCHITECTURE "fathom-dictionary"
 #define FATHOM__DICTIONARY_KEY "fathom.dictionary."
-/* Files without anything that came with version 3 (transforms) are written as version 2, those without norms, an output
- * scale, a skip and groups as version 1. */
+/* A file has the lowest version that knows all that is in it: 2 came with norms, an output scale, a skip and groups, 3
+ * with transforms and the sources of crosscoders. */
 #define FATHOM__DICTIONARY_VERSION 3
 
 enum fathom__dictionary_kind {
@@ -65,9 +66,11 @@ struct fathom_dictionary {
     uint32_t *group_sizes;
     /* Weights NULL: none. The file's matrices and decoder_bias are in the space between these two maps. */
     struct fathom__map input_transform, output_transform;
-    size_t stride;     /* d_in padded */
-    float *subtracted; /* [stride]: b_dec, or zeros where it is not subtracted */
-    float *model_bias; /* [d_out]: P_out⁻¹ b_dec */
+    struct fathom_dictionary_source *sources;
+    json_t *sources_text; /* what their names lie in */
+    size_t stride;        /* d_in padded */
+    float *subtracted;    /* [stride]: b_dec, or zeros where it is not subtracted */
+    float *model_bias;    /* [d_out]: P_out⁻¹ b_dec */
     /* under lock; made once and then never changed */
     pthread_mutex_t lock;
     pthread_cond_t freed;
@@ -87,6 +90,10 @@ int fathom__dictionary_stored_row(float *out, const fathom_dictionary *dictionar
 void fathom__dictionary_unmap(float *y, float *scratch, const fathom_dictionary *dictionary);
 /* What a feature is worth whose product with the encoder's input is `product`; 0: not active. */
 float fathom__dictionary_value(const fathom_dictionary *dictionary, uint32_t feature, float product);
+
+/* dictionary_sources.c: the sources of a crosscoder, in one key as JSON. */
+int fathom__dictionary_read_sources(fathom_dictionary *dictionary);
+int fathom__dictionary_put_sources(fathom__gguf_writer *writer, const struct fathom_dictionary_info *info);
 
 /* Makes (once) what whole encoding needs. */
 int fathom__dictionary_whole(struct fathom__whole **out, fathom_dictionary *dictionary);

@@ -121,9 +121,9 @@ static int put_keys(fathom__gguf_writer *writer, const struct fathom_dictionary_
         const char *key;
         uint32_t value;
     } integers[] = {
-        {FATHOM__DICTIONARY_KEY "version", parts->input_transform ? FATHOM__DICTIONARY_VERSION
-                                           : more || parts->skip  ? 2
-                                                                  : 1},
+        {FATHOM__DICTIONARY_KEY "version", parts->input_transform || info->n_sources ? FATHOM__DICTIONARY_VERSION
+                                           : more || parts->skip                     ? 2
+                                                                                     : 1},
         {FATHOM__DICTIONARY_KEY "d_in", info->d_in},
         {FATHOM__DICTIONARY_KEY "d_out", info->d_out},
         {FATHOM__DICTIONARY_KEY "n_features", info->n_features},
@@ -138,6 +138,7 @@ static int put_keys(fathom__gguf_writer *writer, const struct fathom_dictionary_
         status =
             fathom__gguf_put_bool(writer, FATHOM__DICTIONARY_KEY "subtract_decoder_bias", info->subtract_decoder_bias);
     if (!status) status = fathom__gguf_put_number(writer, FATHOM__DICTIONARY_KEY "input_scale", info->input_scale);
+    if (!status) status = fathom__dictionary_put_sources(writer, info);
     if (!status && isfinite(info->max_norm) && info->max_norm > 0)
         status = fathom__gguf_put_number(writer, FATHOM__DICTIONARY_KEY "max_norm", info->max_norm);
     return status;

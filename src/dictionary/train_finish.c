@@ -30,19 +30,17 @@ int fathom__run_finish(struct fathom_train_result *result, struct fathom__run *r
     if (!status) status = fathom__copy_string(&name, wanted->name ? wanted->name : base ? base + 1 : wanted->path);
     if (!status && !wanted->name && strrchr(name, '.')) *strrchr(name, '.') = '\0';
     if (!status) {
-        struct fathom_hook hook = {0}, hook_out = {0};
-        char full[FATHOM_HOOK_NAME_SIZE], full_out[FATHOM_HOOK_NAME_SIZE];
-        fathom_model *model = NULL;
-        status = fathom_model_open(&model, run->options->model_path, NULL);
-        if (!status) status = fathom_hook_parse(&hook, model, wanted->hook);
-        if (!status) status = fathom_hook_parse(&hook_out, model, wanted->hook_out ? wanted->hook_out : wanted->hook);
-        fathom_model_close(model);
+        struct fathom_dictionary_source *sources = NULL;
+        char *full = NULL, *full_out = NULL;
+        status = fathom__run_full_hooks(&full, run, wanted->hook);
+        if (!status)
+            status = fathom__run_full_hooks(&full_out, run, wanted->hook_out ? wanted->hook_out : wanted->hook);
+        if (!status) status = fathom__run_sources(&sources, &parts.info.n_sources, run, learner);
         if (!status) {
-            fathom_hook_name(full, hook);
-            fathom_hook_name(full_out, hook_out);
             parts.info.name = name;
             parts.info.hook_in = full;
             parts.info.hook_out = full_out;
+            parts.info.sources = sources;
             parts.info.model_identity = run->identity;
             parts.info.model_name = run->model_name;
             parts.info.training = training;
@@ -50,6 +48,9 @@ int fathom__run_finish(struct fathom_train_result *result, struct fathom__run *r
             parts.info.max_norm = stream->max_norm;
             status = fathom_dictionary_write(wanted->path, &parts, wanted->dtype ? wanted->dtype : DEFAULT_DTYPE);
         }
+        fathom__run_sources_free(sources, parts.info.n_sources);
+        fathom_free(full);
+        fathom_free(full_out);
     }
     if (!status && result)
         *result = (struct fathom_train_result){learner->evaluation.fve,

@@ -9,10 +9,14 @@
 #include <stdio.h>
 
 #define NO_HOOK SIZE_MAX
+/* Hook points of the second model have this before their names. */
+#define MODEL_B "b:"
 
-/* The hook points of a stream of rows: one, or of a transcoder two. */
+/* The hook points of a stream of rows: one, of a transcoder two, of a crosscoder as many inputs as it has sources. */
 struct fathom__tap {
-    size_t input, output; /* NO_HOOK: an SAE */
+    size_t inputs[FATHOM_TRAIN_SOURCES];
+    uint32_t n_inputs;
+    size_t output; /* NO_HOOK: none */
 };
 
 /* One dictionary in the making. */
@@ -33,10 +37,10 @@ struct fathom__run {
     const struct fathom_train_options *options;
     struct fathom__learner *learners;
     size_t n_learners;
-    const char **hooks;       /* distinct ones */
+    char **hooks;             /* distinct ones, as they were given */
     size_t *widths, n_hooks;  /* of their rows */
     struct fathom__tap *taps; /* [n_streams] */
-    float *joined;            /* a transcoder's row, put together */
+    float *joined;            /* a transcoder's or crosscoder's row, put together */
     struct fathom__rows *streams;
     float **batches; /* [n_streams]: a drawn batch */
     size_t n_streams;
@@ -50,6 +54,8 @@ struct fathom__run {
     char corpus[33];
     char identity[FATHOM_IDENTITY_SIZE];
     char *model_name;
+    char identity_b[FATHOM_IDENTITY_SIZE]; /* of the second model; "": none */
+    char *model_b_name;
     FILE *metrics;
     double started, seconds_before; /* before a resume */
     double told, rate_from, rate;
@@ -70,6 +76,25 @@ double fathom__run_seconds(const struct fathom__run *run);
 /* train_health.c: an error where the loss is not finite any more; the warning of an evaluation, given that before. */
 int fathom__health_of_step(struct fathom__learner *learner);
 void fathom__health_of_evaluation(struct fathom__learner *learner, const struct fathom_trainer_evaluation *before);
+
+/* train_sources.c */
+bool fathom__of_model_b(const char *hook);
+/* A stream's row: that of its hook point, or those of several, one after another. */
+const float *fathom__tapped_row(struct fathom__run *run, size_t s, const struct fathom_harvest_block *block, size_t r);
+/* How many numbers of a stream's row are read. */
+size_t fathom__tap_width(const struct fathom__tap *tap, const size_t *widths);
+/* The full names of a list of hook points, as a file has them; new. */
+int fathom__run_full_hooks(char **out, const struct fathom__run *run, const char *hook);
+/* What the file of a crosscoder says of its sources; none (NULL) of others. */
+int fathom__run_sources(struct fathom_dictionary_source **out, uint32_t *n, const struct fathom__run *run,
+                        const struct fathom__learner *learner);
+void fathom__run_sources_free(struct fathom_dictionary_source *sources, uint32_t n);
+
+/* train_pair.c: a harvest of both models in step, whose blocks have the hook points of both in the options' order. The
+ * corpus is the first model's; the second gets its own. Errors: as fathom_harvest; MISMATCH where the models' tokens
+ * differ. */
+int fathom__harvest_pair(const struct fathom__run *run, fathom_corpus *corpus,
+                         const struct fathom_harvest_options *options, fathom_harvest_fn fn, void *payload);
 
 /* train_open.c */
 int fathom__run_check(const struct fathom_train_dictionary *dictionaries, size_t n,

@@ -20,6 +20,15 @@ int fathom__run_check(const struct fathom_train_dictionary *dictionaries, size_t
     for (size_t i = 0; i < n; i++) {
         if (!dictionaries[i].path || !dictionaries[i].hook)
             return fathom__fail(FATHOM_ERROR_ARGUMENT, "train: dictionary %zu needs a path and a hook point", i);
+        if (strchr(dictionaries[i].hook, '+') && dictionaries[i].hook_out)
+            return fathom__fail(
+                FATHOM_ERROR_ARGUMENT,
+                "train: %s reads %s; a transcoder reads one hook point, and a crosscoder writes what it "
+                "reads",
+                dictionaries[i].path, dictionaries[i].hook);
+        if (strstr(dictionaries[i].hook, MODEL_B) && !options->model_b_path)
+            return fathom__fail(FATHOM_ERROR_ARGUMENT, "train: %s reads %s, but there is no second model",
+                                dictionaries[i].path, dictionaries[i].hook);
         if (dictionaries[i].options.skip && !dictionaries[i].hook_out)
             return fathom__fail(FATHOM_ERROR_ARGUMENT,
                                 "train: %s has a skip, but no hook point whose rows it reconstructs (hook_out)",
@@ -40,28 +49,71 @@ int fathom__run_check(const struct fathom_train_dictionary *dictionaries, size_t
     return 0;
 }
 
-/* The number of a hook point among those that are harvested; equal names only, since names of one point are few and a
- * doubled tap costs little. */
-static size_t find_hook(struct fathom__run *run, const char *name) {
+/* The number of a hook point, given by `length` bytes of text, among those that are harvested; equal names only, since
+ * names of one point are few and a doubled tap costs little. */
+static int find_hook(size_t *out, struct fathom__run *run, const char *text, size_t length) {
+    char *name = NULL;
     size_t h = 0;
+    int status = fathom__format(&name, "%.*s", (int)length, text);
+    if (status) return status;
     while (h < run->n_hooks && strcmp(run->hooks[h], name) != 0)
         h++;
-    if (h == run->n_hooks) run->hooks[run->n_hooks++] = name;
-    return h;
+    if (h == run->n_hooks)
+        run->hooks[run->n_hooks++] = name;
+    else
+        fathom_free(name);
+    *out = h;
+    return 0;
+}
+
+static size_t count_sources(const char *hook) {
+    size_t n = 1;
+    for (; *hook; hook++)
+        n += *hook == '+';
+    return n;
+}
+
+static int find_tap(struct fathom__tap *out, struct fathom__run *run, const struct fathom_train_dictionary *wanted) {
+    const char *text = wanted->hook;
+    int status = 0;
+    *out = (struct fathom__tap){.output = NO_HOOK};
+    if (count_sources(text) > FATHOM_TRAIN_SOURCES)
+        return fathom__fail(FATHOM_ERROR_LIMIT, "train: %s has %zu sources; at most %d are expected", wanted->path,
+                            count_sources(text), FATHOM_TRAIN_SOURCES);
+    while (!status && text) {
+        const char *end = strchr(text, '+');
+        status = find_hook(&out->inputs[out->n_inputs++], run, text, end ? (size_t)(end - text) : strlen(text));
+        text = end ? end + 1 : NULL;
+    }
+    for (uint32_t i = 1; i < out->n_inputs && !status; i++)
+        for (uint32_t j = 0; j < i; j++)
+            if (out->inputs[i] == out->inputs[j])
+                return fathom__fail(FATHOM_ERROR_ARGUMENT, "train: %s reads %s twice", wanted->path,
+                                    run->hooks[out->inputs[i]]);
+    if (!status && wanted->hook_out) status = find_hook(&out->output, run, wanted->hook_out, strlen(wanted->hook_out));
+    return status;
+}
+
+static bool same_tap(const struct fathom__tap *a, const struct fathom__tap *b) {
+    return a->n_inputs == b->n_inputs && a->output == b->output &&
+           memcmp(a->inputs, b->inputs, a->n_inputs * sizeof *a->inputs) == 0;
 }
 
 int fathom__run_find_streams(struct fathom__run *run, const struct fathom_train_dictionary *dictionaries) {
+    size_t most_hooks = 0;
+    for (size_t i = 0; i < run->n_learners; i++)
+        most_hooks += count_sources(dictionaries[i].hook) + 1;
     int status = fathom__alloc(&run->learners, run->n_learners, sizeof *run->learners);
-    if (!status) status = fathom__alloc(&run->hooks, 2 * run->n_learners, sizeof *run->hooks);
-    if (!status) status = fathom__alloc(&run->widths, 2 * run->n_learners, sizeof *run->widths);
+    if (!status) status = fathom__alloc(&run->hooks, most_hooks, sizeof *run->hooks);
+    if (!status) status = fathom__alloc(&run->widths, most_hooks, sizeof *run->widths);
     if (!status) status = fathom__alloc(&run->taps, run->n_learners, sizeof *run->taps);
     if (!status) status = fathom__alloc(&run->streams, run->n_learners, sizeof *run->streams);
     if (!status) status = fathom__alloc(&run->batches, run->n_learners, sizeof *run->batches);
     for (size_t i = 0; i < run->n_learners && !status; i++) {
-        const struct fathom__tap tap = {find_hook(run, dictionaries[i].hook),
-                                        dictionaries[i].hook_out ? find_hook(run, dictionaries[i].hook_out) : NO_HOOK};
+        struct fathom__tap tap;
         size_t s = 0;
-        while (s < run->n_streams && (run->taps[s].input != tap.input || run->taps[s].output != tap.output))
+        status = find_tap(&tap, run, &dictionaries[i]);
+        while (s < run->n_streams && !same_tap(&run->taps[s], &tap))
             s++;
         if (s == run->n_streams) run->taps[run->n_streams++] = tap;
         run->learners[i].wanted = &dictionaries[i];
@@ -123,7 +175,7 @@ static int settle_tokens(struct fathom__run *run, const fathom_model *model) {
 }
 
 static size_t stream_width(const struct fathom__run *run, const struct fathom__tap *tap) {
-    return run->widths[tap->input] + (tap->output == NO_HOOK ? 0 : run->widths[tap->output]);
+    return fathom__tap_width(tap, run->widths) + (tap->output == NO_HOOK ? 0 : run->widths[tap->output]);
 }
 
 static size_t pool_rows(const struct fathom__run *run) {
@@ -136,7 +188,10 @@ static struct fathom_trainer_options learner_options(const struct fathom__run *r
                                                      const struct fathom__learner *learner) {
     const struct fathom__tap *tap = &run->taps[learner->stream];
     struct fathom_trainer_options options = learner->wanted->options;
-    options.d_in = (uint32_t)run->widths[tap->input];
+    options.d_in = (uint32_t)fathom__tap_width(tap, run->widths);
+    options.n_sources = tap->n_inputs > 1 ? tap->n_inputs : 0;
+    for (uint32_t s = 0; s < options.n_sources; s++)
+        options.sources[s] = (uint32_t)run->widths[tap->inputs[s]];
     options.d_out = tap->output == NO_HOOK ? 0 : (uint32_t)run->widths[tap->output];
     options.batch = (uint32_t)run->batch;
     options.total_steps = learner->total_steps;
@@ -178,20 +233,45 @@ static int settle_steps(struct fathom__run *run) {
     return 0;
 }
 
+/* Identity and name of a model, and the widths of its hook points. */
+static int describe_model(char *identity, char **name, struct fathom__run *run, const fathom_model *model,
+                          bool second) {
+    const struct fathom_model_info *info = fathom_model_describe(model);
+    memcpy(identity, info->source_identity, sizeof run->identity);
+    int status = fathom__copy_string(name, info->name);
+    for (size_t h = 0; h < run->n_hooks && !status; h++) {
+        const char *hook = run->hooks[h];
+        struct fathom_hook found;
+        uint32_t heads = 1, width = 0;
+        if (fathom__of_model_b(hook) != second) continue;
+        status = fathom_hook_parse(&found, model, second ? hook + strlen(MODEL_B) : hook);
+        if (!status) fathom_hook_exists(&heads, &width, model, found);
+        run->widths[h] = (size_t)heads * width;
+    }
+    return status;
+}
+
+static int describe_model_b(struct fathom__run *run, const fathom_model *model) {
+    const uint32_t n_vocab = fathom_model_describe(model)->n_vocab;
+    fathom_model *model_b = NULL;
+    int status = fathom_model_open(&model_b, run->options->model_b_path, NULL);
+    if (status) return status;
+    const uint32_t n_vocab_b = fathom_model_describe(model_b)->n_vocab;
+    status = describe_model(run->identity_b, &run->model_b_name, run, model_b, true);
+    if (!status && n_vocab != n_vocab_b)
+        status = fathom__fail(FATHOM_ERROR_MISMATCH,
+                              "train: %s has %u tokens and %s %u; rows of two models are paired token by token",
+                              run->model_name, n_vocab, run->model_b_name, n_vocab_b);
+    fathom_model_close(model_b);
+    return status;
+}
+
 int fathom__run_describe_model(struct fathom__run *run) {
     fathom_model *model = NULL;
     int status = fathom_model_open(&model, run->options->model_path, NULL);
     if (status) return status;
-    const struct fathom_model_info *info = fathom_model_describe(model);
-    memcpy(run->identity, info->source_identity, sizeof run->identity);
-    status = fathom__copy_string(&run->model_name, info->name);
-    for (size_t h = 0; h < run->n_hooks && !status; h++) {
-        struct fathom_hook hook;
-        uint32_t heads = 1, width = 0;
-        status = fathom_hook_parse(&hook, model, run->hooks[h]);
-        if (!status) fathom_hook_exists(&heads, &width, model, hook);
-        run->widths[h] = (size_t)heads * width;
-    }
+    status = describe_model(run->identity, &run->model_name, run, model, false);
+    if (!status && run->options->model_b_path) status = describe_model_b(run, model);
     run->tokens = run->options->tokens;
     if (!status) status = settle_tokens(run, model);
     fathom_model_close(model);
@@ -211,7 +291,7 @@ int fathom__run_open(struct fathom__run *run) {
         const size_t d = stream_width(run, tap);
         status = fathom__rows_open(stream, d, held_out_rows(run), pool, o->seed);
         if (!status) status = fathom__alloc_aligned(&run->batches[s], run->batch * d, sizeof **run->batches);
-        stream->d_norm = run->widths[tap->input];
+        stream->d_norm = fathom__tap_width(tap, run->widths);
         stream->skip_positions = o->skip_positions == UINT32_MAX ? 0 : o->skip_positions ? o->skip_positions : 1;
         stream->norm_multiple = o->norm_multiple == 0 ? DEFAULT_NORM_MULTIPLE : o->norm_multiple;
         if (d > widest) widest = d;

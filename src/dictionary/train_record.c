@@ -34,11 +34,13 @@ json_t *fathom__run_identity(const struct fathom__run *run) {
             json_object_set_new(json, "tokens", json_integer((json_int_t)learner->wanted->tokens));
         json_array_append_new(learners, json);
     }
-    return json_pack("{s:s, s:s, s:I, s:I, s:i, s:i, s:f, s:I, s:I, s:o}", "model", run->identity, "corpus",
-                     run->corpus, "tokens", (json_int_t)run->tokens, "seed", (json_int_t)o->seed, "context",
-                     (int)o->context, "skip_positions", (int)o->skip_positions, "norm_multiple", o->norm_multiple,
-                     "shuffle_rows", (json_int_t)o->shuffle_rows, "held_out_rows", (json_int_t)o->held_out_rows,
-                     "dictionaries", learners);
+    json_t *identity =
+        json_pack("{s:s, s:s, s:I, s:I, s:i, s:i, s:f, s:I, s:I, s:o}", "model", run->identity, "corpus", run->corpus,
+                  "tokens", (json_int_t)run->tokens, "seed", (json_int_t)o->seed, "context", (int)o->context,
+                  "skip_positions", (int)o->skip_positions, "norm_multiple", o->norm_multiple, "shuffle_rows",
+                  (json_int_t)o->shuffle_rows, "held_out_rows", (json_int_t)o->held_out_rows, "dictionaries", learners);
+    if (run->identity_b[0]) json_object_set_new(identity, "model_b", json_string(run->identity_b));
+    return identity;
 }
 
 json_t *fathom__run_record(const struct fathom__run *run, const struct fathom__learner *learner) {

@@ -153,25 +153,13 @@ static bool all_full(const struct fathom__run *run) {
     return true;
 }
 
-/* A stream's row: that of its hook point, or those of the two of a transcoder, one after the other. */
-static const float *tapped_row(struct fathom__run *run, size_t s, const struct fathom_harvest_block *block, size_t r) {
-    const struct fathom__tap *tap = &run->taps[s];
-    const size_t d = block->widths[tap->input];
-    const float *input = block->rows[tap->input] + r * d;
-    if (tap->output == NO_HOOK) return input;
-    const size_t d_out = block->widths[tap->output];
-    memcpy(run->joined, input, d * sizeof *input);
-    memcpy(run->joined + d, block->rows[tap->output] + r * d_out, d_out * sizeof *input);
-    return run->joined;
-}
-
 /* Takes a row at every hook point. Where one point leaves out more rows than another, its pool fills later; a full pool
  * then lets rows pass. */
 static int take_row(struct fathom__run *run, const struct fathom_harvest_block *block, size_t r) {
     int status = 0;
     for (size_t s = 0; s < run->n_streams && !status; s++)
         if (!fathom__rows_full(&run->streams[s]))
-            status = fathom__rows_offer(&run->streams[s], tapped_row(run, s, block, r), block->positions[r],
+            status = fathom__rows_offer(&run->streams[s], fathom__tapped_row(run, s, block, r), block->positions[r],
                                         block->documents[r]);
     if (!status && all_full(run)) status = make_step(run);
     return status;
@@ -219,7 +207,7 @@ static int drain(struct fathom__run *run) {
 static int harvest(struct fathom__run *run) {
     const struct fathom_train_options *o = run->options;
     fathom_corpus *corpus = NULL;
-    const struct fathom_harvest_options options = {.hooks = run->hooks,
+    const struct fathom_harvest_options options = {.hooks = (const char *const *)run->hooks,
                                                    .n_hooks = run->n_hooks,
                                                    .context = o->context,
                                                    .n_threads = o->n_threads,
@@ -227,7 +215,10 @@ static int harvest(struct fathom__run *run) {
     int status = 0;
     if (!run->opened || !enough(run)) status = fathom_corpus_open(&corpus, o->sources, o->n_sources, o->seed);
     if (status) return status;
-    if (corpus) status = fathom_harvest(NULL, o->model_path, corpus, &options, take_block, run);
+    if (corpus && o->model_b_path)
+        status = fathom__harvest_pair(run, corpus, &options, take_block, run);
+    else if (corpus)
+        status = fathom_harvest(NULL, o->model_path, corpus, &options, take_block, run);
     fathom_corpus_close(corpus);
     if (run->opened && enough(run)) status = 0; /* the callback's ENOUGH */
     if (!status) status = drain(run);
@@ -250,11 +241,14 @@ static void close_run(struct fathom__run *run) {
     fathom_free(run->learners);
     fathom_free(run->streams);
     fathom_free(run->batches);
+    for (size_t h = 0; h < run->n_hooks; h++)
+        fathom_free(run->hooks[h]);
     fathom_free(run->hooks);
     fathom_free(run->widths);
     fathom_free(run->taps);
     fathom_free(run->joined);
     fathom_free(run->model_name);
+    fathom_free(run->model_b_name);
 }
 
 static void tell_start(const struct fathom__run *run, bool resumed) {

@@ -73,6 +73,7 @@ static int open_batch(fathom_trainer *trainer) {
         if (!status) memset(trainer->centre, 0, trainer->stride * sizeof *trainer->centre);
     }
     if (!status && options->skip) status = fathom__skip_open(trainer);
+    if (!status && options->n_sources) status = fathom__sources_open(trainer);
     if (!status) status = fathom__alloc_aligned(&trainer->error, rows * trainer->stride, sizeof *trainer->error);
     if (!status) status = fathom__alloc_aligned(&trainer->x_bf16, padded * trainer->stride, sizeof *trainer->x_bf16);
     if (!status) memset(trainer->x_bf16, 0, padded * trainer->stride * sizeof *trainer->x_bf16);
@@ -111,7 +112,8 @@ static int open_arrays(fathom_trainer *trainer) {
         status = fathom__parameter_open(&trainer->scalar[i], padded);
     if (!status) status = fathom__alloc(&trainer->shifted_bias, padded, sizeof *trainer->shifted_bias);
     if (!status) status = fathom__alloc(&trainer->level, padded, sizeof *trainer->level);
-    if (!status && options->free_norms) status = fathom__alloc(&trainer->norm, F, sizeof *trainer->norm);
+    if (!status && (options->free_norms || (options->n_sources && !trainer->architecture->exact)))
+        status = fathom__alloc(&trainer->norm, F, sizeof *trainer->norm);
     if (!status) status = fathom__alloc(&trainer->touched, F, sizeof *trainer->touched);
     if (!status) status = fathom__alloc(&trainer->last_active, F, sizeof *trainer->last_active);
     if (!status) status = fathom__alloc(&trainer->dead, F, sizeof *trainer->dead);
@@ -133,14 +135,15 @@ static void random_row(float *row, size_t d, size_t stride, float length, struct
 /* Decoder rows in random directions; an SAE's encoder is its transpose, a transcoder's has directions of its own. */
 static void initialise(fathom_trainer *trainer) {
     const struct fathom_trainer_options *options = &trainer->options;
-    const float norm = trainer->norm ? FREE_NORM : 1;
+    const float norm = options->free_norms ? FREE_NORM : 1;
     struct fathom__random random;
     fathom__random_seed(&random, options->seed);
     for (size_t f = 0; f < options->n_features; f++) {
         float *encoder = trainer->encoder.value + f * trainer->stride,
               *decoder = trainer->decoder.value + f * trainer->stride;
         random_row(decoder, options->d_out ? options->d_out : options->d_in, trainer->stride, norm, &random);
-        if (trainer->norm) trainer->norm[f] = norm;
+        if (options->n_sources) fathom__sources_align(decoder, trainer);
+        if (trainer->norm) trainer->norm[f] = options->n_sources ? fathom__sources_length(trainer, decoder) : norm;
         if (options->d_out)
             random_row(encoder, options->d_in, trainer->stride, norm, &random);
         else
@@ -241,6 +244,7 @@ void fathom_trainer_close(fathom_trainer *trainer) {
     if (trainer->target != trainer->x) fathom_free(trainer->target);
     fathom_free(trainer->x);
     fathom_free(trainer->centre);
+    fathom__sources_close(trainer);
     close_parameter(&trainer->skip);
     fathom_free(trainer->skip_gradient);
     fathom_free(trainer->error);

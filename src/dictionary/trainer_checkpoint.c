@@ -52,6 +52,8 @@ static void visit_arrays(struct arrays *arrays, const fathom_trainer *trainer) {
         if (maps[i]->weights)
             add_array(arrays, maps[i]->weights,
                       (maps[i]->diagonal ? 1 : maps[i]->d) * maps[i]->stride * sizeof *maps[i]->weights);
+    if (trainer->source_scale)
+        add_array(arrays, trainer->source_scale, trainer->options.n_sources * sizeof *trainer->source_scale);
     if (trainer->averaged) add_array(arrays, trainer->averaged, F * sizeof *trainer->averaged);
     if (trainer->norm) add_array(arrays, trainer->norm, F * sizeof *trainer->norm);
     add_array(arrays, trainer->touched, F * sizeof *trainer->touched);

@@ -91,11 +91,11 @@ static json_t *field_json(const void *at, enum type type) {
     return NULL;
 }
 
-static json_t *groups_json(const struct fathom_trainer_options *options) {
-    json_t *groups = json_array();
-    for (uint32_t g = 0; g < options->n_groups; g++)
-        json_array_append_new(groups, json_integer(options->groups[g]));
-    return groups;
+static json_t *numbers_json(const uint32_t *numbers, uint32_t n) {
+    json_t *array = json_array();
+    for (uint32_t i = 0; i < n; i++)
+        json_array_append_new(array, json_integer(numbers[i]));
+    return array;
 }
 
 json_t *fathom__trainer_options_json(const struct fathom_trainer_options *options) {
@@ -105,7 +105,9 @@ json_t *fathom__trainer_options_json(const struct fathom_trainer_options *option
         if (!fields[i].of_penalty || !architecture->exact)
             json_object_set_new(json, fields[i].key,
                                 field_json((const char *)options + fields[i].offset, fields[i].type));
-    if (architecture && architecture->nested) json_object_set_new(json, "groups", groups_json(options));
+    if (architecture && architecture->nested)
+        json_object_set_new(json, "groups", numbers_json(options->groups, options->n_groups));
+    if (options->n_sources) json_object_set_new(json, "sources", numbers_json(options->sources, options->n_sources));
     return json;
 }
 
@@ -138,18 +140,19 @@ static int read_field(void *to, const json_t *json, const struct field *field, c
     return 0;
 }
 
-static int read_groups(struct fathom_trainer_options *options, const json_t *json, const char *where) {
-    const json_t *groups = json_object_get(json, "groups");
-    const size_t n = json_array_size(groups);
-    if (n == 0 || n > FATHOM_TRAIN_GROUPS)
-        return fathom__fail(FATHOM_ERROR_FORMAT, "%s: groups must have 1 to %d members", where, FATHOM_TRAIN_GROUPS);
-    for (size_t g = 0; g < n; g++) {
-        const json_int_t size = json_integer_value(json_array_get(groups, g));
-        if (size < 1 || size > UINT32_MAX)
-            return fathom__fail(FATHOM_ERROR_FORMAT, "%s: groups must be whole numbers above 0", where);
-        options->groups[g] = (uint32_t)size;
+static int read_counts(uint32_t *out, uint32_t *n_out, uint32_t most, const json_t *json, const char *key,
+                       const char *where) {
+    const json_t *array = json_object_get(json, key);
+    const size_t n = json_array_size(array);
+    if (n == 0 || n > most)
+        return fathom__fail(FATHOM_ERROR_FORMAT, "%s: %s must have 1 to %u members", where, key, most);
+    for (size_t i = 0; i < n; i++) {
+        const json_int_t count = json_integer_value(json_array_get(array, i));
+        if (count < 1 || count > UINT32_MAX)
+            return fathom__fail(FATHOM_ERROR_FORMAT, "%s: %s must be whole numbers above 0", where, key);
+        out[i] = (uint32_t)count;
     }
-    options->n_groups = (uint32_t)n;
+    *n_out = (uint32_t)n;
     return 0;
 }
 
@@ -160,6 +163,9 @@ int fathom__trainer_options_read(struct fathom_trainer_options *options, const j
     for (int i = 0; i < N_FIELDS && !status; i++)
         if (!fields[i].of_penalty || !fathom__architecture(options->architecture)->exact)
             status = read_field((char *)options + fields[i].offset, json, &fields[i], where);
-    if (!status && fathom__architecture(options->architecture)->nested) status = read_groups(options, json, where);
+    if (!status && fathom__architecture(options->architecture)->nested)
+        status = read_counts(options->groups, &options->n_groups, FATHOM_TRAIN_GROUPS, json, "groups", where);
+    if (!status && json_object_get(json, "sources"))
+        status = read_counts(options->sources, &options->n_sources, FATHOM_TRAIN_SOURCES, json, "sources", where);
     return status;
 }

@@ -67,6 +67,10 @@ static void load(uint32_t worker, uint32_t n_workers, void *payload) {
 }
 
 int fathom__trainer_load(fathom_trainer *trainer, const float *rows, size_t n) {
+    if (trainer->source_scale) {
+        fathom__sources_scale(trainer->scaled, trainer, rows, n);
+        rows = trainer->scaled;
+    }
     struct loading loading = {trainer, rows};
     trainer->n = n;
     fathom__team_run(trainer->team, load, &loading);

@@ -24,13 +24,14 @@ struct subject {
     double sparsity;
     bool quadratic;
     bool transcoder; /* with a skip */
+    bool crosscoder;
 };
 
 #define BANDWIDTH 0.75
 #define TANH_SCALE 1.5
 #define INACTIVE 0.4
-static const uint32_t group_sizes[] = {5, 11, 32};
-enum { GROUPS = 3, GATE = 0, SCALE = 1 };
+static const uint32_t group_sizes[] = {5, 11, 32}, sources[] = {7, 13};
+enum { GROUPS = 3, SOURCES = 2, GATE = 0, SCALE = 1 };
 
 /* Parameters in double. */
 struct model {
@@ -57,11 +58,17 @@ static double product(const struct scene *scene, const struct model *model, size
     return sum;
 }
 
-static double length(const struct model *model, int f) {
-    double squares = 0;
-    for (int j = 0; j < D; j++)
-        squares += model->decoder[f][j] * model->decoder[f][j];
-    return sqrt(squares);
+/* |d|: of a crosscoder the sum of its parts' lengths. */
+static double length(const struct scene *scene, int f) {
+    double squares = 0, sum = 0;
+    for (int j = 0; j < D; j++) {
+        if (scene->subject.crosscoder && j == (int)sources[0]) {
+            sum += sqrt(squares);
+            squares = 0;
+        }
+        squares += scene->model.decoder[f][j] * scene->model.decoder[f][j];
+    }
+    return sum + sqrt(squares);
 }
 
 static bool is_jumprelu(const struct scene *scene) {
@@ -154,7 +161,7 @@ static double step_loss(const struct scene *scene) {
 /* The estimator's gradient by a threshold's logarithm, times the spread. */
 static double estimated(const struct scene *scene, int f) {
     const struct model *model = &scene->model;
-    const double threshold = exp(model->scalar[0][f]), norm = length(model, f);
+    const double threshold = exp(model->scalar[0][f]), norm = length(scene, f);
     double gradient = 0, l0 = 0;
     for (size_t r = 0; r < ROWS; r++)
         for (int i = 0; i < FEATURES; i++)
@@ -180,7 +187,7 @@ static double find_loss(const struct scene *scene) {
     double loss = 0;
     double norms[FEATURES];
     for (int f = 0; f < FEATURES; f++)
-        norms[f] = length(&scene->model, f);
+        norms[f] = length(scene, f);
     for (size_t r = 0; r < ROWS; r++)
         loss += row_loss(scene, norms, r);
     return (loss + step_loss(scene)) / scene->spread;
@@ -225,12 +232,15 @@ static void scatter(fathom_trainer *trainer, struct fathom__random *random) {
     const size_t stride = trainer->stride;
     for (int f = 0; f < FEATURES; f++) {
         float *encoder = trainer->encoder.value + f * stride, *decoder = trainer->decoder.value + f * stride;
-        const float norm = trainer->norm ? 0.5F + (float)fathom__random_unit(random) : 1;
+        const float norm = trainer->options.free_norms ? 0.5F + (float)fathom__random_unit(random) : 1,
+                    before = sqrtf(fathom__dot(decoder, decoder, stride));
         for (int j = 0; j < D; j++) {
             encoder[j] = round_bf16(encoder[j] + 0.1F * (float)fathom__random_normal(random));
-            decoder[j] *= norm / fathom__decoder_norm(trainer, (uint32_t)f);
+            decoder[j] *= norm / before;
         }
-        if (trainer->norm) trainer->norm[f] = sqrtf(fathom__dot(decoder, decoder, stride));
+        if (trainer->norm)
+            trainer->norm[f] = trainer->source_scale ? fathom__sources_length(trainer, decoder)
+                                                     : sqrtf(fathom__dot(decoder, decoder, stride));
         trainer->encoder_bias.value[f] = 0.3F * (float)fathom__random_normal(random);
         for (uint32_t s = 0; s < trainer->architecture->n_scalars; s++)
             trainer->scalar[s].value[f] = 0.3F * (float)fathom__random_normal(random) - 0.1F;
@@ -286,7 +296,7 @@ static void check_matrix(struct scene *scene, const fathom_trainer *trainer, boo
             found[f * D + j] =
                 (decoder ? trainer->decoder : trainer->encoder).first[f * trainer->stride + j] / FIRST_STEP;
         }
-        for (int j = 0; j < D && decoder && !trainer->norm; j++) /* a row of length 1 can only turn */
+        for (int j = 0; j < D && decoder && !trainer->options.free_norms; j++) /* a row of length 1 can only turn */
             expected[f * D + j] -= along * scene->model.decoder[f][j];
     }
     check_direction(found, expected, FEATURES * D, name, decoder ? "decoder" : "encoder");
@@ -302,6 +312,8 @@ static void check_gradients(const struct subject *subject) {
                                                    .d_in = D,
                                                    .d_out = subject->transcoder ? D_OUT : 0,
                                                    .skip = subject->transcoder,
+                                                   .sources = {sources[0], sources[1]},
+                                                   .n_sources = subject->crosscoder ? SOURCES : 0,
                                                    .n_features = FEATURES,
                                                    .k = K,
                                                    .batch = ROWS,
@@ -387,7 +399,7 @@ static void test_exact(void **state) {
 
 static void check_penalised(enum fathom_trainer_architecture architecture) {
     for (int free_norms = 0; free_norms < 2; free_norms++) {
-        const struct subject subject = {architecture, free_norms, 0.7, false, false};
+        const struct subject subject = {.architecture = architecture, .free_norms = free_norms, .sparsity = 0.7};
         check_gradients(&subject);
     }
 }
@@ -402,7 +414,7 @@ static void test_gated(void **state) {
 }
 static void test_jumprelu(void **state) {
     (void)state;
-    const struct subject quadratic = {FATHOM_TRAIN_JUMPRELU, false, 0.01, true, false};
+    const struct subject quadratic = {.architecture = FATHOM_TRAIN_JUMPRELU, .sparsity = 0.01, .quadratic = true};
     check_penalised(FATHOM_TRAIN_JUMPRELU);
     check_gradients(&quadratic);
 }
@@ -421,10 +433,23 @@ static void test_transcoder(void **state) {
     }
 }
 
+/* Any of them over two sources. */
+static void test_crosscoder(void **state) {
+    (void)state;
+    for (int i = 0; i < FATHOM_TRAIN_ARCHITECTURES; i++) {
+        struct subject subject = {.architecture = (enum fathom_trainer_architecture)i, .crosscoder = true};
+        if (!fathom__architecture(subject.architecture)->exact) subject.sparsity = 0.7;
+        check_gradients(&subject);
+        subject.free_norms = subject.sparsity > 0;
+        if (subject.free_norms) check_gradients(&subject);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_exact),    cmocka_unit_test(test_standard),      cmocka_unit_test(test_gated),
-        cmocka_unit_test(test_jumprelu), cmocka_unit_test(test_jumprelu_tanh), cmocka_unit_test(test_transcoder),
+        cmocka_unit_test(test_exact),      cmocka_unit_test(test_standard),      cmocka_unit_test(test_gated),
+        cmocka_unit_test(test_jumprelu),   cmocka_unit_test(test_jumprelu_tanh), cmocka_unit_test(test_transcoder),
+        cmocka_unit_test(test_crosscoder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

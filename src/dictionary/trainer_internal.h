@@ -129,7 +129,7 @@ struct fathom_trainer {
     struct fathom__parameter scalar[FATHOM__SCALARS]; /* [F padded to a tile] each; as many as the architecture has */
     /* JumpReLU: [F padded to a tile] each: what is added to products before they are compared with 0; thresholds */
     float *shifted_bias, *level;
-    float *norm;           /* [F]: lengths of the decoder rows, where they are free; NULL: all are 1 */
+    float *norm;           /* [F]: |d| of the sparsity losses, where it is not 1 by construction; NULL: it is */
     uint32_t *touched;     /* [F]: step of the last update */
     uint32_t *averaged;    /* [F]: the step that its running mean is of; NULL: there are no means */
     uint64_t *last_active; /* [F]: rows seen when it last fired */
@@ -139,6 +139,8 @@ struct fathom_trainer {
     double input_scale, output_scale; /* the same for an SAE */
     size_t row_width;                 /* of the rows that the caller gives: d_in, of a transcoder d_in + d_out */
     float *centre;                    /* transcoder: [stride], subtracted from inputs; not trained */
+    float *source_scale;              /* crosscoder: [n_sources], of the rows before input_scale; NULL: none */
+    float *scaled;                    /* crosscoder: [batch, d_in], the batch's rows so scaled */
     struct fathom__parameter skip;    /* [d_out, stride], or NULL */
     float *skip_gradient;             /* the same */
     /* BatchTopK: running mean of the batches' least active value; calibrate sets it for either; < 0: none */
@@ -254,7 +256,7 @@ void fathom__trainer_control(fathom_trainer *trainer, double l0);
 /* trainer_start.c: biases or thresholds at which rows f32 [n, d_in] have options.start_l0 features. */
 int fathom__trainer_start(fathom_trainer *trainer, const float *rows, size_t n);
 
-/* The length of a feature's decoder row. */
+/* |d|: the length of a feature's decoder row, of a crosscoder the sum of its parts' lengths. */
 static inline float fathom__decoder_norm(const fathom_trainer *trainer, uint32_t feature) {
     return trainer->norm ? trainer->norm[feature] : 1;
 }
@@ -315,6 +317,22 @@ void fathom__average_shared(fathom_trainer *trainer);
 /* Puts the running means, brought up to date, in the parameters' place, and back. */
 void fathom__average_use(fathom_trainer *trainer);
 void fathom__average_leave(fathom_trainer *trainer);
+
+/* trainer_sources.c: what a crosscoder has beside an SAE; its sources count as one where there are none. */
+int fathom__sources_open(fathom_trainer *trainer);
+void fathom__sources_close(fathom_trainer *trainer);
+/* Finds the scales by rows f32 [n, d_in]. */
+int fathom__sources_measure(fathom_trainer *trainer, const float *rows, size_t n);
+/* out [n, d_in]: the rows with every source scaled. */
+void fathom__sources_scale(float *out, const fathom_trainer *trainer, const float *rows, size_t n);
+/* Gives every source the first one's direction, where their widths are equal; the row's length stays. */
+void fathom__sources_align(float *row, const fathom_trainer *trainer);
+/* |d| of a decoder row. */
+float fathom__sources_length(const fathom_trainer *trainer, const float *row);
+/* gradient += amount · |d| · ∂|d|/∂d for a feature's decoder row d. */
+void fathom__sources_pull(float *gradient, const fathom_trainer *trainer, uint32_t feature, float amount);
+/* Brings encoder rows [F, d_in], decoder rows and b_dec, which are of scaled rows, into the model's own units. */
+void fathom__sources_fold(float *encoder, float *decoder, float *decoder_bias, const fathom_trainer *trainer);
 
 /* trainer_skip.c */
 int fathom__skip_open(fathom_trainer *trainer);

@@ -64,6 +64,28 @@ static int check_groups(const struct fathom_trainer_options *options) {
     return 0;
 }
 
+static int check_sources(const struct fathom_trainer_options *options) {
+    uint64_t sum = 0;
+    if (options->n_sources == 0) return 0;
+    if (options->n_sources < 2 || options->n_sources > FATHOM_TRAIN_SOURCES)
+        return fathom__fail(FATHOM_ERROR_ARGUMENT, "trainer: %u sources; 2 to %d are expected of a crosscoder",
+                            options->n_sources, FATHOM_TRAIN_SOURCES);
+    if (options->d_out)
+        return fathom__fail(FATHOM_ERROR_ARGUMENT,
+                            "trainer: d_out %u; a crosscoder reconstructs the rows that it reads, and no others",
+                            options->d_out);
+    if (options->inputs != FATHOM_INPUTS_SCALED)
+        return fathom__fail(FATHOM_ERROR_ARGUMENT, "trainer: a crosscoder's inputs are scaled, source by source");
+    for (uint32_t s = 0; s < options->n_sources; s++) {
+        if (options->sources[s] == 0) return fathom__fail(FATHOM_ERROR_ARGUMENT, "trainer: source %u has no width", s);
+        sum += options->sources[s];
+    }
+    if (sum != options->d_in)
+        return fathom__fail(FATHOM_ERROR_ARGUMENT, "trainer: sources of width %llu together; d_in (%u) is expected",
+                            (unsigned long long)sum, options->d_in);
+    return 0;
+}
+
 int fathom__trainer_check_options(const struct fathom_trainer_options *options) {
     const struct fathom__architecture *architecture = fathom__architecture(options->architecture);
     if (!architecture)
@@ -107,6 +129,7 @@ int fathom__trainer_check_options(const struct fathom_trainer_options *options) 
         return fathom__fail(FATHOM_ERROR_ARGUMENT, "trainer: inputs %d; 0 to %d is expected", (int)options->inputs,
                             FATHOM_INPUTS - 1);
     int status = check_sparsity(options, architecture);
+    if (!status) status = check_sources(options);
     if (!status && architecture->nested) status = check_groups(options);
     return status;
 }

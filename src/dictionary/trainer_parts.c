@@ -99,6 +99,7 @@ int fathom_trainer_parts(struct fathom_dictionary_parts *out, void **storage, fa
     for (size_t f = 0; f < options->n_features; f++)
         fill_feature(&layout, trainer, f);
     status = fill_output(&layout, trainer);
+    if (trainer->source_scale) fathom__sources_fold(layout.encoder, layout.decoder, layout.decoder_bias, trainer);
     fathom__average_leave(trainer);
     if (status) {
         fathom_free(layout.encoder);
@@ -116,8 +117,8 @@ int fathom_trainer_parts(struct fathom_dictionary_parts *out, void **storage, fa
                 .n_features = options->n_features,
                 .k = options->k,
                 .subtract_decoder_bias = options->d_out == 0,
-                .input_scale = (float)trainer->input_scale,
-                .output_scale = (float)trainer->output_scale,
+                .input_scale = trainer->source_scale ? 1 : (float)trainer->input_scale,
+                .output_scale = trainer->source_scale ? 1 : (float)trainer->output_scale,
                 .group_sizes = layout.groups,
                 .n_groups = options->n_groups,
             },

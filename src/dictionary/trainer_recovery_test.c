@@ -3,6 +3,7 @@
 #include <base/error.h>
 #include <base/random.h>
 #include <dictionary/trainer_internal.h>
+#include <dictionary/trainer_truth.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,17 +15,7 @@
 enum { TRUE_D = 32, TRUE_FEATURES = 64, TRUE_ACTIVE = 3, LEARNED = 96, BATCH = 512, STEPS = 1500 };
 
 static void make_truth(float *directions) {
-    struct fathom__random random;
-    fathom__random_seed(&random, 77);
-    for (int f = 0; f < TRUE_FEATURES; f++) {
-        double squares = 0;
-        for (int j = 0; j < TRUE_D; j++) {
-            directions[f * TRUE_D + j] = (float)fathom__random_normal(&random);
-            squares += directions[f * TRUE_D + j] * directions[f * TRUE_D + j];
-        }
-        for (int j = 0; j < TRUE_D; j++)
-            directions[f * TRUE_D + j] /= (float)sqrt(squares);
-    }
+    fathom__truth_directions(directions, TRUE_FEATURES, TRUE_D, 77);
 }
 
 static void true_rows(float *rows, const float *directions, struct fathom__random *random) {
@@ -38,20 +29,8 @@ static void true_rows(float *rows, const float *directions, struct fathom__rando
         }
 }
 
-/* The part of the true directions that some decoder row points along. */
 static double recovered(const float *directions, const float *decoder, size_t stride) {
-    int found = 0;
-    for (int t = 0; t < TRUE_FEATURES; t++) {
-        double best = 0;
-        for (int f = 0; f < LEARNED; f++) {
-            double cosine = 0;
-            for (int j = 0; j < TRUE_D; j++)
-                cosine += directions[t * TRUE_D + j] * decoder[f * stride + j];
-            if (cosine > best) best = cosine;
-        }
-        found += best > 0.9;
-    }
-    return (double)found / TRUE_FEATURES;
+    return fathom__truth_recovered(directions, TRUE_FEATURES, TRUE_D, decoder, LEARNED, stride);
 }
 
 struct wanted {

@@ -59,8 +59,7 @@ static void find_feature(struct fathom__gradient *gradient, const fathom_trainer
     gradient->bias = gradient->input;
     gradient->scalar[0] += factor * half * threshold * (float)inactive;
     if (trainer->norm)
-        fathom__add_scaled(gradient->decoder, factor * half / (norm * norm) * (float)lacking,
-                           trainer->decoder.value + f * stride, stride);
+        fathom__sources_pull(gradient->decoder, trainer, f, factor * half / (norm * norm) * (float)lacking);
     own->sum_inactive += lacking * norm;
 }
 

@@ -86,8 +86,8 @@ static void add_penalty(struct fathom__gradient *gradient, const fathom_trainer 
                         float factor) {
     const uint32_t f = gradient->feature;
     if (trainer->norm)
-        fathom__add_scaled(gradient->decoder, factor * fathom__sum_of(trainer, FATHOM__SUM_PULL, f) / trainer->norm[f],
-                           trainer->decoder.value + (size_t)f * trainer->stride, trainer->stride);
+        fathom__sources_pull(gradient->decoder, trainer, f,
+                             factor * fathom__sum_of(trainer, FATHOM__SUM_PULL, f) / trainer->norm[f]);
     if (trainer->architecture->feature) trainer->architecture->feature(gradient, trainer, own, factor);
 }
 
@@ -117,7 +117,7 @@ static void find_gradient(struct fathom__gradient *gradient, const fathom_traine
               fathom__trainer_errors(trainer, f), (float)update->factor);
     gradient->bias = gradient->input;
     if (!trainer->architecture->exact) add_penalty(gradient, trainer, own, (float)update->factor);
-    if (trainer->norm) return;
+    if (trainer->options.free_norms) return;
     /* A row of length 1 can only turn. */
     const float *decoder = trainer->decoder.value + f * stride;
     fathom__add_scaled(gradient->decoder, -fathom__dot(gradient->decoder, decoder, stride), decoder, stride);
@@ -151,10 +151,10 @@ static void apply(struct fathom__gradient *gradient, fathom_trainer *trainer, co
         adam(trainer->decoder, at, gradient->decoder, stride, rates);
         float *decoder = trainer->decoder.value + at;
         const float length = sqrtf(fathom__dot(decoder, decoder, stride));
+        if (!trainer->options.free_norms) scale(decoder, 1 / length, stride);
         if (trainer->norm)
-            trainer->norm[gradient->feature] = fmaxf(length, FLT_MIN);
-        else
-            scale(decoder, 1 / length, stride);
+            trainer->norm[gradient->feature] =
+                fmaxf(trainer->source_scale ? fathom__sources_length(trainer, decoder) : length, FLT_MIN);
     }
     trainer->touched[gradient->feature] = (uint32_t)now;
     fathom__average_after(trainer, gradient->feature);

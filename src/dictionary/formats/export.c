@@ -63,6 +63,7 @@ int fathom__export_check(const fathom_dictionary *dictionary, const char *format
     const struct fathom_dictionary_info *info = &dictionary->info;
     if (!(kinds & 1U << dictionary->kind))
         return fathom__fail(FATHOM_ERROR_UNSUPPORTED, "%s: %s has no %s", info->path, format, info->architecture);
+    if (info->n_sources) return fathom__fail(FATHOM_ERROR_UNSUPPORTED, "%s: %s has no crosscoders", info->path, format);
     if (dictionary->norm != FATHOM__NORM_NONE)
         return fathom__fail(FATHOM_ERROR_UNSUPPORTED, "%s: %s has no input norm %s", info->path, format,
                             info->input_norm);
