@@ -295,18 +295,6 @@ static void add_yield(struct fathom_label_yield *yield, const struct fathom_labe
     yield->shuffled += ((double)label->shuffled - yield->shuffled) / yield->n;
 }
 
-static int tell_apart(struct work *work, uint32_t n_features) {
-    bool *quotes;
-    const int status = fathom__alloc(&quotes, n_features, sizeof *quotes);
-    if (status) return status;
-    for (uint32_t f = 0; f < n_features; f++)
-        quotes[f] = work->context.options->no_quotes ||
-                    fathom__rule_quotes(&work->outcomes[f].choices[work->outcomes[f].range].rule);
-    const int told = fathom__labels_tell_apart(work->labels, quotes, n_features, work->context.stream);
-    fathom_free(quotes);
-    return told;
-}
-
 static int by_text(const void *left, const void *right) {
     return strcmp(*(const char *const *)left, *(const char *const *)right);
 }
@@ -364,7 +352,8 @@ int fathom__labels_make(struct fathom__feature_label **out, size_t *n, struct fa
             (status = fathom__alloc(&work.scratch[i].marks, work.context.longest_sequence, 1)))
             goto done;
     if ((status = run_stage(&work, team, "choose labels", choose_feature)) ||
-        (status = run_stage(&work, team, "test labels", test_feature)) || (status = tell_apart(&work, n_features)) ||
+        (status = run_stage(&work, team, "test labels", test_feature)) ||
+        (!options->no_quotes && (status = fathom__labels_tell_apart(work.labels, n_features, stream))) ||
         (status = count_fates(counts, &work, n_features)) || (status = collect(out, n, &work, n_features)))
         goto done;
     given = true;

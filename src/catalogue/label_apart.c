@@ -44,27 +44,29 @@ static uint32_t strongest_word(const struct fathom__stream *stream, uint32_t fea
 }
 
 static int add_word(struct fathom_label *label, const struct fathom__stream *stream, uint32_t feature) {
-    struct fathom__buffer text = FATHOM__BUFFER_INIT(MOST_LABEL_BYTES);
+    struct fathom__buffer text = FATHOM__BUFFER_INIT(MOST_LABEL_BYTES), quoted = FATHOM__BUFFER_INIT(MOST_LABEL_BYTES);
     const uint32_t word = strongest_word(stream, feature);
     const size_t length = strlen(label->text), end = sizeof where_strong - 1;
     const bool strong = length > end && strcmp(label->text + length - end, where_strong) == 0;
     char *written = NULL;
     int status;
     if (!word) return FATHOM_OK;
-    if (!(status = fathom__buffer_append(&text, label->text, strong ? length - end : length)) &&
-        !(status = fathom__buffer_text(&text, ", above all ‘")) &&
-        !(status = fathom__rule_word_text(&text, stream, word)) && !(status = fathom__buffer_text(&text, "’")) &&
-        !(status = strong ? fathom__buffer_text(&text, where_strong) : FATHOM_OK) &&
-        !(status = fathom__buffer_take(&written, &text))) {
-        fathom_free((char *)(uintptr_t)label->text);
-        label->text = written;
-    }
+    if ((status = fathom__buffer_text(&quoted, "‘")) || (status = fathom__rule_word_text(&quoted, stream, word)) ||
+        (status = fathom__buffer_text(&quoted, "’")) || strstr(label->text, quoted.bytes))
+        goto done;
+    if ((status = fathom__buffer_append(&text, label->text, strong ? length - end : length)) ||
+        (status = fathom__buffer_format(&text, ", above all %s%s", quoted.bytes, strong ? where_strong : "")) ||
+        (status = fathom__buffer_take(&written, &text)))
+        goto done;
+    fathom_free((char *)(uintptr_t)label->text);
+    label->text = written;
+done:
     fathom__buffer_free(&text);
+    fathom__buffer_free(&quoted);
     return status == FATHOM_ERROR_LIMIT ? FATHOM_OK : status;
 }
 
-int fathom__labels_tell_apart(struct fathom_label *labels, const bool *quotes, uint32_t n_features,
-                              const struct fathom__stream *stream) {
+int fathom__labels_tell_apart(struct fathom_label *labels, uint32_t n_features, const struct fathom__stream *stream) {
     struct named *named;
     size_t n = 0;
     int status = fathom__alloc(&named, n_features, sizeof *named);
@@ -75,9 +77,8 @@ int fathom__labels_tell_apart(struct fathom_label *labels, const bool *quotes, u
     for (size_t i = 0, end; !status && i < n; i = end) {
         for (end = i + 1; end < n && strcmp(named[end].text, named[i].text) == 0;)
             end++;
-        if (end == i + 1 || quotes[named[i].feature]) continue;
         /* The texts of this group are freed one by one: none is looked at again. */
-        for (size_t j = i; !status && j < end; j++)
+        for (size_t j = i; !status && end > i + 1 && j < end; j++)
             status = add_word(&labels[named[j].feature], stream, named[j].feature);
     }
     fathom_free(named);

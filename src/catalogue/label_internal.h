@@ -127,10 +127,9 @@ void fathom__label_choose_token(struct fathom__rule *out, const struct fathom__l
 /* What a label for the upper half of a feature's range ends in. */
 #define FATHOM__WHERE_STRONG " (where strong)"
 
-/* Adds to labels that several features have, and that quote nothing, the word where each is strongest: "buildings, above
- * all ‘tower’". labels, quotes: [n_features]; labels without text are none. */
-int fathom__labels_tell_apart(struct fathom_label *labels, const bool *quotes, uint32_t n_features,
-                              const struct fathom__stream *stream);
+/* Adds to labels that several features have the word where each is strongest, unless they quote it already: "buildings,
+ * above all ‘tower’". labels: [n_features]; those without text are none. */
+int fathom__labels_tell_apart(struct fathom_label *labels, uint32_t n_features, const struct fathom__stream *stream);
 
 /* Classes, added to scratch->candidates. */
 int fathom__label_propose_classes(struct fathom__label_scratch *scratch, const struct fathom__label_context *context,

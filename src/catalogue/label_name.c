@@ -92,8 +92,8 @@ static double chance_of(const struct shared *shared, const struct members *membe
     const struct fathom__class_count *count = &context->classes[context->class_index[shared->class_id]];
     const enum fathom__class_kind kind = fathom__lexicon_class_kind(stream->lexicon, shared->class_id);
     const bool subject = kind == FATHOM__CLASS_NOUN || kind == FATHOM__CLASS_TOPIC || kind == FATHOM__CLASS_IDEA;
-    if (place == FATHOM__NEAR && !subject) return 0;
     if (kind == FATHOM__CLASS_FORMS) return -MOST_CERTAIN - fathom__label_uses(stream, shared->class_id);
+    if (place == FATHOM__NEAR && !subject) return 0;
     const uint32_t all = (UINT32_C(1) << members->n) - 1, different = count_bases(members, stream, shared->members);
     if (different < 2) return 0;
     return fathom__log_hypergeometric_tail(different, count_bases(members, stream, all), count->bases,

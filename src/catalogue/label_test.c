@@ -215,7 +215,6 @@ static void lists_get_the_name_of_what_most_members_share(void **state) {
 static void labels_that_read_alike_are_told_apart(void **state) {
     (void)state;
     struct fathom_label labels[FEATURES] = {{0}};
-    bool quotes[FEATURES] = {false};
     static const struct {
         uint32_t feature;
         const char *text, *wanted;
@@ -224,16 +223,17 @@ static void labels_that_read_alike_are_told_apart(void **state) {
         {FRANCISCO, "colours", "colours, above all ‘Francisco’"},
         {POETS, "people (where strong)", "people, above all ‘poets’ (where strong)"},
         {ENDINGS, "people (where strong)", NULL},
-        {NUMBERS, "‘7’", "‘7’"},
-        {ATHLETES, "‘7’", "‘7’"},
+        {NUMBERS, "after ‘in’", NULL},
+        {ATHLETES, "words like ‘striker’, ‘sprinter’, ‘goalkeeper’, ‘swimmers’ and ‘athletes’",
+         "words like ‘striker’, ‘sprinter’, ‘goalkeeper’, ‘swimmers’ and ‘athletes’"}, /* quoted already */
+        {DENSE, "words like ‘striker’, ‘sprinter’, ‘goalkeeper’, ‘swimmers’ and ‘athletes’", NULL},
         {NOISE, "houses", "houses"},
     };
     enum { CASES = sizeof cases / sizeof *cases };
     for (size_t i = 0; i < CASES; i++)
         assert_int_equal(fathom__copy_string((char **)(uintptr_t)&labels[cases[i].feature].text, cases[i].text),
                          FATHOM_OK);
-    quotes[NUMBERS] = quotes[ATHLETES] = true;
-    assert_int_equal(fathom__labels_tell_apart(labels, quotes, FEATURES, stream), FATHOM_OK);
+    assert_int_equal(fathom__labels_tell_apart(labels, FEATURES, stream), FATHOM_OK);
     for (size_t i = 0; i < CASES; i++)
         if (cases[i].wanted) assert_string_equal(labels[cases[i].feature].text, cases[i].wanted);
     for (size_t i = 0; i < CASES; i++)

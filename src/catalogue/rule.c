@@ -148,9 +148,3 @@ const char *fathom_label_kind_name(enum fathom_label_kind kind) {
     static const char *const names[FATHOM_LABEL_KINDS] = {"class", "named", "word", "list", "shape"};
     return (unsigned)kind < FATHOM_LABEL_KINDS ? names[kind] : "";
 }
-
-bool fathom__rule_quotes(const struct fathom__rule *rule) {
-    for (unsigned i = 0; i < rule->n; i++)
-        if (rule->conditions[i].kind != FATHOM__CLASS && rule->conditions[i].kind != FATHOM__FLAG) return true;
-    return false;
-}

@@ -81,7 +81,5 @@ int fathom__rule_text(struct fathom__buffer *out, const struct fathom__rule *rul
 int fathom__rule_json(json_t **out, const struct fathom__rule *rule, const struct fathom__stream *stream);
 /* What a label that says it is made of. */
 enum fathom_label_kind fathom__rule_kind(const struct fathom__rule *rule);
-/* Whether it holds words of the corpus itself. */
-bool fathom__rule_quotes(const struct fathom__rule *rule);
 
 #endif

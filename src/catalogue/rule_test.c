@@ -154,7 +154,6 @@ static void rules_read_as_labels(void **state) {
     rule.conditions[rule.n++] = one(FATHOM__BEFORE, FATHOM__WORDS, word("san")).conditions[0];
     rule.conditions[rule.n++] = (struct fathom__condition){.kind = FATHOM__FLAG, .flag = FATHOM__WORD_LAST};
     assert_text(&rule, "‘Francisco’ after ‘San’");
-    assert_true(fathom__rule_quotes(&rule));
     rule = one(FATHOM__HERE, FATHOM__TOKENS, token("\n"));
     assert_text(&rule, "the token ‘\\n’");
     rule = one(FATHOM__HERE, FATHOM__TOKENS, token(" the"));
@@ -163,7 +162,6 @@ static void rules_read_as_labels(void **state) {
     assert_text(&rule, "‘the’ and ‘in’");
     rule = (struct fathom__rule){.n = 1, .conditions = {{.kind = FATHOM__FLAG, .flag = FATHOM__YEAR}}};
     assert_text(&rule, "years");
-    assert_false(fathom__rule_quotes(&rule));
     rule = (struct fathom__rule){.n = 1, .conditions = {{.kind = FATHOM__SUFFIX, .affix = "ing"}}};
     assert_text(&rule, "words ending in ‘-ing’");
 }
