@@ -26,7 +26,7 @@ struct fathom_adapter {
 };
 
 struct fathom_model_options {
-    int gpu_layers;                        /* layers kept on the GPU; 0 none, -1 all */
+    int gpu_layers;                        /* layers kept on the GPU; 0 none, -1 all; refused where there is none */
     const struct fathom_adapter *adapters; /* applied to every session of this model */
     size_t n_adapters;
     bool no_mmap; /* read the file into memory instead of mapping it */
@@ -43,7 +43,8 @@ struct fathom_model_options {
  * any other architecture is first loaded and run for one token in a child process, because the engine aborts on
  * files it does not expect. The child is forked: in a process of many threads open such a model before they start,
  * or set trust_architecture. options may be NULL.
- * Errors: IO (missing, unreadable), FORMAT (names the file and the key or tensor), UNSUPPORTED, MEMORY,
+ * Errors: IO (missing, unreadable), FORMAT (names the file and the key or tensor), UNSUPPORTED (also layers for a GPU
+ * where the engine has none), ARGUMENT, MEMORY,
  * MISMATCH (an adapter of another model), STOPPED. */
 FATHOM_API int fathom_model_open(fathom_model **out, const char *path, const struct fathom_model_options *options);
 

@@ -17,7 +17,7 @@ extern "C" {
 
 typedef struct fathom_session fathom_session;
 
-/* F32 goes without flash attention, which reads f16; Q8_0 needs heads of a multiple of 32. */
+/* F32 goes without flash attention, which reads f16; Q8_0 takes it always, and needs heads of a multiple of 32. */
 enum fathom_kv_type { FATHOM_KV_F16 = 0, FATHOM_KV_F32, FATHOM_KV_Q8_0 };
 
 struct fathom_session_options {
@@ -26,7 +26,11 @@ struct fathom_session_options {
     uint32_t n_sequences; /* most sequences at once; 0: 1 */
     uint32_t n_threads;   /* 0: as many as the machine has cores */
     enum fathom_kv_type kv_type;
-    bool exact; /* F32 KV cache, no flash attention: for comparisons. Also what scores and pattern hooks need. */
+    /* Attention in one pass over the keys. Faster for batches of many rows and for many sequences in one cache; on a
+     * processor slower for the single rows of writing, by a third and more. Where layers are on a GPU the engine
+     * chooses. */
+    bool flash_attention;
+    bool exact; /* F32 KV cache, no flash attention: for comparisons */
 };
 #define FATHOM_SESSION_OPTIONS_INIT                                                                                    \
     { 0 }
@@ -61,9 +65,9 @@ typedef int (*fathom_tap_fn)(const struct fathom_block *block, void *payload);
 typedef int (*fathom_edit_fn)(const struct fathom_block *block, float *rows, bool *changed, void *payload);
 
 /* Adds a tap or an edit to every following decode of the session; *id names it for removal (NULL allowed). At one point
- * edits run in the order they were added, then taps see the result. attn_scores and pattern need a session opened with
- * `exact`, and can be tapped and edited only on sequences that started at position 0 in a cleared session (the engine's
- * key columns are cells, not positions). Errors: UNSUPPORTED, ARGUMENT, MEMORY. */
+ * edits run in the order they were added, then taps see the result. attn_scores and pattern need a session without
+ * flash attention (`exact` is without it everywhere), and can be tapped and edited only on sequences that started at
+ * position 0 in a cleared session (the engine's key columns are cells, not positions). Errors: UNSUPPORTED, ARGUMENT, MEMORY. */
 FATHOM_API int fathom_session_tap(int *id, fathom_session *session, struct fathom_hook hook, fathom_tap_fn fn,
                                   void *payload);
 FATHOM_API int fathom_session_edit(int *id, fathom_session *session, struct fathom_hook hook, fathom_edit_fn fn,

@@ -44,8 +44,10 @@ struct fathom_write_counts {
     uint64_t continued;                                  /* documents that an interrupted run had left */
 };
 
-/* Writes JSONL lines {"text", "topic", "seed"} to path + ".part", and renames that to path at the end. A run that was
- * interrupted continues when it is started again with the same seed. Errors: ARGUMENT, IO, MISMATCH (the part file is
+/* Writes JSONL lines {"text", "topic", "seed"}. Documents are written to path + ".part" as they are finished, with a line
+ * {"dropped", "seed"} for each that is not kept; at the end those with the lowest numbers that have the wanted tokens
+ * become the corpus, in their order. A run that was interrupted continues when it is started again with the same
+ * seed. Errors: ARGUMENT, IO, MISMATCH (the part file is
  * of another seed), STOPPED (the part file stays), NOT_FOUND (chat frame without a template), LIMIT (no topic gives
  * documents that can be kept), those of sessions. */
 FATHOM_API int fathom_corpus_write(struct fathom_write_counts *counts, const char *path, const fathom_model *model,

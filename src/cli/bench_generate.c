@@ -13,6 +13,9 @@ static const struct cli_option options[] = {
     {"hook", 0, CLI_TEXT, "NAME", "where the edited runs add a vector (resid_post of the middle layer)", false, false},
     {"prompt", 0, CLI_INTEGER, "N", "tokens of prompt (256)", false, false},
     {"tokens", 0, CLI_INTEGER, "N", "tokens generated (128)", false, false},
+    {"parallel", 0, CLI_INTEGER, "N", "texts written side by side, each of that length (1)", false, false},
+    {"flash-attention", 0, CLI_FLAG, NULL, "attention in one pass, as reading uses it and writing does not", false,
+     false},
     {"runs", 0, CLI_INTEGER, "N", "runs of each kind, in turns, of which the median counts (5)", false, false},
     CLI_OPTION_THREADS,
     CLI_OPTION_SEED,
@@ -24,7 +27,7 @@ const struct cli_command cli_command_bench_generate = {
     .name = "bench generate",
     .summary = "measure how fast a model reads and writes, plain, tapped and steered",
     .operands = "",
-    .description = "Times prompts and single-token decodes of random tokens, in turns plain, with a tap and with an "
+    .description = "Times prompts and decodes of one random token a text, in turns plain, with a tap and with an "
                    "edit that adds a vector to every row. "
                    "Sampling is left out.",
     .examples =
@@ -36,13 +39,13 @@ const struct cli_command cli_command_bench_generate = {
 enum kind { PLAIN, TAPPED, STEERED, KINDS };
 static const char *const kind_names[KINDS] = {"plain", "tapped", "steered"};
 
-enum { MOST_RUNS = 100 };
+enum { MOST_RUNS = 100, MOST_PARALLEL = 64 };
 
 struct bench {
     fathom_session *session;
     struct fathom_hook hook;
-    int32_t *tokens; /* prompt and what follows */
-    size_t n_prompt, n_new;
+    int32_t *tokens; /* prompt and what follows, the same for all texts */
+    size_t n_prompt, n_new, n_texts;
     float *vector; /* one row of the hook */
     double sum;    /* of what the tap read, so that it reads */
 };
@@ -70,16 +73,20 @@ static int run_once(double *prompt_rate, double *rate, struct bench *bench, enum
     if (kind == STEERED) status = fathom_session_edit(NULL, bench->session, bench->hook, add_vector, bench);
     fathom_session_forget(bench->session, -1, 0);
     double start = fathom__seconds();
-    if (!status) status = fathom_session_feed(bench->session, bench->tokens, bench->n_prompt, 0, 0, false);
+    for (size_t t = 0; !status && t < bench->n_texts; t++)
+        status = fathom_session_feed(bench->session, bench->tokens, bench->n_prompt, (int32_t)t, 0, false);
     double middle = fathom__seconds();
     for (size_t i = 0; !status && i < bench->n_new; i++) {
-        struct fathom_row row = {.token = bench->tokens[bench->n_prompt + i],
-                                 .position = (int32_t)(bench->n_prompt + i),
-                                 .want_logits = true};
-        status = cli_interrupted() ? FATHOM_ERROR_STOPPED : fathom_session_decode(bench->session, &row, 1);
+        struct fathom_row rows[MOST_PARALLEL];
+        for (size_t t = 0; t < bench->n_texts; t++)
+            rows[t] = (struct fathom_row){.token = bench->tokens[bench->n_prompt + i],
+                                          .position = (int32_t)(bench->n_prompt + i),
+                                          .sequence = (int32_t)t,
+                                          .want_logits = true};
+        status = cli_interrupted() ? FATHOM_ERROR_STOPPED : fathom_session_decode(bench->session, rows, bench->n_texts);
     }
-    *prompt_rate = (double)bench->n_prompt / (middle - start);
-    *rate = (double)bench->n_new / (fathom__seconds() - middle);
+    *prompt_rate = (double)(bench->n_texts * bench->n_prompt) / (middle - start);
+    *rate = (double)(bench->n_texts * bench->n_new) / (fathom__seconds() - middle);
     return status;
 }
 
@@ -117,6 +124,8 @@ static int print_result(const struct cli_arguments *arguments, const struct benc
     json_object_set_new(result, "threads", json_integer(threads));
     json_object_set_new(result, "prompt_tokens", json_integer((json_int_t)bench->n_prompt));
     json_object_set_new(result, "tokens", json_integer((json_int_t)bench->n_new));
+    json_object_set_new(result, "parallel", json_integer((json_int_t)bench->n_texts));
+    json_object_set_new(result, "flash_attention", json_boolean(cli_has(arguments, "flash-attention")));
     json_object_set_new(result, "runs", json_integer((json_int_t)n_runs));
     return cli_print_json(result);
 }
@@ -140,20 +149,24 @@ static int prepare(struct bench *bench, const fathom_model *model, const struct 
         bench->tokens[i] = (int32_t)fathom__random_below(&random, info->n_vocab);
     for (size_t i = 0; !status && i < (size_t)heads * width; i++)
         bench->vector[i] = 0.01f * (float)fathom__random_normal(&random);
-    struct fathom_session_options session = {.n_context = (uint32_t)n, .n_threads = threads};
+    struct fathom_session_options session = {.n_context = (uint32_t)(n * bench->n_texts),
+                                             .n_sequences = (uint32_t)bench->n_texts,
+                                             .n_threads = threads,
+                                             .flash_attention = cli_has(arguments, "flash-attention")};
     return status ? status : fathom_session_open(&bench->session, model, &session);
 }
 
 int bench_generate(struct cli_arguments *arguments) {
-    int64_t prompt, new_tokens, runs, threads, seed;
+    int64_t prompt, new_tokens, parallel, runs, threads, seed;
     if (!cli_integer(&prompt, arguments, "prompt", 1, 1 << 20, 256) ||
         !cli_integer(&new_tokens, arguments, "tokens", 1, 1 << 20, 128) ||
+        !cli_integer(&parallel, arguments, "parallel", 1, MOST_PARALLEL, 1) ||
         !cli_integer(&runs, arguments, "runs", 1, MOST_RUNS, 5) ||
         !cli_integer(&threads, arguments, "threads", 1, 512, fathom__cores()) ||
         !cli_integer(&seed, arguments, "seed", 0, INT64_MAX, 1))
         return CLI_USAGE;
     static double rates[KINDS][2][MOST_RUNS];
-    struct bench bench = {.n_prompt = (size_t)prompt, .n_new = (size_t)new_tokens};
+    struct bench bench = {.n_prompt = (size_t)prompt, .n_new = (size_t)new_tokens, .n_texts = (size_t)parallel};
     int status = CLI_OK;
     fathom_model *model = cli_open_model(&status, arguments);
     if (model == NULL) return status;

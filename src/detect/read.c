@@ -106,6 +106,7 @@ static int start(struct reader *reader, const struct fathom_hook *hooks) {
     options.n_context = options.n_batch = (uint32_t)reader->batch;
     options.n_sequences = BATCH_SEQUENCES;
     options.n_threads = fathom__session_threads(reader->model);
+    options.flash_attention = true;
     int status = fathom_session_open(&reader->session, reader->model, &options);
     if (status == FATHOM_OK) {
         status = fathom__alloc(&reader->rows, reader->n_hooks, sizeof *reader->rows);

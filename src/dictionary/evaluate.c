@@ -135,7 +135,7 @@ static int open_evaluating(struct fathom__evaluating *e) {
     const struct fathom_evaluate_options *o = e->options;
     struct fathom__collected *c = &e->collected;
     const struct fathom_session_options session = {
-        .n_context = e->context, .n_batch = e->context, .n_threads = o->n_threads};
+        .n_context = e->context, .n_batch = e->context, .n_threads = o->n_threads, .flash_attention = true};
     int status = fathom_session_open(&e->session, e->model, &session);
     if (!status) status = fathom_corpus_open(&e->corpus, o->sources, o->n_sources, o->seed);
     if (!status) status = fathom__alloc(&c->rows, c->wanted * e->d, sizeof *c->rows);

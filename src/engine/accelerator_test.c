@@ -305,7 +305,7 @@ static int nudge(const struct fathom_block *block, float *rows, bool *changed, v
 static void run_session(struct seen *seen, const fathom_model *model, bool edit) {
     static const int lengths[SEQUENCES] = {70, 13, 67};
     const struct fathom_session_options options = {
-        .n_context = 256, .n_batch = 256, .n_sequences = SEQUENCES, .n_threads = 1};
+        .n_context = 256, .n_batch = 256, .n_sequences = SEQUENCES, .n_threads = 1, .flash_attention = true};
     fathom_session *session = NULL;
     struct fathom_row rows[ROWS];
     struct tapped tapped[N_HOOKS];

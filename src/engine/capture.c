@@ -127,6 +127,7 @@ int fathom_capture_open(fathom_capture **out, const fathom_model *model, const s
     struct fathom_session_options session = {.n_context = capture->context,
                                              .n_batch = capture->context,
                                              .n_threads = options->n_threads,
+                                             .flash_attention = true,
                                              .exact = capture->options.exact};
     if (!status) status = fathom_session_open(&capture->session, model, &session);
     for (size_t i = 0; !status && i < capture->n_columns; i++)

@@ -160,7 +160,8 @@ int fathom_doctor_run(struct fathom_doctor_report **out, const fathom_model *mod
     struct fathom_session_options session = {.n_context = CONTEXT,
                                              .n_batch = FATHOM__DOCTOR_TEXTS * FATHOM__DOCTOR_TOKENS,
                                              .n_sequences = FATHOM__DOCTOR_TEXTS,
-                                             .n_threads = doctor.options->n_threads};
+                                             .n_threads = doctor.options->n_threads,
+                                             .flash_attention = true};
     static int (*const steps[])(struct fathom__doctor *) = {list_hooks, fathom__doctor_reads, fathom__doctor_attention,
                                                             fathom__doctor_rows, fathom__doctor_edits};
     static const char *const doing[] = {"looking for every hook point",

@@ -16,7 +16,7 @@ struct fathom__seen {
 
 struct fathom__doctor {
     const fathom_model *model;
-    fathom_session *plain, *exact; /* as anyone opens one, and for comparisons */
+    fathom_session *plain, *exact; /* with flash attention, and for comparisons */
     int32_t texts[FATHOM__DOCTOR_TEXTS][FATHOM__DOCTOR_TOKENS];
     struct fathom_doctor_report *report;
     size_t checks_capacity, hooks_capacity;

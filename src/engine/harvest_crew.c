@@ -81,7 +81,8 @@ static int open_session(struct worker *worker) {
     const struct fathom_session_options options = {.n_context = plan->batch_rows,
                                                    .n_batch = plan->batch_rows,
                                                    .n_sequences = FATHOM__HARVEST_SEQUENCES,
-                                                   .n_threads = 1};
+                                                   .n_threads = 1,
+                                                   .flash_attention = true};
     int status = fathom_session_open(&worker->session, plan->model, &options);
     for (size_t h = 0; h < plan->n_hooks && status == FATHOM_OK; h++) {
         worker->taps[h] = (struct tap){worker, h};

@@ -178,8 +178,23 @@ static int check_loaded_vocabulary(const fathom_model *model) {
     return FATHOM_OK;
 }
 
+/* Without a GPU the engine would keep all layers on the processor and say nothing. */
+static int check_gpu(fathom_model *model, int gpu_layers) {
+    if (gpu_layers < -1)
+        return fathom__fail(FATHOM_ERROR_ARGUMENT, "%s: gpu_layers %d, where a number, 0 or -1 for all is expected",
+                            model->path, gpu_layers);
+    if (gpu_layers != 0 && !llama_supports_gpu_offload())
+        return fathom__fail(FATHOM_ERROR_UNSUPPORTED,
+                            "%s: gpu_layers %d, but the engine finds no GPU or was built for none (docs/gpu.md); 0 is "
+                            "expected here",
+                            model->path, gpu_layers);
+    model->on_gpu = gpu_layers != 0;
+    return FATHOM_OK;
+}
+
 static int open_path(fathom_model *model, const struct fathom_model_options *options) {
-    int status = fathom__model_files_open(&model->files, model->path);
+    int status = check_gpu(model, options->gpu_layers);
+    if (status == FATHOM_OK) status = fathom__model_files_open(&model->files, model->path);
     if (status == FATHOM_OK) status = fathom__model_read_shape(&model->shape, &model->files);
     if (status == FATHOM_OK) status = check(model, options);
     if (status == FATHOM_OK) status = measure_files(model);

@@ -48,6 +48,7 @@ struct fathom_model {
     float *adapter_scales;
     char (*adapter_identities)[FATHOM_IDENTITY_SIZE];
     size_t n_adapters;
+    bool on_gpu;                                    /* layers of it are */
     struct fathom__model_files files;               /* mapped while the model is open */
     char *token_text;                               /* bytes of all tokens, one after another */
     uint32_t *token_offsets;                        /* [n_vocab + 1] into token_text */

@@ -52,6 +52,13 @@ static int allocate_rows(struct fathom_session *session) {
     return FATHOM_OK;
 }
 
+/* It would round keys and values of type f32 to f16, and the engine has nothing else for a quantised cache. The choice
+ * is the same for any number of sequences, so that one alone gives what it gives among others. */
+static bool takes_flash_attention(const fathom_model *model, const struct fathom_session_options *options) {
+    if (options->exact || options->kv_type == FATHOM_KV_F32) return false;
+    return options->flash_attention || options->kv_type == FATHOM_KV_Q8_0 || model->on_gpu;
+}
+
 static struct llama_context_params engine_options(struct fathom_session *session,
                                                   const struct fathom_session_options *options) {
     static const enum ggml_type kv_types[] = {
@@ -68,11 +75,10 @@ static struct llama_context_params engine_options(struct fathom_session *session
     params.n_threads = (int32_t)n_threads;
     params.n_threads_batch = (int32_t)n_threads;
     params.type_k = params.type_v = options->exact ? GGML_TYPE_F32 : kv_types[options->kv_type];
-    /* Flash attention would round keys and values of type f32 to f16. */
-    const bool flash = !options->exact && options->kv_type != FATHOM_KV_F32;
-    params.flash_attn_type = flash ? LLAMA_FLASH_ATTN_TYPE_AUTO : LLAMA_FLASH_ATTN_TYPE_DISABLED;
+    params.flash_attn_type = session->flash_attention ? LLAMA_FLASH_ATTN_TYPE_AUTO : LLAMA_FLASH_ATTN_TYPE_DISABLED;
     /* The engine's own choice is against flash attention where another backend than the cache's computes it. */
-    if (flash && fathom__accelerator_in_use()) params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_ENABLED;
+    if (session->flash_attention && fathom__accelerator_in_use())
+        params.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_ENABLED;
     params.pooling_type = LLAMA_POOLING_TYPE_NONE;
     params.embeddings = false;
     params.no_perf = true;
@@ -123,7 +129,7 @@ int fathom_session_open(fathom_session **out, const fathom_model *model, const s
     status = fathom__alloc(&session, 1, sizeof *session);
     if (status) return status;
     session->model = model;
-    session->exact = options->exact;
+    session->flash_attention = takes_flash_attention(model, options);
     session->n_sequences = options->n_sequences ? options->n_sequences : 1;
     uint32_t trained = model->info.context_trained ? model->info.context_trained : DEFAULT_CONTEXT;
     session->n_context = options->n_context ? options->n_context : least(trained, DEFAULT_CONTEXT);

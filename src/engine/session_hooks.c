@@ -13,11 +13,11 @@ static int check_hook(const struct fathom_session *session, struct fathom_hook h
                             "hook point %s does not exist in %s%s%s", name, session->model->info.path,
                             missing ? ": " : "", missing ? missing : "");
     }
-    bool needs_exact = hook.kind == FATHOM_HOOK_ATTN_SCORES || hook.kind == FATHOM_HOOK_PATTERN;
-    if (needs_exact && !session->exact)
-        return fathom__fail(FATHOM_ERROR_UNSUPPORTED,
-                            "hook point %s needs a session opened with `exact`: flash attention never has these values",
-                            name);
+    bool of_attention = hook.kind == FATHOM_HOOK_ATTN_SCORES || hook.kind == FATHOM_HOOK_PATTERN;
+    if (of_attention && session->flash_attention)
+        return fathom__fail(
+            FATHOM_ERROR_UNSUPPORTED,
+            "hook point %s needs a session without flash attention, which never has these values (`exact`)", name);
     return FATHOM_OK;
 }
 

@@ -51,7 +51,7 @@ struct fathom_session {
     struct llama_context *context;
     llama_memory_t memory;
     uint32_t n_context, n_batch, n_sequences;
-    bool exact;
+    bool flash_attention; /* taken, or left to the engine */
 
     struct fathom__sequence *sequences;
     enum fathom__cells cells;

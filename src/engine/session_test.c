@@ -474,9 +474,6 @@ static int add_within(const struct fathom_block *block, void *payload) {
 static void test_errors(void **state) {
     (void)state;
     fathom_session *session = open_session(models[0], false, 2);
-    assert_int_equal(fathom_session_tap(NULL, session, hook_of(models[0], "pattern.1"), keep, NULL),
-                     FATHOM_ERROR_UNSUPPORTED);
-    assert_message("exact");
     assert_int_equal(fathom_session_tap(NULL, session, (struct fathom_hook){FATHOM_HOOK_Q, 99}, keep, NULL),
                      FATHOM_ERROR_ARGUMENT);
     assert_int_equal(fathom_session_tap(NULL, session, (struct fathom_hook){FATHOM_HOOK_COUNT, 0}, keep, NULL),

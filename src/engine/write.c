@@ -1,4 +1,4 @@
-/* The model writes: workers write documents, and this thread judges them and gives them to the file in their order. */
+/* The model writes: workers write documents, and this thread judges them and gives them to the file as they come. */
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/thread.h"
@@ -21,10 +21,9 @@
 struct writing {
     const fathom_model *model; /* the one that runs: a bf16 copy where that is faster */
     const struct fathom_write_options *options;
-    struct fathom_write_counts *counts;
     fathom__write_file *file;
     fathom__write_team *team;
-    uint64_t judged, n_written; /* documents and tokens of this run, kept or not */
+    uint64_t judged, kept, n_written; /* documents of this run, and its tokens, kept or not */
     double started, told;
 };
 
@@ -57,9 +56,7 @@ static int document_text(char **out, const struct fathom__write_document *docume
 
 static int give_document(struct writing *w, const struct fathom__write_document *document) {
     const struct fathom_write_options *options = w->options;
-    struct fathom_write_counts *counts = w->counts;
     char *text = NULL;
-    bool duplicate = false;
     int status = document_text(&text, document, w->model);
     if (status) return status;
     enum fathom__write_verdict verdict = FATHOM__WRITE_REPETITIVE;
@@ -67,35 +64,26 @@ static int give_document(struct writing *w, const struct fathom__write_document 
         verdict =
             fathom__write_judge(text, document->tokens, document->n_tokens, document->cut, options->most_repetition);
     w->judged++;
-    counts->repetitive += verdict == FATHOM__WRITE_REPETITIVE;
-    counts->short_ones += verdict == FATHOM__WRITE_SHORT;
-    counts->broken += verdict == FATHOM__WRITE_BROKEN;
-    if (verdict == FATHOM__WRITE_KEPT) {
-        status =
-            fathom__write_file_add(&duplicate, w->file, text, options->topics[document->number % options->n_topics],
-                                   options->seed + document->number);
-        counts->duplicates += duplicate;
-        if (!status && !duplicate) {
-            counts->documents++;
-            counts->tokens += document->n_tokens;
-        }
-    }
+    w->kept += verdict == FATHOM__WRITE_KEPT;
+    status = fathom__write_file_add(w->file, document->number, verdict, text,
+                                    options->topics[document->number % options->n_topics], document->n_tokens);
     fathom_free(text);
     return status;
 }
 
 static int check_hope(const struct writing *w) {
-    if (w->judged < HOPELESS || w->counts->documents > w->counts->continued) return FATHOM_OK;
+    const struct fathom_write_counts counts = fathom__write_file_counts(w->file, true);
+    if (w->judged < HOPELESS || (w->kept > 0 && counts.documents > counts.continued)) return FATHOM_OK;
     return fathom__fail(
         FATHOM_ERROR_LIMIT,
         "none of %llu documents could be kept (%llu repetitive, %llu short, %llu duplicates, %llu not UTF-8)",
-        (unsigned long long)w->judged, (unsigned long long)w->counts->repetitive,
-        (unsigned long long)w->counts->short_ones, (unsigned long long)w->counts->duplicates,
-        (unsigned long long)w->counts->broken);
+        (unsigned long long)w->judged, (unsigned long long)counts.repetitive, (unsigned long long)counts.short_ones,
+        (unsigned long long)counts.duplicates, (unsigned long long)counts.broken);
 }
 
 static int tell_progress(struct writing *w) {
-    const struct fathom_write_counts *c = w->counts;
+    const struct fathom_write_counts counts = fathom__write_file_counts(w->file, true), *c = &counts;
+    const uint64_t total = w->options->tokens;
     const double now = fathom__seconds();
     if (!w->options->progress || now - w->told < PROGRESS_SECONDS) return FATHOM_OK;
     const double rate = (double)w->n_written / (now - w->started);
@@ -103,32 +91,32 @@ static int tell_progress(struct writing *w) {
     snprintf(note, sizeof note, "%llu documents, dropped %llu that loop, %llu others", (unsigned long long)c->documents,
              (unsigned long long)c->repetitive, (unsigned long long)(c->short_ones + c->duplicates + c->broken));
     struct fathom_progress progress = {.stage = "write",
-                                       .done = c->tokens,
-                                       .total = w->options->tokens,
+                                       .done = c->tokens < total ? c->tokens : total,
+                                       .total = total,
                                        .unit = "tokens",
                                        .units_per_second = rate,
                                        .seconds_left = -1.0,
                                        .note = note};
-    if (rate > 0 && c->tokens < w->options->tokens)
-        progress.seconds_left = (double)(w->options->tokens - c->tokens) / rate;
+    if (rate > 0 && c->tokens < total) progress.seconds_left = (double)(total - c->tokens) / rate;
     w->told = now;
     const int returned = w->options->progress(&progress, w->options->payload);
     return returned ? fathom__callback_status(returned) : FATHOM_OK;
 }
 
-static int give_documents(struct writing *w, uint64_t number) {
-    int status = FATHOM_OK;
+static int give_documents(struct writing *w) {
+    bool complete = false;
+    int status = fathom__write_file_count(&complete, w->file, w->options->tokens);
     w->started = w->told = fathom__seconds();
-    while (!status && w->counts->tokens < w->options->tokens) {
+    while (!status && !complete) {
         struct fathom__write_document *document = NULL;
-        status = fathom__write_team_take(&document, &w->n_written, w->team, number, PROGRESS_SECONDS);
+        status = fathom__write_team_take(&document, &w->n_written, w->team, PROGRESS_SECONDS);
         if (document) {
             status = give_document(w, document);
+            if (!status) status = fathom__write_file_count(&complete, w->file, w->options->tokens);
             if (!status) status = check_hope(w);
             fathom__write_document_free(document);
-            number++;
         }
-        if (!status) status = tell_progress(w);
+        if (!status && !complete) status = tell_progress(w);
     }
     return status;
 }
@@ -165,23 +153,26 @@ static int open_copy(fathom_model **out, const fathom_model *model, const struct
 
 int fathom_corpus_write(struct fathom_write_counts *counts, const char *path, const fathom_model *model,
                         const struct fathom_write_options *options) {
-    struct fathom_write_counts own = {0};
     struct fathom_write_options filled = *options;
-    struct writing w = {.model = model, .options = &filled, .counts = &own};
+    struct writing w = {.model = model, .options = &filled};
+    struct fathom__write_work work = {0};
+    uint64_t *missing = NULL;
     fathom_model *copy = NULL;
-    uint64_t first = 0;
     int status = check_options(&filled);
     if (status) return status;
     const bool accelerate = model->n_adapters == 0 && fathom__accelerator_register();
-    status = fathom__write_file_open(&w.file, &first, &own, path, model, filled.seed);
+    status = fathom__write_file_open(&w.file, path, model, filled.seed);
+    if (!status) status = fathom__write_file_missing(&missing, &work.n_missing, &work.next, w.file);
+    work.missing = missing;
     if (!status && accelerate) status = open_copy(&copy, model, &filled);
     if (copy) w.model = copy;
-    if (!status) status = fathom__write_team_open(&w.team, w.model, &filled, accelerate, first);
-    if (!status) status = give_documents(&w, first);
+    if (!status) status = fathom__write_team_open(&w.team, w.model, &filled, accelerate, work);
+    if (!status) status = give_documents(&w);
     fathom__write_team_close(w.team);
     if (!status) status = fathom__write_file_finish(w.file);
+    if (counts && w.file) *counts = fathom__write_file_counts(w.file, status != FATHOM_OK);
     fathom__write_file_close(w.file);
+    fathom_free(missing);
     fathom_model_close(copy);
-    if (counts) *counts = own;
     return status;
 }

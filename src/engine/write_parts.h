@@ -50,33 +50,47 @@ struct fathom__write_document {
     int32_t *tokens; /* written so far, room for options.document_tokens */
     size_t n_tokens;
     struct fathom__random random;
-    bool cut, looping, finished;
+    bool cut, looping;
+    struct fathom__write_document *next; /* in the team's queue */
 };
 
 typedef struct fathom__write_team fathom__write_team;
 
-/* Starts n_threads workers that each write their share of the documents from `first` on: document n is written by
- * worker n modulo n_threads. The model and the options must outlive the team. */
+/* The documents to write: first those with the numbers `missing` (borrowed), then all from `next` on. */
+struct fathom__write_work {
+    const uint64_t *missing;
+    size_t n_missing;
+    uint64_t next;
+};
+/* Starts n_threads workers that each write their share of the work: its i-th document is written by worker i modulo
+ * n_threads. The model and the options must outlive the team. */
 int fathom__write_team_open(fathom__write_team **out, const fathom_model *model,
-                            const struct fathom_write_options *options, bool accelerate, uint64_t first);
+                            const struct fathom_write_options *options, bool accelerate,
+                            struct fathom__write_work work);
 void fathom__write_team_close(fathom__write_team *team);
-/* Waits up to `seconds` for document `number`, the next one in turn; *document is NULL when it is not finished. The
- * caller takes it over (fathom__write_document_free). *written gets all tokens that were sampled so far. */
+/* Waits up to `seconds` for a document to be finished, whichever is; *document is NULL when none is. The caller takes
+ * it over (fathom__write_document_free). *written gets all tokens that were sampled so far. */
 int fathom__write_team_take(struct fathom__write_document **document, uint64_t *written, fathom__write_team *team,
-                            uint64_t number, double seconds);
+                            double seconds);
 void fathom__write_document_free(struct fathom__write_document *document);
 
 /* The file (write_file.c) ------------------------------------------------------------------------------------- */
 
 typedef struct fathom__write_file fathom__write_file;
 
-/* Opens path + ".part", continuing one that is there. *next is the number of the first document to write. */
-int fathom__write_file_open(fathom__write_file **out, uint64_t *next, struct fathom_write_counts *counts,
-                            const char *path, const fathom_model *model, uint64_t seed);
-/* Appends a document as one line; *duplicate, and nothing written, when the same text is there already. */
-int fathom__write_file_add(bool *duplicate, fathom__write_file *file, const char *text, const char *topic,
-                           uint64_t seed);
-int fathom__write_file_finish(fathom__write_file *file); /* syncs and renames */
+/* Opens path + ".part", continuing one that is there. */
+int fathom__write_file_open(fathom__write_file **out, const char *path, const fathom_model *model, uint64_t seed);
+/* The numbers of documents that are missing before the last one there (new), and the number after that one. */
+int fathom__write_file_missing(uint64_t **missing, size_t *n, uint64_t *next, const fathom__write_file *file);
+/* Appends a document as one line, or that it was dropped; its seed is the file's and its number. */
+int fathom__write_file_add(fathom__write_file *file, uint64_t number, enum fathom__write_verdict verdict,
+                           const char *text, const char *topic, uint64_t tokens);
+/* Counts documents in their order, up to the first that is not there, or until they have `tokens` tokens: *complete. */
+int fathom__write_file_count(bool *complete, fathom__write_file *file, uint64_t tokens);
+/* Of the documents counted so far; with_ahead: and those kept that are not in turn yet. */
+struct fathom_write_counts fathom__write_file_counts(const fathom__write_file *file, bool with_ahead);
+/* Makes the corpus of the counted documents, and removes the part file. */
+int fathom__write_file_finish(fathom__write_file *file);
 void fathom__write_file_close(fathom__write_file *file);
 
 #endif

@@ -205,6 +205,32 @@ static void a_corpus_is_written(void **state) {
     }
 }
 
+/* The documents in a part file, where they lie in the order in which they were finished and the dropped ones are told. */
+static size_t check_part(size_t *n_dropped, uint64_t seed) {
+    char *text = NULL;
+    size_t length = 0, n = 0;
+    bool seen[1000] = {false};
+    *n_dropped = 0;
+    OK(fathom__file_read(&text, &length, part_path, 1 << 20));
+    for (char *line = text, *end; (end = strchr(line, '\n')) != NULL; line = end + 1) {
+        json_t *object = NULL;
+        const char *dropped = NULL;
+        int64_t own = 0;
+        OK(fathom__json_parse(&object, line, (size_t)(end - line), "line"));
+        OK(fathom__json_get_integer(&own, object, "seed", (int64_t)seed, (int64_t)seed + 999, true, "line"));
+        OK(fathom__json_get_string(&dropped, object, "dropped", false, "line"));
+        assert_false(seen[own - (int64_t)seed]);
+        seen[own - (int64_t)seed] = true;
+        assert_true((json_object_get(object, "text") != NULL) == (dropped == NULL));
+        n += dropped == NULL;
+        *n_dropped += dropped != NULL;
+        json_decref(object);
+    }
+    assert_true(length == 0 || text[length - 1] == '\n');
+    fathom_free(text);
+    return n;
+}
+
 static int stop_after_some(const struct fathom_progress *progress, void *payload) {
     (void)payload;
     return progress->done > 0;
@@ -213,25 +239,86 @@ static int stop_after_some(const struct fathom_progress *progress, void *payload
 static void an_interrupted_run_is_continued(void **state) {
     struct fathom_write_options options = plain_options();
     struct fathom_write_counts counts;
+    size_t n_dropped, dropped_again;
     (void)state;
     options.tokens = 1 << 20;
     options.progress = stop_after_some;
     assert_status(fathom_corpus_write(&counts, out_path, model, &options), FATHOM_ERROR_STOPPED, "stop");
     assert_false(fathom__file_exists(out_path));
-    const size_t before = check_lines(part_path, 11, false, NULL);
+    const size_t before = check_part(&n_dropped, 11);
     assert_int_equal(before, counts.documents);
     assert_in_range(before, 1, 100000);
     FILE *file = fopen(part_path, "a"); /* as a killed process leaves it */
     assert_non_null(file);
     fputs("{\"text\": \"half a li", file);
     fclose(file);
+    /* Nothing that is there is written again, the dropped ones included. */
+    options.tokens = 1 << 20;
+    options.progress = stop_after_some;
+    assert_status(fathom_corpus_write(&counts, out_path, model, &options), FATHOM_ERROR_STOPPED, "stop again");
+    assert_int_equal(counts.continued, before);
+    const size_t between = check_part(&dropped_again, 11);
+    assert_true(between >= before && dropped_again >= n_dropped);
     options.progress = NULL;
     options.tokens = counts.tokens + 300;
     OK(fathom_corpus_write(&counts, out_path, model, &options));
-    assert_int_equal(counts.continued, before);
+    assert_int_equal(counts.continued, between);
     assert_int_equal(check_lines(out_path, 11, false, NULL), counts.documents);
-    assert_true(counts.documents > before);
+    assert_true(counts.documents > between);
     assert_false(fathom__file_exists(part_path));
+}
+
+/* Documents come to the file in any order; the corpus has them in their own, without those dropped or written before,
+ * and ends where it has its tokens. */
+static void the_corpus_is_in_order(void **state) {
+    static const struct {
+        uint64_t number, tokens;
+        enum fathom__write_verdict verdict;
+        const char *text;
+    } documents[] = {
+        {3, 10, FATHOM__WRITE_KEPT, "third"}, {1, 10, FATHOM__WRITE_KEPT, "first"},
+        {6, 10, FATHOM__WRITE_KEPT, "late"},  {2, 10, FATHOM__WRITE_SHORT, "short"},
+        {4, 10, FATHOM__WRITE_KEPT, "first"}, {0, 10, FATHOM__WRITE_KEPT, "zeroth"},
+    };
+    static const char expected[] = "{\"text\":\"zeroth\",\"topic\":\"t\",\"seed\":20}\n"
+                                   "{\"text\":\"first\",\"topic\":\"t\",\"seed\":21}\n"
+                                   "{\"text\":\"third\",\"topic\":\"t\",\"seed\":23}\n";
+    enum { N = sizeof documents / sizeof documents[0], WANTED = 30 };
+    fathom__write_file *file = NULL;
+    uint64_t *missing = NULL, next = 0;
+    size_t n_missing = 0, length = 0;
+    char *text = NULL;
+    bool complete = true;
+    (void)state;
+    OK(fathom__write_file_open(&file, out_path, model, 20));
+    for (size_t i = 0; i < N; i++) {
+        OK(fathom__write_file_count(&complete, file, WANTED));
+        assert_false(complete);
+        OK(fathom__write_file_add(file, documents[i].number, documents[i].verdict, documents[i].text, "t",
+                                  documents[i].tokens));
+    }
+    assert_int_equal(fathom__write_file_counts(file, false).documents, 0);
+    assert_int_equal(fathom__write_file_counts(file, true).documents, 5);
+    assert_int_equal(fathom__write_file_counts(file, true).tokens, 50);
+    OK(fathom__write_file_missing(&missing, &n_missing, &next, file));
+    assert_int_equal(n_missing, 1);
+    assert_int_equal(missing[0], 5);
+    assert_int_equal(next, 7);
+    OK(fathom__write_file_count(&complete, file, WANTED + 1));
+    assert_false(complete);
+    struct fathom_write_counts counts = fathom__write_file_counts(file, false);
+    assert_int_equal(counts.documents, 3);
+    assert_int_equal(counts.duplicates, 1);
+    assert_int_equal(counts.short_ones, 1);
+    OK(fathom__write_file_count(&complete, file, WANTED));
+    assert_true(complete);
+    OK(fathom__write_file_finish(file));
+    fathom__write_file_close(file);
+    OK(fathom__file_read(&text, &length, out_path, 1 << 10));
+    assert_string_equal(text, expected);
+    assert_false(fathom__file_exists(part_path));
+    fathom_free(missing);
+    fathom_free(text);
 }
 
 static void bad_part_files_are_refused(void **state) {
@@ -245,6 +332,10 @@ static void bad_part_files_are_refused(void **state) {
          FATHOM_ERROR_MISMATCH, "line 2"},
         {"{\"text\": 5, \"topic\": \"b\", \"seed\": 12}\n", FATHOM_ERROR_FORMAT, "text"},
         {"{\"topic\": \"b\", \"seed\": 12}\n", FATHOM_ERROR_FORMAT, "text"},
+        {"{\"dropped\": \"dull\", \"seed\": 12}\n", FATHOM_ERROR_FORMAT, "dull"},
+        {"{\"dropped\": 1, \"seed\": 12}\n", FATHOM_ERROR_FORMAT, "dropped"},
+        {"{\"dropped\": \"short\"}\n", FATHOM_ERROR_FORMAT, "seed"},
+        {"{\"dropped\": \"short\", \"seed\": 4611686018427387904}\n", FATHOM_ERROR_MISMATCH, "4611686018427387904"},
         {"nonsense\n", FATHOM_ERROR_FORMAT, "line 1"},
     };
     (void)state;
@@ -296,6 +387,7 @@ int main(void) {
         cmocka_unit_test(sampling_follows_the_distribution),
         cmocka_unit_test_teardown(a_corpus_is_written, drop_output),
         cmocka_unit_test_teardown(an_interrupted_run_is_continued, drop_output),
+        cmocka_unit_test_teardown(the_corpus_is_in_order, drop_output),
         cmocka_unit_test_teardown(bad_part_files_are_refused, drop_output),
         cmocka_unit_test_teardown(bad_arguments_are_refused, drop_output),
         cmocka_unit_test_teardown(hopeless_runs_end, drop_output),

@@ -27,11 +27,7 @@ struct worker {
     struct slot *slots;
     struct fathom_row *rows;
     struct fathom__candidate *candidates;
-    uint64_t next; /* number of the next document to begin */
-    /* Documents in their order: begun and not yet taken. The list is the team's lock's, the documents in slots are the
-     * worker's. */
-    struct fathom__write_document **documents;
-    size_t n_documents, capacity;
+    uint64_t begun; /* of the work, in steps of the number of workers */
 };
 
 struct fathom__write_team {
@@ -40,8 +36,10 @@ struct fathom__write_team {
     fathom__accelerator *accelerator;
     struct worker *workers;
     uint32_t n_workers, n_started, n_slots; /* slots of each worker */
-    uint64_t first, n_written;
-    int status; /* of the first worker that failed, with its message */
+    struct fathom__write_work work;
+    uint64_t n_written;
+    struct fathom__write_document *finished, **last; /* a queue */
+    int status;                                      /* of the first worker that failed, with its message */
     char *message;
     bool closing;
     pthread_mutex_t lock;
@@ -55,12 +53,18 @@ void fathom__write_document_free(struct fathom__write_document *document) {
     fathom_free(document);
 }
 
+static uint64_t next_number(const struct worker *worker) {
+    const struct fathom__write_work *work = &worker->team->work;
+    return worker->begun < work->n_missing ? work->missing[worker->begun]
+                                           : work->next + (worker->begun - work->n_missing);
+}
+
 static int begin_document(struct worker *worker, uint32_t sequence) {
     fathom__write_team *team = worker->team;
     struct fathom__write_document *document = NULL;
     int status = fathom__alloc(&document, 1, sizeof *document);
     if (status) return status;
-    document->number = worker->next;
+    document->number = next_number(worker);
     status = fathom__write_prompt(&document->prompt, team->model, team->options, document->number);
     if (!status && document->prompt.n > FATHOM__WRITE_PROMPT_TOKENS)
         status =
@@ -68,26 +72,21 @@ static int begin_document(struct worker *worker, uint32_t sequence) {
                          team->options->topics[document->number % team->options->n_topics], document->prompt.n,
                          FATHOM__WRITE_PROMPT_TOKENS);
     if (!status) status = fathom__alloc(&document->tokens, team->options->document_tokens, sizeof *document->tokens);
-    if (!status) {
-        pthread_mutex_lock(&team->lock);
-        status = fathom__grow(&worker->documents, &worker->capacity, worker->n_documents + 1, sizeof(void *));
-        if (!status) worker->documents[worker->n_documents++] = document;
-        pthread_mutex_unlock(&team->lock);
-    }
     if (status) {
         fathom__write_document_free(document);
         return status;
     }
     fathom__random_seed(&document->random, team->options->seed + document->number);
     worker->slots[sequence] = (struct slot){.document = document};
-    worker->next += team->n_workers;
+    worker->begun += team->n_workers;
     return FATHOM_OK;
 }
 
 static void end_document(struct worker *worker, uint32_t sequence) {
     fathom__write_team *team = worker->team;
     pthread_mutex_lock(&team->lock);
-    worker->slots[sequence].document->finished = true;
+    *team->last = worker->slots[sequence].document;
+    team->last = &worker->slots[sequence].document->next;
     pthread_cond_signal(&team->changed);
     pthread_mutex_unlock(&team->lock);
     worker->slots[sequence].document = NULL;
@@ -168,7 +167,8 @@ static int open_worker(struct worker *worker) {
         .n_context = team->n_slots * (team->options->document_tokens + FATHOM__WRITE_PROMPT_TOKENS),
         .n_batch = BATCH_ROWS,
         .n_sequences = team->n_slots,
-        .n_threads = 1};
+        .n_threads = 1,
+        .flash_attention = true};
     int status = fathom__alloc(&worker->slots, team->n_slots, sizeof *worker->slots);
     if (!status) status = fathom__alloc(&worker->rows, BATCH_ROWS, sizeof *worker->rows);
     if (!status)
@@ -204,13 +204,15 @@ static void *work(void *payload) {
 }
 
 int fathom__write_team_open(fathom__write_team **out, const fathom_model *model,
-                            const struct fathom_write_options *options, bool accelerate, uint64_t first) {
+                            const struct fathom_write_options *options, bool accelerate,
+                            struct fathom__write_work work_to_do) {
     fathom__write_team *team = NULL;
     int status = fathom__alloc(&team, 1, sizeof *team);
     if (status) return status;
     team->model = model;
     team->options = options;
-    team->first = first;
+    team->work = work_to_do;
+    team->last = &team->finished;
     team->n_workers = options->n_threads < options->n_sequences ? options->n_threads : options->n_sequences;
     team->n_slots = options->n_sequences / team->n_workers;
     pthread_mutex_init(&team->lock, NULL);
@@ -220,7 +222,7 @@ int fathom__write_team_open(fathom__write_team **out, const fathom_model *model,
     for (uint32_t i = 0; i < team->n_workers && !status; i++) {
         struct worker *worker = &team->workers[i];
         worker->team = team;
-        worker->next = first + i;
+        worker->begun = i;
         if (pthread_create(&worker->thread, NULL, work, worker) == 0)
             team->n_started++;
         else
@@ -242,12 +244,15 @@ void fathom__write_team_close(fathom__write_team *team) {
     for (uint32_t i = 0; i < team->n_started; i++) {
         struct worker *worker = &team->workers[i];
         pthread_join(worker->thread, NULL);
-        for (size_t k = 0; k < worker->n_documents; k++)
-            fathom__write_document_free(worker->documents[k]);
-        fathom_free(worker->documents);
+        for (uint32_t k = 0; worker->slots && k < team->n_slots; k++)
+            fathom__write_document_free(worker->slots[k].document);
         fathom_free(worker->slots);
         fathom_free(worker->rows);
         fathom_free(worker->candidates);
+    }
+    for (struct fathom__write_document *document = team->finished, *next; document; document = next) {
+        next = document->next;
+        fathom__write_document_free(document);
     }
     fathom_free(team->workers);
     fathom__accelerator_close(team->accelerator);
@@ -266,23 +271,21 @@ static struct timespec deadline(double seconds) {
     return at;
 }
 
-/* Takes a worker's oldest document off its list when it is finished; under the lock. */
-static struct fathom__write_document *take_first(struct worker *worker) {
-    if (worker->n_documents == 0 || !worker->documents[0]->finished) return NULL;
-    struct fathom__write_document *first = worker->documents[0];
-    worker->n_documents--;
-    for (size_t i = 0; i < worker->n_documents; i++)
-        worker->documents[i] = worker->documents[i + 1];
+/* Under the lock. */
+static struct fathom__write_document *take_first(fathom__write_team *team) {
+    struct fathom__write_document *first = team->finished;
+    if (!first) return NULL;
+    team->finished = first->next;
+    if (!team->finished) team->last = &team->finished;
     return first;
 }
 
 int fathom__write_team_take(struct fathom__write_document **document, uint64_t *written, fathom__write_team *team,
-                            uint64_t number, double seconds) {
-    struct worker *worker = &team->workers[(number - team->first) % team->n_workers];
+                            double seconds) {
     const struct timespec until = deadline(seconds);
     int status = FATHOM_OK, waited = 0;
     pthread_mutex_lock(&team->lock);
-    while (!(*document = take_first(worker)) && !team->status && waited == 0)
+    while (!(*document = take_first(team)) && !team->status && waited == 0)
         waited = pthread_cond_timedwait(&team->changed, &team->lock, &until);
     *written = team->n_written;
     if (!*document && team->status)

@@ -172,7 +172,8 @@ static int open_worker(struct worker *worker, const fathom__scorer *scorer) {
                                                        (uint32_t)(rows->n_shared + rows->n_questions + rows->n_answers),
                                                    .n_batch = (uint32_t)scorer->batch,
                                                    .n_sequences = (uint32_t)(1 + pairs->n_prompts + pairs->n),
-                                                   .n_threads = 1};
+                                                   .n_threads = 1,
+                                                   .flash_attention = true};
     int status = fathom__alloc(&worker->sums, pairs->n, sizeof *worker->sums);
     return status == FATHOM_OK ? fathom_session_open(&worker->session, scorer->model, &options) : status;
 }
