@@ -104,8 +104,13 @@ FATHOM_API const float *fathom_session_logits(const fathom_session *session, siz
 
 /* Drops the KV cache of positions >= from of a sequence (-1: of all sequences). */
 FATHOM_API void fathom_session_forget(fathom_session *session, int32_t sequence, int32_t from);
-/* Makes `to` (empty) share the KV cache of `from`. */
+/* Makes `to` (empty) share the KV cache of `from`, or of its first n_tokens positions: what several texts begin with is
+ * computed and kept once. Keys and values are what they were computed as, under the edits that were in force then.
+ * Errors: ARGUMENT, MEMORY, UNSUPPORTED (a memory that cannot be cut back). */
 FATHOM_API int fathom_session_fork(fathom_session *session, int32_t from, int32_t to);
+FATHOM_API int fathom_session_fork_prefix(fathom_session *session, int32_t from, int32_t to, int32_t n_tokens);
+/* How many rows the context still takes; what sequences share counts once. */
+FATHOM_API uint32_t fathom_session_room(const fathom_session *session);
 
 /* Sampling and generation ---------------------------------------------------------------------------------- */
 

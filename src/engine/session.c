@@ -160,6 +160,7 @@ int fathom_session_open(fathom_session **out, const fathom_model *model, const s
     }
     status = set_adapters(session);
     if (!status) status = allocate_rows(session);
+    if (!status) status = fathom__ledger_open(&session->ledger, session->n_context, session->n_sequences);
     if (status) goto fail;
     *out = session;
     return FATHOM_OK;
@@ -174,6 +175,7 @@ void fathom_session_close(fathom_session *session) {
     if (session->context) llama_free(session->context);
     fathom__graph_free(&session->graph);
     fathom__points_free(&session->points);
+    fathom__ledger_close(&session->ledger);
     fathom_free(session->sequences);
     fathom_free(session->hooks);
     fathom_free(session->watches);
@@ -222,6 +224,7 @@ static void forget_one(fathom_session *session, int32_t sequence, int32_t from) 
         present->reach = FATHOM__WHOLE;
     }
     present->length = from;
+    fathom__ledger_cut(&session->ledger, sequence, (size_t)from);
 }
 
 void fathom_session_forget(fathom_session *session, int32_t sequence, int32_t from) {
@@ -232,11 +235,18 @@ void fathom_session_forget(fathom_session *session, int32_t sequence, int32_t fr
     if (is_empty(session)) {
         llama_memory_clear(session->memory, false);
         session->cells = FATHOM__CELLS_EMPTY;
-        session->shared = false;
     }
 }
 
+uint32_t fathom_session_room(const fathom_session *session) {
+    return session->n_context - session->ledger.n_used;
+}
+
 int fathom_session_fork(fathom_session *session, int32_t from, int32_t to) {
+    return fathom_session_fork_prefix(session, from, to, INT32_MAX);
+}
+
+int fathom_session_fork_prefix(fathom_session *session, int32_t from, int32_t to, int32_t n_tokens) {
     int32_t n = (int32_t)session->n_sequences;
     if (from < 0 || from >= n || to < 0 || to >= n || from == to)
         return fathom__fail(FATHOM_ERROR_ARGUMENT, "fork: sequences %d and %d, where the session has 0 to %d",
@@ -245,10 +255,19 @@ int fathom_session_fork(fathom_session *session, int32_t from, int32_t to) {
     if (session->sequences[to].length > 0)
         return fathom__fail(FATHOM_ERROR_ARGUMENT, "fork: sequence %d holds %d tokens; forget them first", (int)to,
                             (int)session->sequences[to].length);
-    if (session->sequences[from].length == 0) return FATHOM_OK;
+    if (n_tokens < 0) return fathom__fail(FATHOM_ERROR_ARGUMENT, "fork: a prefix of %d tokens", (int)n_tokens);
+    const int32_t length = session->sequences[from].length, shared = n_tokens < length ? n_tokens : length;
+    if (shared == 0) return FATHOM_OK;
+    const int status = fathom__ledger_share(&session->ledger, from, to, (size_t)shared);
+    if (status) return status;
     llama_memory_seq_cp(session->memory, from, to, -1, -1);
     session->sequences[to] = session->sequences[from];
-    session->shared = true;
     session->cells = FATHOM__CELLS_MIXED;
-    return FATHOM_OK;
+    if (shared == length || llama_memory_seq_rm(session->memory, to, shared, -1)) {
+        session->sequences[to].length = shared;
+        return FATHOM_OK;
+    }
+    forget_one(session, to, 0);
+    return fathom__fail(FATHOM_ERROR_UNSUPPORTED, "fork: this model's memory cannot be cut back to %d tokens",
+                        (int)shared);
 }

@@ -50,21 +50,14 @@ int fathom__session_learn(struct fathom_session *session) {
     return status;
 }
 
-static size_t cells_used(const struct fathom_session *session) {
-    size_t used = 0;
-    for (uint32_t i = 0; i < session->n_sequences; i++)
-        used += (size_t)session->sequences[i].length;
-    return used;
-}
-
 /* Fills the batch in; *lengths of the sequences are advanced as rows are read, and stand for them until the decode is
  * done. */
 static int fill_batch(struct fathom_session *session, const struct fathom_row *rows, size_t n_rows) {
     if (n_rows == 0 || n_rows > session->n_batch)
         return fathom__fail(n_rows ? FATHOM_ERROR_LIMIT : FATHOM_ERROR_ARGUMENT,
                             "decode: %zu rows, where a batch of this session holds 1 to %u", n_rows, session->n_batch);
-    size_t used = cells_used(session);
-    if (!session->shared && used + n_rows > session->n_context)
+    const size_t used = session->ledger.n_used;
+    if (used + n_rows > session->n_context)
         return fathom__fail(FATHOM_ERROR_LIMIT,
                             "decode: the context holds %u tokens; %zu are in it and %zu more do not fit (%zu too many)",
                             session->n_context, used, n_rows, used + n_rows - session->n_context);
@@ -84,6 +77,8 @@ static int fill_batch(struct fathom_session *session, const struct fathom_row *r
                 FATHOM_ERROR_ARGUMENT,
                 "decode: row %zu puts position %d after the %d tokens of sequence %d; position %d was expected", i,
                 (int)row->position, (int)sequence->length, (int)row->sequence, (int)sequence->length);
+        const int status = fathom__ledger_add(&session->ledger, row->sequence);
+        if (status) return status;
         sequence->length++;
         session->batch.token[i] = row->token;
         session->batch.pos[i] = row->position;

@@ -542,7 +542,7 @@ static void test_pattern_needs_one_sequence(void **state) {
     fathom_session_close(session);
 }
 
-/* Forked sequences share cells: what no longer fits is known only to the engine. */
+/* Forked sequences share cells, which count once. */
 static void test_forks_fill_the_context(void **state) {
     (void)state;
     fathom_session *session = open_session(models[0], false, 3);
@@ -559,7 +559,7 @@ static void test_forks_fill_the_context(void **state) {
     OK(fathom_session_decode(session, rows, 64));
     rows[0] = (struct fathom_row){.token = 5, .position = 192, .sequence = 2, .want_logits = true};
     assert_int_equal(fathom_session_decode(session, rows, 1), FATHOM_ERROR_LIMIT);
-    assert_message("256 tokens has no room");
+    assert_message("256 are in it and 1 more do not fit (1 too many)");
     fathom_session_close(session);
 }
 
