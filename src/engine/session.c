@@ -160,7 +160,7 @@ int fathom_session_open(fathom_session **out, const fathom_model *model, const s
     }
     status = set_adapters(session);
     if (!status) status = allocate_rows(session);
-    if (!status) status = fathom__ledger_open(&session->ledger, session->n_context, session->n_sequences);
+    if (!status) status = fathom__holdings_open(&session->holdings, session->n_context, session->n_sequences);
     if (status) goto fail;
     *out = session;
     return FATHOM_OK;
@@ -175,7 +175,7 @@ void fathom_session_close(fathom_session *session) {
     if (session->context) llama_free(session->context);
     fathom__graph_free(&session->graph);
     fathom__points_free(&session->points);
-    fathom__ledger_close(&session->ledger);
+    fathom__holdings_close(&session->holdings);
     fathom_free(session->sequences);
     fathom_free(session->hooks);
     fathom_free(session->watches);
@@ -224,7 +224,7 @@ static void forget_one(fathom_session *session, int32_t sequence, int32_t from) 
         present->reach = FATHOM__WHOLE;
     }
     present->length = from;
-    fathom__ledger_cut(&session->ledger, sequence, (size_t)from);
+    fathom__holdings_cut(&session->holdings, sequence, (size_t)from);
 }
 
 void fathom_session_forget(fathom_session *session, int32_t sequence, int32_t from) {
@@ -239,7 +239,7 @@ void fathom_session_forget(fathom_session *session, int32_t sequence, int32_t fr
 }
 
 uint32_t fathom_session_room(const fathom_session *session) {
-    return session->n_context - session->ledger.n_used;
+    return session->n_context - session->holdings.n_used;
 }
 
 int fathom_session_fork(fathom_session *session, int32_t from, int32_t to) {
@@ -258,7 +258,7 @@ int fathom_session_fork_prefix(fathom_session *session, int32_t from, int32_t to
     if (n_tokens < 0) return fathom__fail(FATHOM_ERROR_ARGUMENT, "fork: a prefix of %d tokens", (int)n_tokens);
     const int32_t length = session->sequences[from].length, shared = n_tokens < length ? n_tokens : length;
     if (shared == 0) return FATHOM_OK;
-    const int status = fathom__ledger_share(&session->ledger, from, to, (size_t)shared);
+    const int status = fathom__holdings_share(&session->holdings, from, to, (size_t)shared);
     if (status) return status;
     llama_memory_seq_cp(session->memory, from, to, -1, -1);
     session->sequences[to] = session->sequences[from];

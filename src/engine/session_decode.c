@@ -56,7 +56,7 @@ static int fill_batch(struct fathom_session *session, const struct fathom_row *r
     if (n_rows == 0 || n_rows > session->n_batch)
         return fathom__fail(n_rows ? FATHOM_ERROR_LIMIT : FATHOM_ERROR_ARGUMENT,
                             "decode: %zu rows, where a batch of this session holds 1 to %u", n_rows, session->n_batch);
-    const size_t used = session->ledger.n_used;
+    const size_t used = session->holdings.n_used;
     if (used + n_rows > session->n_context)
         return fathom__fail(FATHOM_ERROR_LIMIT,
                             "decode: the context holds %u tokens; %zu are in it and %zu more do not fit (%zu too many)",
@@ -77,7 +77,7 @@ static int fill_batch(struct fathom_session *session, const struct fathom_row *r
                 FATHOM_ERROR_ARGUMENT,
                 "decode: row %zu puts position %d after the %d tokens of sequence %d; position %d was expected", i,
                 (int)row->position, (int)sequence->length, (int)row->sequence, (int)sequence->length);
-        const int status = fathom__ledger_add(&session->ledger, row->sequence);
+        const int status = fathom__holdings_add(&session->holdings, row->sequence);
         if (status) return status;
         sequence->length++;
         session->batch.token[i] = row->token;

@@ -3,7 +3,7 @@
 #define FATHOM_ENGINE_SESSION_INTERNAL_H
 
 #include "engine/graph.h"
-#include "engine/ledger.h"
+#include "engine/holdings.h"
 #include "engine/model_internal.h"
 #include "engine/points.h"
 #include "engine/tensor_rows.h"
@@ -57,7 +57,7 @@ struct fathom_session {
     struct fathom__sequence *sequences;
     enum fathom__cells cells;
     int32_t only_sequence; /* under FATHOM__CELLS_POSITIONS */
-    struct fathom__ledger ledger;
+    struct fathom__holdings holdings;
 
     struct fathom__graph graph; /* while it is being recorded */
     bool recording, known;
