@@ -192,7 +192,10 @@ const struct cli_command cli_command_index = {
                    "near misses: the same words where the feature is silent, and the examples of its nearest features. "
                    "A feature without a "
                    "label that holds there stays unlabelled. A label “… (where strong)” was found and tested on "
-                   "activations above half of the feature's maximum: what sets off the weaker ones, no rule told.\n\n"
+                   "activations above half of the feature's maximum: what sets off the weaker ones, no rule told. "
+                   "A list of words is called by what its members share, which stands before them: “cities "
+                   "(‘Boston’, ‘Chicago’) and ‘stadium’”. Labels that several features have end in the word "
+                   "where each is strongest.\n\n"
                    "The catalogue changes in one step at the end. A run that was stopped goes on where it was; what "
                    "the catalogue had on this "
                    "dictionary before is replaced, except for labels that people gave.",
