@@ -7,7 +7,7 @@
 #include <string.h>
 
 enum { DIRECTIONS_AT_ONCE = 1024 };
-static const double probe_regularisation = 0.01; /* C */
+static const double probe_regularisation = 1; /* C */
 static const double least_f1 = 0.6, absorber_cosine = 0.1;
 
 static int find_directions(struct fathom__measuring *m) {

@@ -93,34 +93,41 @@ def by_saelens(model, sae, measured, spliced):
     }
 
 
-def by_fathom(command, model, dictionary, texts, fitted, measured, spliced):
-    with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as corpus:
-        for text in texts:
-            corpus.write(json.dumps({"text": text}) + "\n")
-        corpus.flush()
-        done = subprocess.run(
-            [command, "eval", dictionary, "-m", model, "--corpus", corpus.name, "--context", str(CONTEXT), "--json",
-             "--tokens", str((fitted + measured) * (CONTEXT - 1)), "--loss-tokens", str(spliced * (CONTEXT - 1))],
-            check=True, stdout=subprocess.PIPE)  # fmt: skip
-    found = json.loads(done.stdout)
-    own = found["reconstructions"]["dictionary"]
-    if found["rows_left_out"] != fitted + measured or found["loss_tokens"] != spliced * (CONTEXT - 1):
-        raise SystemExit("the two did not see the same rows: a row of outlier norm is among them")
-    return {
-        "L0": found["l0"],
-        "L1": found["l1"],
-        "FVE": own["fve"],
-        "explained variance, legacy": own["saebench_explained_variance_legacy"],
-        "squared error": own["squared_error"],
-        "cosine": own["raw_cosine"],
-        "length ratio": own["length_ratio"],
-        "relative bias": own["relative_bias"],
-        "loss": found["loss"],
-        "loss with the dictionary": found["loss"] + own["delta_loss"],
-        "CE score": own["recovered_zero_ablation"],
-        "KL with the dictionary": own["kl"],
-        "KL score": own["kl_recovered_zero_ablation"],
-    }
+class Fathom:
+    """`fathom eval` on texts of which the first `rows` measure rows and the others losses; it runs beside SAELens."""
+
+    def __init__(self, command, model, dictionary, texts, rows):
+        self.rows, self.spliced = rows, len(texts) - rows
+        self.corpus = tempfile.NamedTemporaryFile("w", suffix=".jsonl")
+        self.corpus.writelines(json.dumps({"text": text}) + "\n" for text in texts)
+        self.corpus.flush()
+        self.process = subprocess.Popen(
+            [command, "eval", dictionary, "-q", "-m", model, "--corpus", self.corpus.name, "--context", str(CONTEXT), "--json",
+             "--tokens", str(rows * (CONTEXT - 1)), "--loss-tokens", str(self.spliced * (CONTEXT - 1))],
+            stdout=subprocess.PIPE)  # fmt: skip
+
+    def figures(self):
+        found = json.loads(self.process.communicate()[0] or "{}")
+        if self.process.returncode:
+            raise SystemExit("fathom eval failed")
+        if found["rows_left_out"] != self.rows or found["loss_tokens"] != self.spliced * (CONTEXT - 1):
+            raise SystemExit("the two did not see the same rows: a row of outlier norm is among them")
+        own = found["reconstructions"]["dictionary"]
+        return {
+            "L0": found["l0"],
+            "L1": found["l1"],
+            "FVE": own["fve"],
+            "explained variance, legacy": own["saebench_explained_variance_legacy"],
+            "squared error": own["squared_error"],
+            "cosine": own["raw_cosine"],
+            "length ratio": own["length_ratio"],
+            "relative bias": own["relative_bias"],
+            "loss": found["loss"],
+            "loss with the dictionary": found["loss"] + own["delta_loss"],
+            "CE score": own["recovered_zero_ablation"],
+            "KL with the dictionary": own["kl"],
+            "KL score": own["kl_recovered_zero_ablation"],
+        }
 
 
 def main():
@@ -129,11 +136,13 @@ def main():
     parser.add_argument("model", type=pathlib.Path)
     parser.add_argument("dictionary", type=pathlib.Path)
     parser.add_argument("texts", type=pathlib.Path)
-    parser.add_argument("--sequences", type=int, default=32, help="measured, and as many spliced (32)")
+    parser.add_argument("--measured", type=int, default=32, help="sequences whose rows are measured (32)")
+    parser.add_argument("--spliced", type=int, default=16, help="sequences run with the reconstruction in place (16)")
     arguments = parser.parse_args()
-    count, fathom = arguments.sequences, arguments.fathom.resolve()
+    count, fathom = arguments.measured, arguments.fathom.resolve()
     tokenizer = AutoTokenizer.from_pretrained(arguments.model.parent, gguf_file=arguments.model.name)
-    texts, tokens = zip(*sequences(tokenizer, arguments.texts, 3 * count), strict=True)
+    texts, tokens = zip(*sequences(tokenizer, arguments.texts, 2 * count + arguments.spliced), strict=True)
+    running = Fathom(fathom, arguments.model, arguments.dictionary, texts, 2 * count)
     batches = [torch.tensor([each]) for each in tokens]
     model, _ = real.load(arguments.model.stem, arguments.model)
     with tempfile.TemporaryDirectory() as folder:
@@ -143,7 +152,7 @@ def main():
     sae.cfg.metadata.hook_name = f"model.layers.{layer}"
     proxy = HookedProxyLM(model, tokenizer)
     theirs = by_saelens(proxy, sae, batches[count : 2 * count], batches[2 * count :])
-    ours = by_fathom(fathom, arguments.model, arguments.dictionary, texts, count, count, count)
+    ours = running.figures()
     worst = 0
     print("| figure | SAELens | Fathom | difference |\n|---|---|---|---|")
     for name, value in theirs.items():
