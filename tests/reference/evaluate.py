@@ -3,7 +3,8 @@
 
 The dictionary is exported by FATHOM (the command) and read by SAELens; the model's weights are dequantised and run by transformers. Both
 see the same sequences, each of CONTEXT tokens. Their first token is the same everywhere and occurs nowhere else, so that SAELens can
-leave it out by its id as Fathom does by its position. Ends with 1 where a figure differs by more than 1 %.
+leave it out by its id as Fathom does by its position. Ends with 1 where a figure of the dictionary differs by more than 1 %; the
+losses by themselves are also those of the engine's quantised products, which transformers has not.
 """
 
 import argparse
@@ -26,6 +27,7 @@ import real
 CONTEXT = 128
 BEGINNING = "Text: "
 TOLERANCE = 0.01
+SERVED = {"loss", "loss with the dictionary", "KL with the dictionary"}  # of the engine's arithmetic too: shown, not judged
 
 
 def sequences(tokenizer, path, wanted):
@@ -157,7 +159,7 @@ def main():
     print("| figure | SAELens | Fathom | difference |\n|---|---|---|---|")
     for name, value in theirs.items():
         difference = abs(ours[name] / value - 1)
-        worst = max(worst, difference)
+        worst = max(worst, 0 if name in SERVED else difference)
         print(f"| {name} | {value:.5g} | {ours[name]:.5g} | {100 * difference:.2f} % |")
     return worst > TOLERANCE
 
