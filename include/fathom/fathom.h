@@ -11,6 +11,7 @@
  *   formats.h     dictionaries of other trainers  drift.h       what quantising moves
  *   sparse_probe.h  labels in a few features      absorption.h  first letters that features miss
  *   monosemanticity.h  how many features one label tells
+ *   crosscoder.h  whose a crosscoder's features are
  */
 #ifndef FATHOM_H
 #define FATHOM_H
@@ -19,6 +20,7 @@
 #include <fathom/cache.h>
 #include <fathom/catalogue.h>
 #include <fathom/corpus.h>
+#include <fathom/crosscoder.h>
 #include <fathom/detect.h>
 #include <fathom/dictionary.h>
 #include <fathom/drift.h>

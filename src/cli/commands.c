@@ -7,6 +7,7 @@ extern const struct cli_command cli_command_capture;
 extern const struct cli_command cli_command_chat;
 extern const struct cli_command cli_command_completion;
 extern const struct cli_command cli_command_corpus_write;
+extern const struct cli_command cli_command_crosscoder;
 extern const struct cli_command cli_command_doctor;
 extern const struct cli_command cli_command_lens;
 extern const struct cli_command cli_command_explain;
@@ -51,6 +52,7 @@ const struct cli_command *const cli_commands[] = {
     &cli_command_chat,
     &cli_command_completion,
     &cli_command_corpus_write,
+    &cli_command_crosscoder,
     &cli_command_doctor,
     &cli_command_lens,
     &cli_command_explain,
