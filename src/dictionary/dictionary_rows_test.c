@@ -2,13 +2,14 @@
 #include <base/error.h>
 #include <base/gguf_file.h>
 #include <base/random.h>
+#include <base/scratch.h>
 #include <fathom/dictionary.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 // clang-format off
 #include <cmocka.h>
 // clang-format on
@@ -17,7 +18,7 @@ enum { D = 40, OUT = 24, FEATURES = 300, ROWS = 70, GROUPS = 20 };
 
 static float encoder[FEATURES * D], decoder[FEATURES * D], encoder_bias[FEATURES], decoder_bias[D], gate[FEATURES],
     scale[FEATURES], skip[OUT * D], rows[ROWS * D];
-static char path[64];
+static char path[2 * SCRATCH_PATH];
 
 static int make_numbers(void **state) {
     (void)state;
@@ -38,14 +39,8 @@ static int make_numbers(void **state) {
         skip[i] = (float)fathom__random_normal(&random) / 5;
     for (int i = 0; i < ROWS * D; i++)
         rows[i] = 1 + 3 * (float)fathom__random_normal(&random);
-    strcpy(path, "/tmp/fathom-dictionary-rows-XXXXXX");
-    const int file = mkstemp(path);
-    return file < 0 ? -1 : close(file);
-}
-
-static int remove_file(void **state) {
-    (void)state;
-    return unlink(path);
+    snprintf(path, sizeof path, "%s", scratch("rows.gguf"));
+    return 0;
 }
 
 static struct fathom_dictionary_parts parts_of(const char *architecture) {
@@ -399,5 +394,5 @@ int main(void) {
         cmocka_unit_test(test_skip),      cmocka_unit_test(test_groups_and_version), cmocka_unit_test(test_bad_files),
         cmocka_unit_test(test_bad_parts),
     };
-    return cmocka_run_group_tests(tests, make_numbers, remove_file);
+    return cmocka_run_group_tests(tests, make_numbers, NULL);
 }

@@ -4,13 +4,14 @@
 #include <base/gguf_file.h>
 #include <base/memory.h>
 #include <base/random.h>
+#include <base/scratch.h>
 #include <fathom/dictionary.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 // clang-format off
 #include <cmocka.h>
 // clang-format on
@@ -19,7 +20,7 @@ enum { D = 64, FEATURES = 600, ROWS = 300, K = 7 };
 
 static float encoder[FEATURES * D], decoder[FEATURES * D], encoder_bias[FEATURES], decoder_bias[D], threshold[FEATURES];
 static float rows[ROWS * D];
-static char path[64];
+static char path[2 * SCRATCH_PATH];
 
 static int make_numbers(void **state) {
     (void)state;
@@ -37,14 +38,8 @@ static int make_numbers(void **state) {
         decoder_bias[j] = (float)fathom__random_normal(&random) / 4;
     for (int i = 0; i < ROWS * D; i++)
         rows[i] = 3 * (float)fathom__random_normal(&random);
-    strcpy(path, "/tmp/fathom-dictionary-XXXXXX");
-    const int file = mkstemp(path);
-    return file < 0 ? -1 : close(file);
-}
-
-static int remove_file(void **state) {
-    (void)state;
-    return unlink(path);
+    snprintf(path, sizeof path, "%s", scratch("dictionary.gguf"));
+    return 0;
 }
 
 static struct fathom_dictionary_parts parts_of(const char *architecture) {
@@ -420,5 +415,5 @@ int main(void) {
         cmocka_unit_test(test_decode),          cmocka_unit_test(test_covers),    cmocka_unit_test(test_no_threshold),
         cmocka_unit_test(test_not_finite_rows), cmocka_unit_test(test_bad_parts), cmocka_unit_test(test_bad_files),
     };
-    return cmocka_run_group_tests(tests, make_numbers, remove_file);
+    return cmocka_run_group_tests(tests, make_numbers, NULL);
 }

@@ -3,13 +3,13 @@
 #include <base/file.h>
 #include <base/memory.h>
 #include <base/random.h>
+#include <base/scratch.h>
 #include <dictionary/trainer_internal.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 // clang-format off
 #include <cmocka.h>
 // clang-format on
@@ -23,17 +23,12 @@ static void random_rows(float *rows, size_t n, size_t d, uint64_t seed) {
         rows[i] = (float)fathom__random_normal(&random) + (i % d == 3 ? 0.5F : 0);
 }
 
-static char checkpoint[64];
+static char checkpoint[2 * SCRATCH_PATH];
 
 static int open_checkpoint(void **state) {
     (void)state;
-    strcpy(checkpoint, "/tmp/fathom-trainer-XXXXXX");
-    const int file = mkstemp(checkpoint);
-    return file < 0 ? -1 : close(file);
-}
-static int remove_checkpoint(void **state) {
-    (void)state;
-    return unlink(checkpoint);
+    snprintf(checkpoint, sizeof checkpoint, "%s", scratch("checkpoint"));
+    return 0;
 }
 
 static void steps(fathom_trainer *trainer, int first, int last) {
@@ -124,8 +119,8 @@ static void test_damaged_checkpoints(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_resume, open_checkpoint, remove_checkpoint),
-        cmocka_unit_test_setup_teardown(test_damaged_checkpoints, open_checkpoint, remove_checkpoint),
+        cmocka_unit_test_setup(test_resume, open_checkpoint),
+        cmocka_unit_test_setup(test_damaged_checkpoints, open_checkpoint),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
