@@ -142,6 +142,9 @@ FATHOM_API int fathom_dictionary_reconstruct(float *out, const fathom_dictionary
  * output_scale to a row (times what the norm divided that row by, where it is undone: fathom_dictionary_gain) raises
  * the feature's contribution by a. Not normalised. Errors: NOT_FOUND (feature number). */
 FATHOM_API int fathom_dictionary_direction(float *out, const fathom_dictionary *dictionary, uint32_t feature);
+/* The same in the space that the dictionary was trained in, f32 [d_out]: where rows were standardised or whitened, every
+ * dimension counts alike there, and directions are to be compared there; else it is fathom_dictionary_direction. */
+FATHOM_API int fathom_dictionary_trained_direction(float *out, const fathom_dictionary *dictionary, uint32_t feature);
 /* What a unit of activation along a direction is worth at this row in the model's units: 1 / output_scale, times
  * what the norm divided the row by where it is undone. */
 FATHOM_API float fathom_dictionary_gain(const fathom_dictionary *dictionary, const float *row);

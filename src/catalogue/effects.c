@@ -5,9 +5,10 @@
 
 #include <math.h>
 
-/* Decoder directions as rows of length one; a zero direction stays zero. centred: without their mean over the width, as
- * layer norm takes it away. */
-static int unit_directions(float **out, const fathom_dictionary *dictionary, bool centred) {
+/* Directions as rows of length one; a zero direction stays zero. centred: without their mean over the width, as layer
+ * norm takes it away. */
+static int unit_directions(float **out, const fathom_dictionary *dictionary,
+                           int (*direction)(float *, const fathom_dictionary *, uint32_t), bool centred) {
     const struct fathom_dictionary_info *info = fathom_dictionary_describe(dictionary);
     const size_t d = info->d_out;
     float *directions;
@@ -15,7 +16,7 @@ static int unit_directions(float **out, const fathom_dictionary *dictionary, boo
     for (uint32_t f = 0; !status && f < info->n_features; f++) {
         float *row = directions + f * d;
         double mean = 0, square = 0;
-        if ((status = fathom_dictionary_direction(row, dictionary, f))) break;
+        if ((status = direction(row, dictionary, f))) break;
         for (size_t i = 0; centred && i < d; i++)
             mean += (double)row[i] / (double)d;
         for (size_t i = 0; i < d; i++) {
@@ -90,7 +91,7 @@ static int find_effects(struct fathom_effect *effects, const fathom_dictionary *
     bool layer_norm;
     int status;
     if ((status = centred_unembedding(&unembedding, &task.n_y, &layer_norm, model)) ||
-        (status = unit_directions(&directions, dictionary, layer_norm)) ||
+        (status = unit_directions(&directions, dictionary, fathom_dictionary_direction, layer_norm)) ||
         (status = fathom__alloc(&raised, n * FATHOM__EFFECTS, sizeof *raised)) ||
         (status = fathom__alloc(&lowered, n * FATHOM__EFFECTS, sizeof *lowered)))
         goto done;
@@ -121,7 +122,7 @@ static int find_neighbours(struct fathom_neighbour *neighbours, const fathom_dic
     struct fathom__extremes_task task = *like;
     struct fathom__extreme *nearest = NULL;
     float *directions = NULL;
-    int status = unit_directions(&directions, dictionary, false);
+    int status = unit_directions(&directions, dictionary, fathom_dictionary_trained_direction, false);
     if (!status) status = fathom__alloc(&nearest, task.n_x * FATHOM__NEIGHBOURS, sizeof *nearest);
     if (status) goto done;
     task.x = task.y = directions;

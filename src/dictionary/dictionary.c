@@ -413,6 +413,10 @@ int fathom_dictionary_direction(float *out, const fathom_dictionary *dictionary,
     return mapped_row(out, dictionary, dictionary->decoder, feature, &dictionary->output_transform, fathom__map_apply);
 }
 
+int fathom_dictionary_trained_direction(float *out, const fathom_dictionary *dictionary, uint32_t feature) {
+    return fathom__dictionary_stored_row(out, dictionary, dictionary->decoder, feature);
+}
+
 int fathom_dictionary_encoder_row(float *out, float *bias, const fathom_dictionary *dictionary, uint32_t feature) {
     int status = mapped_row(out, dictionary, dictionary->encoder, feature, &dictionary->input_transform,
                             fathom__map_apply_transposed);
