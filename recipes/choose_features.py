@@ -22,6 +22,7 @@ import sys
 import gguf
 import numpy as np
 import torch
+from transformers import AutoTokenizer
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "reference"))
@@ -110,10 +111,11 @@ def batch_of(settings, tokenizer, pairs):
 def likelihoods(model, batch):
     """Mean log-likelihood a token of each answer."""
     ids, answer, present = batch
-    logits = model(ids, attention_mask=present).logits[:, :-1]
-    of_next = torch.log_softmax(logits, -1).gather(-1, ids[:, 1:, None])[..., 0]
-    wanted = answer[:, 1:].float()
-    return (of_next * wanted).sum(1) / wanted.sum(1)
+    of_answers = answer[:, 1:]
+    hidden = model.model(ids, attention_mask=present).last_hidden_state[:, :-1][of_answers]
+    of_next = torch.log_softmax(model.lm_head(hidden), -1).gather(-1, ids[:, 1:][of_answers][:, None])[:, 0]
+    owner = torch.arange(len(ids))[:, None].expand_as(of_answers)[of_answers]
+    return torch.zeros(len(ids)).index_add(0, owner, of_next) / of_answers.sum(1)
 
 
 @torch.no_grad()
@@ -168,7 +170,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("settings", type=pathlib.Path)
     parser.add_argument("--model", required=True, choices=("smollm2", "gemma3"))
-    parser.add_argument("--gguf", required=True)
+    parser.add_argument("--gguf", required=True, type=pathlib.Path)
     parser.add_argument("--dictionary", required=True)
     parser.add_argument("--catalogue", required=True)
     parser.add_argument("--concept", type=pathlib.Path, default=ROOT / "share" / "demo" / "golden_gate.json")
@@ -185,7 +187,8 @@ def main():
     settings = json.loads(options.settings.read_text())["steer"]
     concept = json.loads(options.concept.read_text())
     texts = [json.loads(line) for line in (options.concept.parent / concept["texts"]).read_text().splitlines() if line]
-    model, tokenizer = real.load(options.model, options.gguf)
+    model, _ = real.load(options.model, options.gguf)
+    tokenizer = AutoTokenizer.from_pretrained(options.gguf.parent, gguf_file=options.gguf.name)
     for parameter in model.parameters():
         parameter.requires_grad_(False)
     dictionary = Dictionary(options.dictionary)

@@ -88,22 +88,33 @@ static int answer(struct steering *steering, const char *key, const fathom_steer
     return FATHOM_OK;
 }
 
+/* Where the features are held: their layers and rows, both optional. */
+static int read_place(struct fathom_steer_feature *out, const struct demo *demo) {
+    const json_t *steer = json_object_get(demo->settings, "steer"), *layers = json_object_get(steer, "layers"),
+                 *rows = json_object_get(steer, "rows");
+    if (json_array_size(layers) == 2) {
+        out->spread = true;
+        out->first_layer = (int32_t)json_integer_value(json_array_get(layers, 0));
+        out->last_layer = (int32_t)json_integer_value(json_array_get(layers, 1));
+    }
+    if (rows == NULL) return FATHOM_OK;
+    if (!json_is_string(rows) || strcmp(json_string_value(rows), "answer") != 0)
+        return demo_error(FATHOM_ERROR_FORMAT, "%s/demo.json: steer.rows: \"answer\" is expected, or nothing",
+                          demo->share);
+    out->rows = FATHOM_STEER_ANSWER;
+    return FATHOM_OK;
+}
+
 static int add_feature(fathom_steer *plan, const struct demo *demo, uint32_t feature, double strength,
-                       const json_t *layers) {
+                       const struct fathom_steer_feature *place) {
     const struct fathom_feature *known = fathom_catalogue_feature(demo->catalogue, feature);
     if (known == NULL || !(known->max_activation > 0))
         return demo_error(FATHOM_ERROR_NOT_FOUND, "feature %u never fired on the text it was indexed on", feature);
-    struct fathom_steer_feature edit = {
-        .dictionary = demo->dictionary,
-        .feature = feature,
-        .mode = FATHOM_STEER_CLAMP,
-        .value = (float)strength * known->max_activation,
-    };
-    if (json_array_size(layers) == 2) {
-        edit.spread = true;
-        edit.first_layer = (int32_t)json_integer_value(json_array_get(layers, 0));
-        edit.last_layer = (int32_t)json_integer_value(json_array_get(layers, 1));
-    }
+    struct fathom_steer_feature edit = *place;
+    edit.dictionary = demo->dictionary;
+    edit.feature = feature;
+    edit.mode = FATHOM_STEER_CLAMP;
+    edit.value = (float)strength * known->max_activation;
     return fathom_steer_add_feature(plan, &edit);
 }
 
@@ -157,11 +168,12 @@ static int read_held(struct held *out, size_t *n, const struct demo *demo) {
 static int answer_with_features(struct steering *steering, const char *key, const char *title, const struct held *held,
                                 size_t n) {
     struct demo *demo = steering->demo;
-    const json_t *layers = json_object_get(json_object_get(demo->settings, "steer"), "layers");
+    struct fathom_steer_feature place = {0};
     fathom_steer *plan = NULL;
     json_t *features = json_array();
     char name[64];
-    int code = fathom_steer_open(&plan, demo->model);
+    int code = read_place(&place, demo);
+    if (code == FATHOM_OK) code = fathom_steer_open(&plan, demo->model);
     cli_print_bold(stdout, title);
     putchar('\n');
     for (size_t i = 0; code == FATHOM_OK && i < n; i++) {
@@ -170,8 +182,9 @@ static int answer_with_features(struct steering *steering, const char *key, cons
         json_array_append_new(features, feature);
         fputs("  ", stdout);
         demo_print_feature(demo, held[i].feature);
-        printf(" at %.2f times its maximum\n", held[i].strength);
-        code = add_feature(plan, demo, held[i].feature, held[i].strength, layers);
+        printf(" at %.2f times its maximum%s\n", held[i].strength,
+               place.rows == FATHOM_STEER_ANSWER ? ", while it answers" : "");
+        code = add_feature(plan, demo, held[i].feature, held[i].strength, &place);
     }
     if (code == FATHOM_OK) code = answer(steering, key, plan);
     snprintf(name, sizeof name, "%s_features", key);
@@ -220,7 +233,7 @@ int demo_steer(struct demo *demo) {
     struct held held[MOST_FEATURES], control[MOST_FEATURES];
     uint32_t avoid[2 * MOST_FEATURES];
     size_t n = 0;
-    demo_heading("3. Steer", "the same question, with learned features held up");
+    demo_heading("3. Steer", "the same question, with what was learned held up");
     int code = read_held(held, &n, demo);
     if (code == FATHOM_OK) code = prepare(&steering);
     if (code == FATHOM_OK) {
@@ -229,7 +242,7 @@ int demo_steer(struct demo *demo) {
         cli_print_bold(stdout, "Plain\n");
         code = answer(&steering, "plain", NULL);
     }
-    if (code == FATHOM_OK) code = answer_with_features(&steering, "steered", "Steered by learned features", held, n);
+    if (code == FATHOM_OK) code = answer_with_features(&steering, "steered", n == 1 ? "Steered by a learned feature" : "Steered by learned features", held, n);
     for (size_t i = 0; i < n; i++)
         avoid[i] = held[i].feature;
     for (size_t i = 0; code == FATHOM_OK && i < n; i++) {
@@ -238,7 +251,8 @@ int demo_steer(struct demo *demo) {
         avoid[n + i] = control[i].feature;
     }
     if (code == FATHOM_OK)
-        code = answer_with_features(&steering, "random", "Control: features as active, held up as far", control, n);
+        code = answer_with_features(&steering, "random", n == 1 ? "Control: a feature as active, held up as far" : "Control: features as active, held up as far",
+                                    control, n);
     if (code == FATHOM_OK) code = answer_with_vector(&steering);
     fathom_concept_close(steering.concept);
     json_object_set_new(demo->results, "steering", steering.results);
