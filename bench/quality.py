@@ -1,12 +1,13 @@
 """What the speed costs: held-out FVE against tokens, Fathom's TopK beside SAELens's on the same rows in the same order and schedule."""
 
+import hashlib
 import json
 
 import common
 import rows
 
-FEATURES, K, BATCH, LEARNING_RATE = 4096, 32, 4096, 4e-4
-ROWS, EVALUATE_EVERY = 409600, 10
+FEATURES, K, BATCH, LEARNING_RATE = 4096, 32, 1024, 4e-4
+ROWS, EVALUATE_EVERY = 196608, 20
 SEEDS = (1, 2, 3)
 
 
@@ -14,13 +15,23 @@ def curve(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+def peer_curve(setting, path, arguments):
+    """The peer's curve, which takes it minutes: kept, so that a run that was cut short goes on and Fathom can be measured again beside it."""
+    key = hashlib.sha256(json.dumps([path.name, arguments]).encode()).hexdigest()[:16]
+    kept = setting.work / f"curve-peer-{key}.jsonl"
+    if not kept.exists():
+        partial = kept.with_suffix(".part")
+        common.peer("quality_peer.py", "--rows", path, "--curve", partial, *arguments, threads=setting.threads)
+        partial.replace(kept)
+    return curve(kept)
+
+
 def both(setting, path, steps, features, every, seed):
-    common_part = ["--features", features, "--k", K, "--batch", BATCH, "--threads", setting.threads, "--steps", steps,
-                   "--evaluate-every", every, "--seed", seed, "--lr", LEARNING_RATE]
-    first, second = setting.work / "curve-fathom.jsonl", setting.work / "curve-peer.jsonl"
-    common.fathom(setting, "bench", "train", "--arch", "topk", "--data", path, "--curve", first, *common_part)
-    common.peer("quality_peer.py", "--rows", path, "--curve", second, *common_part, threads=setting.threads)
-    return curve(first), curve(second)
+    arguments = ["--features", features, "--k", K, "--batch", BATCH, "--threads", setting.threads, "--steps", steps,
+                 "--evaluate-every", every, "--seed", seed, "--lr", LEARNING_RATE]
+    ours = setting.work / "curve-fathom.jsonl"
+    common.fathom(setting, "bench", "train", "--arch", "topk", "--data", path, "--curve", ours, *arguments)
+    return curve(ours), peer_curve(setting, path, arguments)
 
 
 def mean(curves, i, key):

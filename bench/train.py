@@ -71,11 +71,6 @@ def parts_table(found, rates):
     common.table(header, lines)
 
 
-def memory(features):
-    """Bytes of the weights and Adam's two moments of each."""
-    return 3 * 4.0 * (2 * features * D + features + D)
-
-
 def one(setting, features, threads, real, architectures):
     threads = threads or setting.threads
     path = rows.real(setting, 2 * BATCH + BATCH if setting.quick else REAL_ROWS) if real else None
@@ -107,12 +102,14 @@ def run(setting, results):
         parts_table(list(group["after"].values()), results["machine"]["rates"])
     weighed = []
     for features in sorted({group["features"] for group in found}):
-        result = ours(setting, "topk", features, shape(features, setting.threads, True), None)
-        weighed.append({"features": features, "stored": memory(features), "trainer": result.get("trainer_bytes")})
-    print("Memory of the trainer with the auxiliary loss on, beside weights and two moments\n")
-    megabytes = [[w["features"], w["stored"] / 1e6, (w["trainer"] or 0) / 1e6] for w in weighed]
-    common.table(
-        ["features", "weights and moments, MB", "trainer at its peak, MB", ""],
-        [[features, common.rate(a), common.rate(b), f"{b / a:.2f} ×"] for features, a, b in megabytes],
-    )
+        for dead in (False, True):
+            result = ours(setting, "topk", features, shape(features, setting.threads, dead), None)
+            weighed.append({"features": features, "dead": dead, "parts": result["memory"], "resident": result.get("trainer_bytes")})
+    print("Memory of the trainer: weights and two moments, and how many times that everything comes to\n")
+    lines = []
+    for w in weighed:
+        stored, everything, resident = w["parts"]["parameters"], sum(w["parts"].values()), w["resident"]
+        lines.append([w["features"], f"{DEAD:.0%}" if w["dead"] else "none", common.rate(stored / 1e6), common.rate(everything / 1e6),
+                      f"{everything / stored:.2f} ×", common.rate(resident / 1e6 if resident else None)])
+    common.table(["features", "dead", "weights and moments, MB", "trainer, MB", "", "resident at its peak, MB"], lines)
     return {"settings": found, "memory": weighed}

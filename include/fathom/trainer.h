@@ -22,11 +22,13 @@
  *
  * Decoder rows have length 1, unless their norms are free; the part of their gradient along themselves is removed
  * before the step, and they are brought back to length 1 after it.
- * The optimiser is Adam. A feature that got no gradient in a step is not moved in that step; its moments decay as if it
- * had got a gradient of zero (exactly: β^n is applied when it is next touched), its parameters do not drift on them
- * meanwhile. Everything else is dense Adam.
- * The dense product rounds its inputs to bf16 and sums in f32; parameters, moments, reconstructions and gradients are
- * f32. Every architecture's step is sparse: it costs one dense product, and a few rows for each active pair of a row
+ * The optimiser is Adam. A feature that got no gradient in a step is not touched in that step. When it next gets one, its
+ * moments have decayed as by gradients of zero (exactly: β^n), and what they would have moved it by meanwhile is made up
+ * for (a geometric sum, with the present rate): late, but rare features learn as fast as by dense Adam, which they would
+ * not without. Everything else is dense Adam.
+ * The dense product rounds its inputs to bf16 and sums in f32; parameters, moments, reconstructions, losses and gradients
+ * are f32. Gradients are summed from inputs and errors in bf16: the inputs are those very numbers that the product read,
+ * an error is rounded once after losses and slopes have been made of it. Every architecture's step is sparse: it costs one dense product, and a few rows for each active pair of a row
  * and a feature. That is why biases and thresholds start where L0 is low (start_l0).
  *
  * A transcoder reads rows of one hook point and reconstructs those of another; x above is then the second kind, scaled
@@ -188,11 +190,29 @@ struct fathom_trainer_metrics {
     double part_seconds[FATHOM_TRAINER_PARTS]; /* wall time, mean over the threads */
 };
 
+enum fathom_trainer_memory {
+    FATHOM_TRAINER_MEMORY_PARAMETERS, /* weights and two moments of each */
+    FATHOM_TRAINER_MEMORY_MEANS,      /* of the weights, with ema */
+    FATHOM_TRAINER_MEMORY_PRODUCT, /* the encoder as the dense product reads it, in whose place the errors are after it */
+    FATHOM_TRAINER_MEMORY_ROWS,  /* inputs, errors that found no room there, maps; the caller's rows are not counted */
+    FATHOM_TRAINER_MEMORY_PAIRS, /* active features of rows */
+    FATHOM_TRAINER_MEMORY_FEATURES,  /* single numbers of features */
+    FATHOM_TRAINER_MEMORY_WORKERS,   /* the threads' scratch */
+    FATHOM_TRAINER_MEMORY_AUXILIARY, /* what dead features need: nothing as long as there are none */
+    FATHOM_TRAINER_MEMORIES
+};
+FATHOM_API const char *fathom_trainer_memory_name(enum fathom_trainer_memory part);
+
 /* Errors: ARGUMENT (names the option), MEMORY, ENGINE. */
 FATHOM_API int fathom_trainer_open(fathom_trainer **out, const struct fathom_trainer_options *options);
 FATHOM_API void fathom_trainer_close(fathom_trainer *trainer);
 /* The options in force, defaults filled in. Borrowed. */
 FATHOM_API const struct fathom_trainer_options *fathom_trainer_describe(const fathom_trainer *trainer);
+
+/* Bytes of the trainer's arrays as they are now. Without ema, parameters aside, they come to at most a quarter of the
+ * parameters where the batch is small beside the dictionary: at width 576, k 32, batch 4096 and two threads for 4096
+ * features, with a fifth of them dead for 16384. */
+FATHOM_API void fathom_trainer_memory(double bytes[FATHOM_TRAINER_MEMORIES], const fathom_trainer *trainer);
 
 /* Sets the transform that `inputs` asks for, input scale (sqrt(d_in) / mean norm; of a crosscoder one for each source)
  * and b_dec (the geometric median) from rows f32 [n, d_in], of a transcoder [n, d_in + d_out]; once, before the first

@@ -9,11 +9,14 @@
 #include <string.h>
 
 enum { WARM_STEPS = 3, BATCHES = 4, LINE_BYTES = 256 };
+/* Of the random rows, whatever the trainer's seed is: rows and features of one seed would be the same directions. */
+#define ROW_SEED 0x726F7773
 
 struct setting {
     struct fathom_trainer_options options;
     int64_t steps, warm_steps, evaluate_every;
     double dead;
+    bool dense_adam;
     const char *data, *curve;
 };
 
@@ -23,6 +26,7 @@ struct outcome {
     double seconds, parts[FATHOM_TRAINER_PARTS];
     size_t active_features; /* with at least one row, in the last step */
     double trainer_bytes;   /* by how much the trainer raised the process's peak memory; < 0: not known */
+    double memory[FATHOM_TRAINER_MEMORIES]; /* as the trainer reckons it */
 };
 
 static bool read_setting(struct setting *out, const struct cli_arguments *arguments) {
@@ -38,6 +42,7 @@ static bool read_setting(struct setting *out, const struct cli_arguments *argume
     if (!cli_integer(&out->evaluate_every, arguments, "evaluate-every", 1, INT32_MAX, 10)) return false;
     if (!cli_number(&out->dead, arguments, "dead", 0, 1, 0)) return false;
     if (!cli_number(&lr, arguments, "lr", 1e-12, 10, 0)) return false;
+    out->dense_adam = cli_has(arguments, "dense-adam");
     out->data = cli_text(arguments, "data", NULL);
     out->curve = cli_text(arguments, "curve", NULL);
     out->warm_steps = out->curve ? 0 : WARM_STEPS;
@@ -139,6 +144,13 @@ static size_t count_active(const fathom_trainer *trainer) {
     return n;
 }
 
+static double total_memory(const struct outcome *outcome) {
+    double sum = 0;
+    for (int p = 0; p < FATHOM_TRAINER_MEMORIES; p++)
+        sum += outcome->memory[p];
+    return sum;
+}
+
 static void print_people(const struct setting *setting, const struct outcome *outcome) {
     const double steps = (double)setting->steps;
     printf("%.0f tokens a second\n", steps * setting->options.batch / outcome->seconds);
@@ -148,8 +160,14 @@ static void print_people(const struct setting *setting, const struct outcome *ou
                1e3 * outcome->parts[p] / steps);
     printf("last step: FVE %.4f, L0 %.1f, dead %.3f, features with a row %zu\n", outcome->last.fve, outcome->last.l0,
            outcome->last.dead_fraction, outcome->active_features);
+    const double parameters = outcome->memory[FATHOM_TRAINER_MEMORY_PARAMETERS];
+    printf("the trainer's memory: %.1f MB, %.2f times weights and moments:\n", 1e-6 * total_memory(outcome),
+           total_memory(outcome) / parameters);
+    for (int p = 0; p < FATHOM_TRAINER_MEMORIES; p++)
+        printf("  %-10s %7.1f MB\n", fathom_trainer_memory_name((enum fathom_trainer_memory)p),
+               1e-6 * outcome->memory[p]);
     if (outcome->trainer_bytes >= 0)
-        printf("the trainer's memory: %.1f MB at its peak\n", 1e-6 * outcome->trainer_bytes);
+        printf("  %-10s %7.1f MB at its peak\n", "resident", 1e-6 * outcome->trainer_bytes);
 }
 
 static int print_json(const struct setting *setting, const struct fathom_trainer *trainer,
@@ -168,6 +186,11 @@ static int print_json(const struct setting *setting, const struct fathom_trainer
         (int)options->n_threads, "steps", (json_int_t)setting->steps, "dead", outcome->last.dead_fraction, "data",
         setting->data ? setting->data : "random", "product", fathom__dense_name(trainer->product), "fve",
         outcome->last.fve, "l0", outcome->last.l0, "active_features", (json_int_t)outcome->active_features);
+    json_t *memory = json_object();
+    for (int p = 0; p < FATHOM_TRAINER_MEMORIES; p++)
+        json_object_set_new(memory, fathom_trainer_memory_name((enum fathom_trainer_memory)p),
+                            json_real(outcome->memory[p]));
+    json_object_set_new(result, "memory", memory);
     if (outcome->trainer_bytes >= 0) json_object_set_new(result, "trainer_bytes", json_real(outcome->trainer_bytes));
     return cli_print_json(result);
 }
@@ -180,15 +203,17 @@ int bench_train(struct cli_arguments *arguments) {
     if (!read_setting(&setting, arguments)) return CLI_USAGE;
     const size_t batch = setting.options.batch, d = setting.options.d_in, least = setting.curve ? 2 * batch : batch;
     size_t n = BATCHES * batch;
-    int status = setting.data ? file_rows(&rows, &n, setting.data, d) : random_rows(&rows, n, d, setting.options.seed);
+    int status = setting.data ? file_rows(&rows, &n, setting.data, d) : random_rows(&rows, n, d, ROW_SEED);
     if (!status && n < least)
         status = fathom__fail(FATHOM_ERROR_LIMIT, "%s: %zu rows; at least %zu are needed", setting.data, n, least);
     /* A file's mapping is part of the peak before, and what the trainer takes in its place would not be seen. */
     const double before = setting.data ? -1 : peak_bytes();
     if (!status) status = fathom_trainer_open(&trainer, &setting.options);
     if (!status) fathom__trainer_force_dead(trainer, (uint32_t)(setting.dead * setting.options.n_features));
+    if (!status && setting.dense_adam) fathom__trainer_update_all(trainer);
     if (!status) status = train(&outcome, trainer, &setting, rows, n);
     if (!status) outcome.active_features = count_active(trainer);
+    if (!status) fathom_trainer_memory(outcome.memory, trainer);
     if (before >= 0) outcome.trainer_bytes = peak_bytes() - before;
     int code;
     if (status) {

@@ -18,6 +18,7 @@ static const struct cli_option train_options[] = {
      "train a whole schedule of --steps on all rows but the last batch, and write FVE on that batch as JSON lines",
      false, false},
     {"evaluate-every", 0, CLI_INTEGER, "N", "steps between two lines of the curve (10)", false, false},
+    {"dense-adam", 0, CLI_FLAG, NULL, "update features without a gradient too, to compare with", false, false},
     CLI_OPTION_THREADS,
     CLI_OPTION_SEED,
     CLI_OPTION_JSON,

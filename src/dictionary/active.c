@@ -20,7 +20,6 @@ static void free_pairs(struct fathom__active *active) {
     fathom_free(active->slope);
     fathom_free(active->sorted_row);
     fathom_free(active->sorted_value);
-    fathom_free(active->sorted_slope);
     active->feature = active->sorted_row = NULL;
     active->value = active->slope = active->sorted_value = active->sorted_slope = NULL;
     active->capacity = 0;
@@ -39,7 +38,7 @@ int fathom__active_reserve(struct fathom__active *active, size_t capacity) {
     if (!status && active->n_features) {
         status = fathom__alloc(&active->sorted_row, capacity, sizeof *active->sorted_row);
         if (!status) status = fathom__alloc(&active->sorted_value, capacity, sizeof *active->sorted_value);
-        if (!status) status = fathom__alloc(&active->sorted_slope, capacity, sizeof *active->sorted_slope);
+        active->sorted_slope = active->value;
     }
     if (!status) active->capacity = capacity;
     return status;
@@ -70,7 +69,7 @@ static void count_features(uint32_t worker, uint32_t n_workers, void *payload) {
             histogram[active->feature[active->start[r] + i]]++;
 }
 
-static void place(uint32_t worker, uint32_t n_workers, void *payload) {
+static void place_values(uint32_t worker, uint32_t n_workers, void *payload) {
     const struct sorting *sorting = payload;
     const struct fathom__active *active = sorting->active;
     uint32_t *next = active->histogram + worker * active->n_features;
@@ -81,7 +80,20 @@ static void place(uint32_t worker, uint32_t n_workers, void *payload) {
             const uint32_t from = active->start[r] + i, to = next[active->feature[from]]++;
             active->sorted_row[to] = (uint32_t)r;
             active->sorted_value[to] = active->value[from];
-            active->sorted_slope[to] = active->slope[from];
+        }
+}
+
+/* The same backwards, by which every pair finds its place again: now in the values' stead, which have all been read. */
+static void place_slopes(uint32_t worker, uint32_t n_workers, void *payload) {
+    const struct sorting *sorting = payload;
+    const struct fathom__active *active = sorting->active;
+    uint32_t *next = active->histogram + worker * active->n_features;
+    size_t first, last;
+    fathom__team_share(&first, &last, sorting->n_rows, 1, worker, n_workers);
+    for (size_t r = last; r-- > first;)
+        for (uint32_t i = active->count[r]; i-- > 0;) {
+            const uint32_t from = active->start[r] + i;
+            active->sorted_slope[--next[active->feature[from]]] = active->slope[from];
         }
 }
 
@@ -101,5 +113,6 @@ void fathom__active_sort(struct fathom__active *active, fathom_trainer *trainer)
         }
     }
     active->bucket[active->n_features] = total;
-    fathom__team_run(trainer->team, place, &sorting);
+    fathom__team_run(trainer->team, place_values, &sorting);
+    fathom__team_run(trainer->team, place_slopes, &sorting);
 }

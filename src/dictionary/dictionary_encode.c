@@ -122,7 +122,7 @@ struct encoding {
 static int open_encoding(struct encoding *encoding) {
     const size_t stride = encoding->dictionary->stride, tiles = fathom__dense_tiles(encoding->whole->product),
                  width = tiles * FATHOM__TILE_FEATURES,
-                 room = width + fathom__candidate_room(encoding->dictionary->info.k, FATHOM__TILE_FEATURES);
+                 room = width + fathom__candidate_room(encoding->dictionary->info.k);
     int status = fathom__alloc_aligned(&encoding->x, FATHOM__TILE_ROWS * stride, sizeof *encoding->x);
     if (!status)
         status = fathom__alloc_aligned(&encoding->x_bf16, FATHOM__TILE_ROWS * stride, sizeof *encoding->x_bf16);

@@ -7,7 +7,9 @@ struct fathom__dense {
     const struct fathom__dense_methods *methods;
     void *state;
     size_t d, n_tiles;
-    uint16_t *scratch; /* [n_workers, FATHOM__TILE_FEATURES, d] */
+    unsigned char *scratch; /* [n_workers, scratch_bytes]: what is packed, or what a run gives */
+    size_t scratch_bytes;
+    uint32_t n_workers;
 };
 
 static const struct fathom__dense_methods *find_methods(enum fathom__dense_backend backend) {
@@ -27,8 +29,11 @@ int fathom__dense_open(fathom__dense **out, enum fathom__dense_backend backend, 
     product->methods = methods;
     product->d = d;
     product->n_tiles = (n_features + FATHOM__TILE_FEATURES - 1) / FATHOM__TILE_FEATURES;
-    status = fathom__alloc_aligned(&product->scratch, (size_t)n_workers * FATHOM__TILE_FEATURES * d,
-                                   sizeof *product->scratch);
+    product->n_workers = n_workers;
+    product->scratch_bytes = FATHOM__TILE_FEATURES * d * sizeof(uint16_t);
+    if (product->scratch_bytes < FATHOM__TILE_ROWS * FATHOM__TILE_FEATURES * sizeof(float))
+        product->scratch_bytes = FATHOM__TILE_ROWS * FATHOM__TILE_FEATURES * sizeof(float);
+    status = fathom__alloc_aligned(&product->scratch, n_workers, product->scratch_bytes);
     if (!status) status = methods->open(&product->state, d, product->n_tiles, n_workers);
     /* oneDNN may be there and know no bf16 product for this processor. */
     if (status == FATHOM_ERROR_UNSUPPORTED && backend == FATHOM__PRODUCT_BEST && methods != &fathom__dense_ggml) {
@@ -53,13 +58,27 @@ size_t fathom__dense_tiles(const fathom__dense *product) {
     return product->n_tiles;
 }
 
+float *fathom__dense_tile(const fathom__dense *product, uint32_t worker) {
+    return (float *)(void *)(product->scratch + worker * product->scratch_bytes);
+}
+
+void *fathom__dense_storage(size_t *bytes, const fathom__dense *product) {
+    return product->methods->storage(bytes, product->state);
+}
+
+size_t fathom__dense_bytes(const fathom__dense *product) {
+    size_t packed;
+    fathom__dense_storage(&packed, product);
+    return packed + product->n_workers * product->scratch_bytes + product->methods->scratch(product->state);
+}
+
 const char *fathom__dense_name(const fathom__dense *product) {
     return product->methods->name;
 }
 
 int fathom__dense_pack(fathom__dense *product, uint32_t worker, size_t tile, const float *const *rows, size_t n) {
     const size_t d = product->d;
-    uint16_t *scratch = product->scratch + (size_t)worker * FATHOM__TILE_FEATURES * d;
+    uint16_t *scratch = (uint16_t *)(void *)fathom__dense_tile(product, worker);
     for (size_t i = 0; i < n; i++)
         fathom__row_to_bf16(scratch + i * d, rows[i], d);
     if (n < FATHOM__TILE_FEATURES) memset(scratch + n * d, 0, (FATHOM__TILE_FEATURES - n) * d * sizeof *scratch);

@@ -42,6 +42,12 @@ bool fathom__dense_can_add(const fathom__dense *product);
 int fathom__dense_add(float *out, fathom__dense *product, uint32_t worker, const uint16_t *a, const uint16_t *b);
 
 const char *fathom__dense_name(const fathom__dense *product);
+/* A worker's room for what a run gives, where the caller has none: lost when the same worker packs. */
+float *fathom__dense_tile(const fathom__dense *product, uint32_t worker);
+/* Where the packed tiles lie, aligned to 64 bytes. A caller who packs anew before the next run may use it meanwhile. */
+void *fathom__dense_storage(size_t *bytes, const fathom__dense *product);
+/* All memory that the product holds, the backend's own scratch included as far as it tells. */
+size_t fathom__dense_bytes(const fathom__dense *product);
 
 /* What a backend fills in. */
 struct fathom__dense_methods {
@@ -51,6 +57,8 @@ struct fathom__dense_methods {
     /* bf16 [FATHOM__TILE_FEATURES, d] */
     int (*pack)(void *state, uint32_t worker, size_t tile, const uint16_t *features);
     int (*run)(float *out, void *state, uint32_t worker, size_t tile, const uint16_t *x, size_t n_rows);
+    void *(*storage)(size_t *bytes, const void *state);
+    size_t (*scratch)(const void *state); /* bytes, beside the packed tiles */
     int (*add)(float *out, void *state, uint32_t worker, const uint16_t *a, const uint16_t *b); /* NULL: cannot */
 };
 extern const struct fathom__dense_methods fathom__dense_dnnl; /* only where FATHOM_HAVE_DNNL is defined */

@@ -19,6 +19,7 @@ struct lane { /* one worker's objects */
 
 struct state {
     size_t d, n_tiles, tile_bytes;
+    size_t scratch_bytes; /* of a lane */
     unsigned char *packed;
     dnnl_engine_t engine;
     dnnl_primitive_t product, pack_tile, add;
@@ -199,6 +200,10 @@ static int open_dnnl(void **out, size_t d, size_t n_tiles, uint32_t n_workers) {
     failure = describe_reorder(&pack_tile, state->engine, &plain, shapes.packed, attributes);
     if (!failure) shapes.pack_scratch = dnnl_primitive_desc_query_md(pack_tile, dnnl_query_scratchpad_md, 0);
     if (!failure) failure = dnnl_primitive_create(&state->pack_tile, pack_tile);
+    if (!failure)
+        state->scratch_bytes = dnnl_memory_desc_get_size(shapes.product_scratch) +
+                               dnnl_memory_desc_get_size(shapes.pack_scratch) +
+                               dnnl_memory_desc_get_size(shapes.add_scratch);
     status = fathom__alloc(&state->lanes, n_workers, sizeof *state->lanes);
     if (!status) status = fathom__alloc_aligned(&state->packed, n_tiles, state->tile_bytes);
     while (!status && !failure && state->n_lanes < n_workers)
@@ -279,7 +284,26 @@ static int add_dnnl(float *out, void *handle, uint32_t worker, const uint16_t *a
     return status ? failed(status, "the adding product") : 0;
 }
 
-const struct fathom__dense_methods fathom__dense_dnnl = {"oneDNN",  open_dnnl, close_dnnl,
-                                                         pack_dnnl, run_dnnl,  add_dnnl};
+static void *storage_dnnl(size_t *bytes, const void *handle) {
+    const struct state *state = handle;
+    *bytes = state->n_tiles * state->tile_bytes;
+    return state->packed;
+}
+
+static size_t scratch_dnnl(const void *handle) {
+    const struct state *state = handle;
+    return state->n_lanes * state->scratch_bytes;
+}
+
+const struct fathom__dense_methods fathom__dense_dnnl = {
+    .name = "oneDNN",
+    .open = open_dnnl,
+    .close = close_dnnl,
+    .pack = pack_dnnl,
+    .run = run_dnnl,
+    .storage = storage_dnnl,
+    .scratch = scratch_dnnl,
+    .add = add_dnnl,
+};
 
 #endif

@@ -18,7 +18,7 @@ struct lane {
 };
 
 struct state {
-    size_t d;
+    size_t d, n_tiles;
     uint16_t *packed; /* bf16 [n_tiles, FATHOM__TILE_FEATURES, d] */
     struct lane *lanes;
     uint32_t n_lanes;
@@ -63,6 +63,7 @@ static int open_ggml(void **out, size_t d, size_t n_tiles, uint32_t n_workers) {
     int status = fathom__alloc(&state, 1, sizeof *state);
     if (status) return status;
     state->d = d;
+    state->n_tiles = n_tiles;
     status = fathom__alloc(&state->lanes, n_workers, sizeof *state->lanes);
     if (!status)
         status = fathom__alloc_aligned(&state->packed, n_tiles * FATHOM__TILE_FEATURES * d, sizeof *state->packed);
@@ -96,4 +97,26 @@ static int run_ggml(float *out, void *handle, uint32_t worker, size_t tile, cons
                : fathom__fail(FATHOM_ERROR_ENGINE, "ggml: the product gave status %d", (int)status);
 }
 
-const struct fathom__dense_methods fathom__dense_ggml = {"ggml", open_ggml, close_ggml, pack_ggml, run_ggml, NULL};
+static void *storage_ggml(size_t *bytes, const void *handle) {
+    const struct state *state = handle;
+    *bytes = state->n_tiles * FATHOM__TILE_FEATURES * state->d * sizeof *state->packed;
+    return state->packed;
+}
+
+static size_t scratch_ggml(const void *handle) {
+    const struct state *state = handle;
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < state->n_lanes; i++)
+        bytes += state->lanes[i].plan.work_size + FATHOM__TILE_ROWS * state->d * sizeof *state->lanes[i].rows;
+    return bytes;
+}
+
+const struct fathom__dense_methods fathom__dense_ggml = {
+    .name = "ggml",
+    .open = open_ggml,
+    .close = close_ggml,
+    .pack = pack_ggml,
+    .run = run_ggml,
+    .storage = storage_ggml,
+    .scratch = scratch_ggml,
+};

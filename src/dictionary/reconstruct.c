@@ -85,24 +85,23 @@ static int fit_tokens(struct fathom__reconstructor *out, const float *rows, cons
 static int untrained_rows(float *out, struct fathom__reconstructor *reconstructor, const float *rows, size_t n) {
     fathom_trainer *trainer = reconstructor->untrained;
     const size_t d = reconstructor->d, batch = trainer->options.batch;
-    int status = fathom__trainer_pack(trainer);
+    float *parts = NULL; /* W_dec f */
+    int status = fathom__alloc_aligned(&parts, batch * trainer->stride, sizeof *parts);
+    const struct fathom__decoding what = {.active = &trainer->main, .from = FATHOM__FROM_ZERO, .exact = parts};
+    if (!status) status = fathom__trainer_pack(trainer);
     for (size_t at = 0; at < n && !status; at += batch) {
         const size_t here = n - at < batch ? n - at : batch;
         status = fathom__trainer_load(trainer, rows + at * d, here);
-        if (!status)
-            status = fathom__trainer_topk(&trainer->main, trainer, trainer->product, trainer->encoder_bias.value,
-                                          trainer->options.n_features, trainer->options.k);
+        if (!status) status = fathom__trainer_topk(&trainer->main, trainer);
         if (status) break;
-        fathom__trainer_decode(trainer, false);
+        fathom__trainer_decode_pairs(trainer, &what);
         for (size_t r = 0; r < here; r++)
-            for (size_t j = 0; j < d; j++) {
-                const size_t i = r * trainer->stride + j;
-                const double part = (double)trainer->error[i] + trainer->x[i]; /* W_dec f */
-                out[(at + r) * d + j] =
-                    (float)((reconstructor->untrained_factor * part + trainer->decoder_bias.value[j]) /
-                            trainer->input_scale);
-            }
+            for (size_t j = 0; j < d; j++)
+                out[(at + r) * d + j] = (float)((reconstructor->untrained_factor * parts[r * trainer->stride + j] +
+                                                 trainer->decoder_bias.value[j]) /
+                                                trainer->input_scale);
     }
+    fathom_free(parts);
     return status;
 }
 

@@ -62,18 +62,23 @@ void fathom__offer_above(float *values_out, uint32_t *features_out, size_t *n_ou
 /* Candidates are cut down when more than this many are held: seldom enough to cost little, soon enough for a high
  * floor. */
 static size_t patience(size_t k) {
-    return 2 * k + 64;
+    return k + (k > 64 ? k : 64);
 }
 
-size_t fathom__candidate_room(size_t k, size_t width) {
-    return patience(k) + width + FATHOM__OFFER_SLACK;
+/* So many sums are offered before candidates are counted: few, since there must be room for all of them. */
+enum { STRIP = 4 * LANES };
+
+size_t fathom__candidate_room(size_t k) {
+    return patience(k) + STRIP + FATHOM__OFFER_SLACK;
 }
 
 void fathom__offer(struct fathom__candidates *candidates, size_t k, const float *values, const float *bias,
                    uint32_t first, size_t n) {
-    fathom__offer_above(candidates->values, candidates->features, &candidates->n, candidates->floor, values, bias,
-                        first, n);
-    if (candidates->n > patience(k)) fathom__settle(candidates, k);
+    for (size_t j = 0; j < n; j += STRIP) {
+        fathom__offer_above(candidates->values, candidates->features, &candidates->n, candidates->floor, values + j,
+                            bias + j, first + (uint32_t)j, n - j < STRIP ? n - j : STRIP);
+        if (candidates->n > patience(k)) fathom__settle(candidates, k);
+    }
 }
 
 /* Positive floats are ordered as their bits are, and integers are what compilers count fastest. */

@@ -16,8 +16,8 @@ struct fathom__candidates {
     float floor; /* values must be larger: 0, then the k-th largest so far */
 };
 
-/* Room that a row needs when tiles of `width` features are offered. */
-size_t fathom__candidate_room(size_t k, size_t width);
+/* Room that a row needs. */
+size_t fathom__candidate_room(size_t k);
 
 /* Offers values[i] + bias[i] of the features first + i, i < n. Features must come in ascending order over the calls. */
 void fathom__offer(struct fathom__candidates *candidates, size_t k, const float *values, const float *bias,

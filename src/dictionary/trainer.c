@@ -27,10 +27,8 @@ static void close_parameter(struct fathom__parameter *parameter) {
 }
 
 static int open_worker(struct fathom__worker *worker, const fathom_trainer *trainer) {
-    int status = fathom__alloc_aligned(&worker->tile, FATHOM__TILE_ROWS * FATHOM__TILE_FEATURES, sizeof *worker->tile);
-    if (!status) status = fathom__alloc(&worker->values, FATHOM__TILE_ROWS * trainer->room, sizeof *worker->values);
-    if (!status) status = fathom__alloc(&worker->features, FATHOM__TILE_ROWS * trainer->room, sizeof *worker->features);
-    if (!status) status = fathom__alloc(&worker->candidates, FATHOM__TILE_ROWS, sizeof *worker->candidates);
+    const uint32_t groups = trainer->options.n_groups;
+    int status = fathom__alloc(&worker->candidates, FATHOM__TILE_ROWS, sizeof *worker->candidates);
     if (!status)
         status = fathom__alloc_aligned(&worker->gradients, fathom__trainer_update_scratch(trainer->stride),
                                        sizeof *worker->gradients);
@@ -38,14 +36,16 @@ static int open_worker(struct fathom__worker *worker, const fathom_trainer *trai
     if (!status) status = fathom__alloc(&worker->column, trainer->stride, sizeof *worker->column);
     if (!status) status = fathom__alloc(&worker->input_column, trainer->stride, sizeof *worker->input_column);
     if (!status) status = fathom__alloc(&worker->prefix_column, trainer->stride, sizeof *worker->prefix_column);
+    if (!status) status = fathom__alloc_aligned(&worker->input_row, trainer->stride, sizeof *worker->input_row);
+    if (!status)
+        status = fathom__alloc_aligned(&worker->error_row, trainer->stride * (groups ? groups : 1),
+                                       sizeof *worker->error_row);
     if (!status && !trainer->architecture->exact)
         status = fathom__alloc(&worker->sums, (size_t)FATHOM__SUMS * trainer->options.n_features, sizeof *worker->sums);
-    if (!status) status = fathom__alloc(&worker->histogram, FATHOM__RADIX, sizeof *worker->histogram);
     return status;
 }
 
 static void close_worker(struct fathom__worker *worker) {
-    fathom_free(worker->tile);
     fathom_free(worker->values);
     fathom_free(worker->features);
     fathom_free(worker->candidates);
@@ -54,6 +54,8 @@ static void close_worker(struct fathom__worker *worker) {
     fathom_free(worker->column);
     fathom_free(worker->input_column);
     fathom_free(worker->prefix_column);
+    fathom_free(worker->input_row);
+    fathom_free(worker->error_row);
     fathom_free(worker->sums);
     fathom_free(worker->histogram);
     fathom_free(worker->harvest);
@@ -61,28 +63,31 @@ static void close_worker(struct fathom__worker *worker) {
     fathom_free(worker->harvest_row);
 }
 
+/* Errors are there from the decoding to the step's end, when the packed encoder is not needed any more. */
+static int open_errors(fathom_trainer *trainer) {
+    const size_t n = trainer->options.batch * trainer->stride;
+    size_t bytes;
+    void *storage = fathom__dense_storage(&bytes, trainer->product);
+    trainer->errors_lent = bytes >= n * sizeof *trainer->error;
+    if (!trainer->errors_lent) return fathom__alloc_aligned(&trainer->error, n, sizeof *trainer->error);
+    trainer->error = storage;
+    return 0;
+}
+
 static int open_batch(fathom_trainer *trainer) {
     const struct fathom_trainer_options *options = &trainer->options;
     const size_t rows = options->batch, padded = rows + FATHOM__TILE_ROWS, F = options->n_features;
-    int status = fathom__alloc_aligned(&trainer->x, rows * trainer->stride, sizeof *trainer->x);
-    trainer->target = trainer->x;
-    if (!status && options->d_out) {
-        trainer->target = NULL;
-        status = fathom__alloc_aligned(&trainer->target, rows * trainer->stride, sizeof *trainer->target);
-        if (!status) status = fathom__alloc_aligned(&trainer->centre, trainer->stride, sizeof *trainer->centre);
-        if (!status) memset(trainer->centre, 0, trainer->stride * sizeof *trainer->centre);
-    }
+    int status = 0;
+    if (options->d_out) status = fathom__alloc(&trainer->centre, trainer->stride, sizeof *trainer->centre);
     if (!status && options->skip) status = fathom__skip_open(trainer);
     if (!status && options->n_sources) status = fathom__sources_open(trainer);
-    if (!status) status = fathom__alloc_aligned(&trainer->error, rows * trainer->stride, sizeof *trainer->error);
+    if (!status) status = open_errors(trainer);
     if (!status) status = fathom__alloc_aligned(&trainer->x_bf16, padded * trainer->stride, sizeof *trainer->x_bf16);
     if (!status) memset(trainer->x_bf16, 0, padded * trainer->stride * sizeof *trainer->x_bf16);
     if (!status) status = fathom__alloc(&trainer->column, trainer->stride, sizeof *trainer->column);
     if (!status) status = fathom__alloc(&trainer->error_column, trainer->stride, sizeof *trainer->error_column);
     if (!status) status = fathom__alloc(&trainer->inputs_column, trainer->stride, sizeof *trainer->inputs_column);
     if (!status && options->bandwidth > 0) status = fathom__active_open(&trainer->near, rows, 1, 0, trainer->n_workers);
-    if (!status && trainer->architecture->second)
-        status = fathom__alloc_aligned(&trainer->gate_error, rows * trainer->stride, sizeof *trainer->gate_error);
     if (!status && options->n_groups > 1)
         status = fathom__alloc_aligned(&trainer->group_error, (options->n_groups - 1) * rows * trainer->stride,
                                        sizeof *trainer->group_error);
@@ -110,8 +115,9 @@ static int open_arrays(fathom_trainer *trainer) {
     if (!status) status = fathom__parameter_open(&trainer->decoder_bias, trainer->stride);
     for (uint32_t i = 0; i < trainer->architecture->n_scalars && !status; i++)
         status = fathom__parameter_open(&trainer->scalar[i], padded);
-    if (!status) status = fathom__alloc(&trainer->shifted_bias, padded, sizeof *trainer->shifted_bias);
-    if (!status) status = fathom__alloc(&trainer->level, padded, sizeof *trainer->level);
+    if (!status && options->bandwidth > 0)
+        status = fathom__alloc(&trainer->shifted_bias, padded, sizeof *trainer->shifted_bias);
+    if (!status && options->bandwidth > 0) status = fathom__alloc(&trainer->level, padded, sizeof *trainer->level);
     if (!status && (options->free_norms || (options->n_sources && !trainer->architecture->exact)))
         status = fathom__alloc(&trainer->norm, F, sizeof *trainer->norm);
     if (!status) status = fathom__alloc(&trainer->touched, F, sizeof *trainer->touched);
@@ -120,6 +126,8 @@ static int open_arrays(fathom_trainer *trainer) {
     if (!status) status = fathom__alloc(&trainer->dead_slot, F, sizeof *trainer->dead_slot);
     if (!status)
         status = fathom__dense_open(&trainer->product, FATHOM__PRODUCT_BEST, trainer->stride, F, trainer->n_workers);
+    for (uint32_t w = 0; w < trainer->n_workers && !status; w++)
+        trainer->workers[w].tile = fathom__dense_tile(trainer->product, w);
     return status;
 }
 
@@ -156,9 +164,8 @@ static void initialise(fathom_trainer *trainer) {
 double fathom__trainer_bytes(const struct fathom_trainer_options *options) {
     const size_t stride = fathom__padded(options->d_in > options->d_out ? options->d_in : options->d_out);
     const double matrix = (double)options->n_features * (double)stride, rows = (double)options->batch * (double)stride;
-    return 2 * matrix * ((options->ema > 0 ? 4 : 3) * sizeof(float) + sizeof(uint16_t)) +
-           rows *
-               ((3 + (double)(options->n_groups > 1 ? options->n_groups - 1 : 0)) * sizeof(float) + sizeof(uint16_t));
+    return 2 * matrix * (options->ema > 0 ? 4 : 3) * sizeof(float) + matrix * sizeof(uint16_t) +
+           rows * (double)(2 + (options->n_groups > 1 ? options->n_groups - 1 : 0)) * sizeof(uint16_t);
 }
 
 static int check_memory(const struct fathom_trainer_options *options) {
@@ -188,13 +195,12 @@ int fathom_trainer_open(fathom_trainer **out, const struct fathom_trainer_option
     }
     trainer->threshold = trainer->floor = -1;
     trainer->input_scale = trainer->output_scale = 1;
-    trainer->room =
-        fathom__candidate_room(options->k > options->k_aux ? options->k : options->k_aux, FATHOM__TILE_FEATURES);
     status = fathom__team_open(&trainer->team, options->n_threads);
     if (!status) trainer->n_workers = fathom__team_size(trainer->team);
     if (!status) status = fathom__alloc(&trainer->workers, trainer->n_workers, sizeof *trainer->workers);
     for (uint32_t w = 0; w < trainer->n_workers && !status; w++)
         status = open_worker(&trainer->workers[w], trainer);
+    if (!status) status = fathom__trainer_room(trainer, options->k);
     if (!status) status = open_arrays(trainer);
     if (!status) status = open_batch(trainer);
     if (!status) status = open_transforms(trainer);
@@ -230,7 +236,6 @@ void fathom_trainer_close(fathom_trainer *trainer) {
     fathom__active_close(&trainer->near);
     fathom_free(trainer->gate.value);
     fathom_free(trainer->gate.slope);
-    fathom_free(trainer->gate_error);
     fathom_free(trainer->group_error);
     fathom_free(trainer->shifted_bias);
     fathom_free(trainer->level);
@@ -241,13 +246,11 @@ void fathom_trainer_close(fathom_trainer *trainer) {
     fathom_free(trainer->last_active);
     fathom_free(trainer->dead);
     fathom_free(trainer->dead_slot);
-    if (trainer->target != trainer->x) fathom_free(trainer->target);
-    fathom_free(trainer->x);
     fathom_free(trainer->centre);
     fathom__sources_close(trainer);
     close_parameter(&trainer->skip);
     fathom_free(trainer->skip_gradient);
-    fathom_free(trainer->error);
+    if (!trainer->errors_lent) fathom_free(trainer->error);
     fathom_free(trainer->x_bf16);
     fathom__map_close(&trainer->input_transform);
     fathom__map_close(&trainer->output_transform);
@@ -259,6 +262,10 @@ void fathom_trainer_close(fathom_trainer *trainer) {
 
 const struct fathom_trainer_options *fathom_trainer_describe(const fathom_trainer *trainer) {
     return &trainer->options;
+}
+
+void fathom__trainer_update_all(fathom_trainer *trainer) {
+    trainer->updates_all = true;
 }
 
 void fathom__trainer_force_dead(fathom_trainer *trainer, uint32_t n) {

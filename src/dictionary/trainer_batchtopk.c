@@ -5,6 +5,7 @@
  * result. The k·n-th value is then found by counting the upper and the lower halves of the values' bits, which order
  * positive floats as the floats themselves.
  */
+#include <base/memory.h>
 #include <dictionary/trainer_internal.h>
 
 #define FLOOR_GUESS 0.9F  /* of the last batch's least kept value */
@@ -91,8 +92,7 @@ static size_t gathered(const fathom_trainer *trainer) {
 /* Without a last batch: the mean of the rows' own k-th largest values. */
 static int guess_floor(float *out, fathom_trainer *trainer, struct fathom__active *active) {
     const struct fathom_trainer_options *options = &trainer->options;
-    int status = fathom__trainer_topk(active, trainer, trainer->product, trainer->encoder_bias.value,
-                                      options->n_features, options->k);
+    int status = fathom__trainer_topk(active, trainer);
     if (status) return status;
     double sum = 0;
     for (size_t r = 0; r < trainer->n; r++) {
@@ -107,8 +107,12 @@ static int guess_floor(float *out, fathom_trainer *trainer, struct fathom__activ
 
 int fathom__trainer_batchtopk(struct fathom__active *active, float *least, fathom_trainer *trainer) {
     struct counting counting = {.trainer = trainer};
-    size_t wanted = (size_t)trainer->options.k * trainer->n;
     int status = 0;
+    for (uint32_t w = 0; w < trainer->n_workers && !status; w++)
+        if (!trainer->workers[w].histogram)
+            status = fathom__alloc(&trainer->workers[w].histogram, FATHOM__RADIX, sizeof(uint32_t));
+    if (status) return status;
+    size_t wanted = (size_t)trainer->options.k * trainer->n;
     float guess = trainer->floor;
     if (guess < 0) status = guess_floor(&guess, trainer, active);
     if (status) return status;

@@ -4,26 +4,44 @@
 #include <dictionary/trainer_internal.h>
 #include <math.h>
 
-struct loading {
-    fathom_trainer *trainer;
-    const float *rows;
-};
-
-/* P row, with zeros behind it. */
-static void place_row(float *out, const float *row, size_t d, size_t stride, const struct fathom__map *transform) {
+/* P row · scale - bias, with zeros behind it. */
+static void place_row(float *out, const fathom_trainer *trainer, const float *row, size_t d,
+                      const struct fathom__map *transform, double row_scale, const float *bias) {
+    const float scale = (float)row_scale;
     memcpy(out, row, d * sizeof *out);
-    memset(out + d, 0, (stride - d) * sizeof *out);
+    memset(out + d, 0, (trainer->stride - d) * sizeof *out);
     fathom__map_apply(out, transform);
+    for (size_t j = 0; j < d; j++)
+        out[j] = out[j] * scale - bias[j];
+}
+
+void fathom__trainer_input(float *x, const fathom_trainer *trainer, size_t row) {
+    place_row(x, trainer, trainer->given + row * trainer->row_width, trainer->options.d_in, &trainer->input_transform,
+              trainer->input_scale, trainer->options.d_out ? trainer->centre : trainer->decoder_bias.value);
 }
 
 /* A transcoder's other half of a row. */
-static void load_target(struct fathom__worker *own, const fathom_trainer *trainer, size_t r, const float *row) {
-    const size_t d = trainer->options.d_out, stride = trainer->stride;
-    const float scale = (float)trainer->output_scale, *x = trainer->x + r * stride;
-    float *target = trainer->target + r * stride;
-    place_row(target, row, d, stride, &trainer->target_transform);
-    for (size_t j = 0; j < d; j++)
-        target[j] = target[j] * scale - trainer->decoder_bias.value[j];
+static void place_target(float *target, const fathom_trainer *trainer, size_t row) {
+    place_row(target, trainer, trainer->given + row * trainer->row_width + trainer->options.d_in,
+              trainer->options.d_out, &trainer->target_transform, trainer->output_scale, trainer->decoder_bias.value);
+}
+
+void fathom__trainer_target(float *target, float *x, const fathom_trainer *trainer, size_t row) {
+    if (!trainer->options.d_out) {
+        fathom__trainer_input(target, trainer, row);
+        return;
+    }
+    place_target(target, trainer, row);
+    if (!trainer->skip.value) return;
+    fathom__trainer_input(x, trainer, row);
+    fathom__skip_subtract(trainer, target, x);
+}
+
+static void load_target(struct fathom__worker *own, const fathom_trainer *trainer, size_t r) {
+    const size_t stride = trainer->stride;
+    const float *x = own->input_row;
+    float *target = own->error_row;
+    place_target(target, trainer, r);
     const double squares = fathom__dot(target, target, stride);
     if (!isfinite(squares) && own->bad_row == SIZE_MAX) own->bad_row = r;
     own->sum_squares += squares;
@@ -31,16 +49,13 @@ static void load_target(struct fathom__worker *own, const fathom_trainer *traine
         own->column[j] += target[j];
         own->input_column[j] += x[j];
     }
-    if (trainer->skip.value) fathom__skip_subtract(trainer, target, x);
 }
 
 static void load(uint32_t worker, uint32_t n_workers, void *payload) {
-    const struct loading *loading = payload;
-    fathom_trainer *trainer = loading->trainer;
+    fathom_trainer *trainer = payload;
     struct fathom__worker *own = &trainer->workers[worker];
     const size_t d = trainer->options.d_in, stride = trainer->stride;
-    const bool transcoder = trainer->options.d_out > 0;
-    const float scale = (float)trainer->input_scale, *bias = transcoder ? trainer->centre : trainer->decoder_bias.value;
+    float *x = own->input_row;
     size_t first, last;
     fathom__team_share(&first, &last, trainer->n, FATHOM__LANES, worker, n_workers);
     own->sum_squares = 0;
@@ -48,15 +63,11 @@ static void load(uint32_t worker, uint32_t n_workers, void *payload) {
     memset(own->column, 0, stride * sizeof *own->column);
     memset(own->input_column, 0, stride * sizeof *own->input_column);
     for (size_t r = first; r < last; r++) {
-        float *x = trainer->x + r * stride;
-        const float *row = loading->rows + r * trainer->row_width;
-        place_row(x, row, d, stride, &trainer->input_transform);
-        for (size_t j = 0; j < d; j++)
-            x[j] = x[j] * scale - bias[j];
+        fathom__trainer_input(x, trainer, r);
         const double squares = fathom__dot(x, x, stride);
         if (!isfinite(squares) && own->bad_row == SIZE_MAX) own->bad_row = r;
-        if (transcoder) {
-            load_target(own, trainer, r, row + d);
+        if (trainer->options.d_out) {
+            load_target(own, trainer, r);
         } else {
             own->sum_squares += squares;
             for (size_t j = 0; j < d; j++)
@@ -71,9 +82,9 @@ int fathom__trainer_load(fathom_trainer *trainer, const float *rows, size_t n) {
         fathom__sources_scale(trainer->scaled, trainer, rows, n);
         rows = trainer->scaled;
     }
-    struct loading loading = {trainer, rows};
+    trainer->given = rows;
     trainer->n = n;
-    fathom__team_run(trainer->team, load, &loading);
+    fathom__team_run(trainer->team, load, trainer);
     for (uint32_t w = 0; w < trainer->n_workers; w++)
         if (trainer->workers[w].bad_row != SIZE_MAX)
             return fathom__fail(FATHOM_ERROR_NUMERIC, "trainer: row %zu of the batch is not finite",
@@ -107,14 +118,23 @@ int fathom__trainer_pack(fathom_trainer *trainer) {
     return status;
 }
 
-struct encoding {
-    fathom_trainer *trainer;
-    fathom__dense *product;
-    const float *bias;
-    size_t n_features;
-    struct fathom__active *active;
-    uint32_t k;
-};
+int fathom__trainer_room(fathom_trainer *trainer, uint32_t k) {
+    const size_t room = fathom__candidate_room(k);
+    if (room <= trainer->room) return 0;
+    for (uint32_t w = 0; w < trainer->n_workers; w++) {
+        struct fathom__worker *worker = &trainer->workers[w];
+        fathom_free(worker->values);
+        fathom_free(worker->features);
+        worker->values = NULL;
+        worker->features = NULL;
+        trainer->room = 0;
+        int status = fathom__alloc(&worker->values, FATHOM__TILE_ROWS * room, sizeof *worker->values);
+        if (!status) status = fathom__alloc(&worker->features, FATHOM__TILE_ROWS * room, sizeof *worker->features);
+        if (status) return status;
+    }
+    trainer->room = room;
+    return 0;
+}
 
 static void reset_candidates(struct fathom__worker *own, size_t room, size_t n) {
     for (size_t r = 0; r < n; r++)
@@ -128,42 +148,57 @@ static void keep(struct fathom__active *active, size_t r, uint32_t start, const 
     memcpy(active->value + start, candidates->values, candidates->n * sizeof *active->value);
 }
 
-static void choose_topk(uint32_t worker, uint32_t n_workers, void *payload) {
-    const struct encoding *encoding = payload;
-    fathom_trainer *trainer = encoding->trainer;
+int fathom__trainer_choose_rows(const struct fathom__choice *choice, fathom_trainer *trainer, uint32_t worker,
+                                size_t first, size_t last) {
     struct fathom__worker *own = &trainer->workers[worker];
-    size_t first, last;
-    fathom__team_share(&first, &last, trainer->n, FATHOM__LANES, worker, n_workers);
     for (size_t block = first; block < last; block += FATHOM__TILE_ROWS) {
         const size_t n = last - block < FATHOM__TILE_ROWS ? last - block : FATHOM__TILE_ROWS;
         reset_candidates(own, trainer->room, n);
-        for (size_t tile = 0; tile * FATHOM__TILE_FEATURES < encoding->n_features; tile++) {
+        for (size_t tile = 0; tile * FATHOM__TILE_FEATURES < choice->n_features; tile++) {
             const double begin = fathom__seconds();
-            int status = fathom__dense_run(own->tile, encoding->product, worker, tile,
+            int status = fathom__dense_run(own->tile, choice->product, worker, tile,
                                            trainer->x_bf16 + block * trainer->stride, n);
-            if (status) {
-                fathom__worker_fail(own, status);
-                return;
-            }
+            if (status) return status;
             const double middle = fathom__seconds();
             for (size_t r = 0; r < n; r++)
-                fathom__offer(&own->candidates[r], encoding->k, own->tile + r * FATHOM__TILE_FEATURES,
-                              encoding->bias + tile * FATHOM__TILE_FEATURES, (uint32_t)(tile * FATHOM__TILE_FEATURES),
-                              fathom__tile_width(encoding->n_features, tile));
+                fathom__offer(&own->candidates[r], choice->k, own->tile + r * FATHOM__TILE_FEATURES,
+                              choice->bias + tile * FATHOM__TILE_FEATURES, (uint32_t)(tile * FATHOM__TILE_FEATURES),
+                              fathom__tile_width(choice->n_features, tile));
             own->seconds[FATHOM_TRAINER_ENCODE] += middle - begin;
             own->seconds[FATHOM_TRAINER_SELECT] += fathom__seconds() - middle;
         }
         const double begin = fathom__seconds();
         for (size_t r = 0; r < n; r++) {
-            fathom__settle(&own->candidates[r], encoding->k);
-            keep(encoding->active, block + r, (uint32_t)((block + r) * encoding->k), &own->candidates[r]);
+            const size_t row = block + r - choice->base;
+            fathom__settle(&own->candidates[r], choice->k);
+            keep(choice->active, row, (uint32_t)(row * choice->k), &own->candidates[r]);
         }
         own->seconds[FATHOM_TRAINER_SELECT] += fathom__seconds() - begin;
     }
+    return 0;
 }
 
-int fathom__trainer_topk(struct fathom__active *active, fathom_trainer *trainer, fathom__dense *product,
-                         const float *bias, size_t n_features, uint32_t k) {
-    struct encoding encoding = {trainer, product, bias, n_features, active, k};
-    return fathom__trainer_run(trainer, choose_topk, &encoding);
+struct choosing {
+    fathom_trainer *trainer;
+    const struct fathom__choice *choice;
+};
+
+static void choose_share(uint32_t worker, uint32_t n_workers, void *payload) {
+    const struct choosing *choosing = payload;
+    size_t first, last;
+    fathom__team_share(&first, &last, choosing->trainer->n, FATHOM__LANES, worker, n_workers);
+    int status = fathom__trainer_choose_rows(choosing->choice, choosing->trainer, worker, first, last);
+    if (status) fathom__worker_fail(&choosing->trainer->workers[worker], status);
+}
+
+int fathom__trainer_choose(const struct fathom__choice *choice, fathom_trainer *trainer) {
+    struct choosing choosing = {trainer, choice};
+    return fathom__trainer_run(trainer, choose_share, &choosing);
+}
+
+int fathom__trainer_topk(struct fathom__active *active, fathom_trainer *trainer) {
+    const struct fathom_trainer_options *options = &trainer->options;
+    const struct fathom__choice choice = {
+        active, trainer->product, trainer->encoder_bias.value, options->n_features, options->k, 0};
+    return fathom__trainer_choose(&choice, trainer);
 }

@@ -39,7 +39,7 @@ static int choose(float *least, fathom_trainer *trainer) {
 }
 
 static double decode_gate(fathom_trainer *trainer) {
-    const struct fathom__decoding what = {&trainer->gate, NULL, trainer->target, -1, trainer->gate_error, true};
+    const struct fathom__decoding what = {.active = &trainer->gate, .from = FATHOM__FROM_TARGET, .slopes = true};
     double errors = 0;
     fathom__trainer_decode_pairs(trainer, &what);
     for (uint32_t w = 0; w < trainer->n_workers; w++)

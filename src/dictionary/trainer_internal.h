@@ -21,12 +21,12 @@ struct fathom__active {
     size_t capacity;         /* of pairs; fathom__active_reserve */
     uint32_t *start, *count; /* [batch]: row r has pairs start[r] … start[r] + count[r] - 1 */
     uint32_t *feature;       /* [capacity] */
-    float *value, *slope;
+    float *value, *slope;    /* the values are lost when pairs are sorted */
     /* by feature: bucket[f] … bucket[f + 1] - 1, rows ascending */
-    uint32_t *bucket;     /* [n_features + 1] */
-    uint32_t *sorted_row; /* [capacity] */
-    float *sorted_value, *sorted_slope;
-    uint32_t *histogram; /* [n_workers, n_features] */
+    uint32_t *bucket;                   /* [n_features + 1] */
+    uint32_t *sorted_row;               /* [capacity] */
+    float *sorted_value, *sorted_slope; /* sorted_slope lies where the values were */
+    uint32_t *histogram;                /* [n_workers, n_features] */
 };
 
 /* One trained array, Adam's two moments of it and, where asked for, its running mean. */
@@ -45,30 +45,30 @@ enum fathom__sum {
 
 /* What one worker owns. */
 struct fathom__worker {
-    float *tile;   /* [FATHOM__TILE_ROWS, FATHOM__TILE_FEATURES] */
+    float *tile;   /* [FATHOM__TILE_ROWS, FATHOM__TILE_FEATURES], the product's */
     float *values; /* candidates: [FATHOM__TILE_ROWS, room] */
     uint32_t *features;
     struct fathom__candidates *candidates; /* [FATHOM__TILE_ROWS] */
     float *gradients;                      /* scratch of trainer_update.c */
-    float *block;                          /* dense auxiliary: two times [FATHOM__TILE_ROWS, stride] */
-    uint16_t *block_bf16;                  /* [FATHOM__TILE_ROWS, stride] */
-    uint16_t *mix;                  /* [FATHOM__TILE_ROWS, FATHOM__TILE_FEATURES]: values or slopes as a dense block */
-    uint32_t *cursor;               /* [FATHOM__TILE_ROWS] */
-    float *bias_gradient;           /* [stride]: the part of b_dec's gradient that comes through the encoder */
-    double *column;                 /* [stride]: sums over rows */
-    double sum_squares, sum_errors; /* of the rows it loaded, of the errors it decoded */
-    double sum_prefixes;            /* Matryoshka: of the errors of all prefixes */
-    double sum_penalty;             /* of the sparsity loss's terms, before its coefficient */
-    double sum_inactive;            /* of the pre-activation loss's terms, before its coefficient */
-    double norm;                    /* squared, of the gradients it formed */
-    double *prefix_column;          /* Matryoshka: [stride], sums over rows of all prefixes' errors */
-    double *input_column;           /* [stride]: sums over the inputs that it loaded */
-    float *sums;                    /* [FATHOM__SUMS, n_features]; penalised architectures only */
+    float *block;                          /* dense auxiliary: [FATHOM__TILE_ROWS, stride] */
+    uint16_t *mix;                         /* two times [FATHOM__TILE_ROWS, FATHOM__TILE_FEATURES] */
+    uint32_t *cursor;                      /* [FATHOM__TILE_ROWS] */
+    float *bias_gradient;                  /* [stride]: the part of b_dec's gradient that comes through the encoder */
+    double *column;                        /* [stride]: sums over rows */
+    double sum_squares, sum_errors;        /* of the rows it loaded, of the errors it decoded */
+    double sum_prefixes;                   /* Matryoshka: of the errors of all prefixes */
+    double sum_penalty;                    /* of the sparsity loss's terms, before its coefficient */
+    double sum_inactive;                   /* of the pre-activation loss's terms, before its coefficient */
+    double norm;                           /* squared, of the gradients it formed */
+    double *prefix_column;                 /* Matryoshka: [stride], sums over rows of all prefixes' errors */
+    double *input_column;                  /* [stride]: sums over the inputs that it loaded */
+    float *input_row, *error_row;          /* [stride]; Matryoshka: [n_groups, stride] errors */
+    float *sums;                           /* [FATHOM__SUMS, n_features]; penalised architectures only */
     double seconds[FATHOM_TRAINER_PARTS];
     float *harvest; /* values above a floor, their features and rows: trainer_gather.c */
     uint32_t *harvest_feature, *harvest_row;
     size_t n_harvest, harvest_capacity, harvest_feature_capacity, harvest_row_capacity;
-    uint32_t *histogram; /* BatchTopK: [FATHOM__RADIX] */
+    uint32_t *histogram; /* [FATHOM__RADIX]; NULL until a batch's features have competed */
     size_t bad_row;
     int status;
     char message[FATHOM__ERROR_TEXT];
@@ -150,16 +150,18 @@ struct fathom_trainer {
     bool packed; /* product holds the present encoder */
     uint64_t step, rows;
 
-    float *x, *target, *error; /* [batch, stride]: what is encoded; what is to be decoded, less b_dec and, of a
-                                * transcoder, less what the skip makes of the input (an SAE's is x); W_dec f - target */
-    uint16_t *x_bf16;          /* [batch padded to a tile, stride] */
-    size_t n;                  /* rows of the present batch */
+    /* Rows are kept in bf16 alone: inputs as the product reads them, so that the encoder's gradient is that of the very
+     * numbers that went into it, and errors rounded once after everything else has been made of them. */
+    const float *given; /* the loaded batch's rows, the caller's */
+    uint16_t *x_bf16;   /* [batch padded to a tile, stride]: what is encoded */
+    uint16_t *error;    /* [batch, stride]: W_dec f - target, by fathom__trainer_target */
+    bool errors_lent;   /* `error` lies where the product has the packed encoder, which is packed anew after it */
+    size_t n;           /* rows of the present batch */
     struct fathom__active main, auxiliary;
     struct fathom__active near; /* JumpReLU: pairs not active, but within the estimator's band */
     struct fathom__active gate; /* gated: the same pairs as main (borrowed) with the gate's values and slopes */
     size_t gate_capacity, gate_slope_capacity;
-    float *gate_error;      /* gated: [batch, stride] */
-    float *group_error;     /* Matryoshka: [n_groups - 1, batch, stride]; the last group's is `error` */
+    uint16_t *group_error;  /* Matryoshka: [n_groups - 1, batch, stride]; the last group's is `error` */
     double sparsity;        /* the coefficient that control has come to, or the one asked for */
     float half_sparsity;    /* half of the present step's coefficient, since the slopes' factor has a 2 in it */
     double *inputs_column;  /* [stride]: sums over the batch's inputs */
@@ -168,13 +170,18 @@ struct fathom_trainer {
     /* What the auxiliary loss needs, made when there are dead features and for as many as there are. */
     size_t dead_capacity;
     fathom__dense *dead_encoder, *dead_decoder;
-    float *dead_bias;              /* [dead_capacity] */
-    bool auxiliary_dense;          /* this step's products are dense ones; else sparse rows, as for the main features */
-    uint16_t *dead_rows;           /* dense: bf16 decoder rows [dead_capacity, stride] */
-    uint16_t *auxiliary_bf16;      /* dense: the auxiliary reconstruction's errors [batch padded to a tile, stride] */
-    float *auxiliary_error;        /* sparse: [batch, stride] */
+    float *dead_bias;          /* [dead_capacity] */
+    bool auxiliary_dense;      /* this step's products are dense ones; else sparse rows, as for the main features */
+    uint16_t *dead_rows;       /* dense: bf16 decoder rows [dead_capacity, stride] */
+    uint16_t *auxiliary_error; /* the auxiliary reconstruction's errors: sparse [batch, stride], dense of a section */
+    float **dead_gradient;     /* dense: of every chunk of dead features, [2, FATHOM__TILE_FEATURES, stride]: decoder
+                                    * rows, then encoder rows, before their factor */
+    size_t n_lent;             /* so many first chunks' lie behind the errors where the packed encoder was */
+    float *dead_slopes;        /* dense: [dead_capacity], sums of slopes */
+    uint32_t *dead_pairs;      /* dense: [dead_capacity], how many pairs they are of */
     double *column, *error_column; /* [stride]: sums over the whole batch */
     uint32_t forced_dead;          /* measuring: so many first features count as dead always */
+    bool updates_all;   /* measuring: dense Adam, which moves features on their moments when they have no gradient */
     bool forced_sparse; /* testing: the auxiliary loss takes the sparse way also where dense products are there */
 };
 
@@ -193,16 +200,35 @@ void fathom__active_close(struct fathom__active *active);
 void fathom__active_sort(struct fathom__active *active, fathom_trainer *trainer);
 
 /* trainer_encode.c */
-int fathom__trainer_load(fathom_trainer *trainer, const float *rows, size_t n); /* x, x_bf16, workers' sums */
+/* given (borrowed until the next batch), x_bf16, workers' sums */
+int fathom__trainer_load(fathom_trainer *trainer, const float *rows, size_t n);
+/* f32 [stride]: a loaded row's input; what is to be decoded from it, less b_dec and, of a transcoder, less what the skip
+ * makes of the input. Both are found anew from the caller's row. */
+void fathom__trainer_input(float *x, const fathom_trainer *trainer, size_t row);
+void fathom__trainer_target(float *target, float *x, const fathom_trainer *trainer, size_t row);
 int fathom__trainer_pack(fathom_trainer *trainer);
 /* How many features of n_features lie in a tile. */
 static inline size_t fathom__tile_width(size_t n_features, size_t tile) {
     const size_t left = n_features - tile * FATHOM__TILE_FEATURES;
     return left < FATHOM__TILE_FEATURES ? left : FATHOM__TILE_FEATURES;
 }
-/* The k strongest positive features of every loaded row, into active. */
-int fathom__trainer_topk(struct fathom__active *active, fathom_trainer *trainer, fathom__dense *product,
-                         const float *bias, size_t n_features, uint32_t k);
+/* The k strongest positive of some features of every loaded row. */
+struct fathom__choice {
+    struct fathom__active *active;
+    fathom__dense *product;
+    const float *bias; /* [n_features padded to a tile] */
+    size_t n_features;
+    uint32_t k;
+    size_t base; /* the loaded row that is active's first */
+};
+int fathom__trainer_choose(const struct fathom__choice *choice, fathom_trainer *trainer);
+/* The same by one worker for rows [first, last). */
+int fathom__trainer_choose_rows(const struct fathom__choice *choice, fathom_trainer *trainer, uint32_t worker,
+                                size_t first, size_t last);
+/* Room for the candidates of so many; what the workers' candidates held is lost. */
+int fathom__trainer_room(fathom_trainer *trainer, uint32_t k);
+/* The options' k of all features. */
+int fathom__trainer_topk(struct fathom__active *active, fathom_trainer *trainer);
 /* BatchTopK: the k·n strongest of the batch. *least: the smallest value kept, 0 when none. */
 int fathom__trainer_batchtopk(struct fathom__active *active, float *least, fathom_trainer *trainer);
 
@@ -230,18 +256,16 @@ void fathom__raise_bias(float *bias);
 /* trainer_jumprelu.c, for both of its losses */
 int fathom__jumprelu_choose(float *least, fathom_trainer *trainer);
 void fathom__jumprelu_revive(fathom_trainer *trainer, uint32_t feature);
-/* Slopes of a row's pairs that are near: e · d. */
-void fathom__jumprelu_near(const fathom_trainer *trainer, size_t row);
 static inline float fathom__jumprelu_threshold(const fathom_trainer *trainer, uint32_t feature) {
     return expf(trainer->scalar[0].value[feature]);
 }
 
 /* trainer_matryoshka.c: the group of a feature, and the batch's errors that its gradient is made of. */
 uint32_t fathom__trainer_group(const fathom_trainer *trainer, uint32_t feature);
-const float *fathom__trainer_errors(const fathom_trainer *trainer, uint32_t feature);
+const uint16_t *fathom__trainer_errors(const fathom_trainer *trainer, uint32_t feature);
 
-/* trainer.c: bytes of the arrays that grow with the features and with the batch: values, two moments and the product's
- * copy of each matrix, and rows in four forms. Defaults are filled in. */
+/* trainer.c: bytes of the arrays that grow with the features and with the batch: values and two moments of
+ * each matrix, the product's copy of one, inputs and errors. Defaults are filled in. */
 double fathom__trainer_bytes(const struct fathom_trainer_options *options);
 
 /* trainer_options.c */
@@ -272,15 +296,16 @@ static inline float fathom__sum_of(const fathom_trainer *trainer, enum fathom__s
     return total;
 }
 
-/* trainer_decode.c: error = W_dec f - x, its sums over rows and (if asked) the slopes. */
+/* trainer_decode.c: the sums over rows of W_dec f - target and (if asked) `error` itself and the slopes. */
 void fathom__trainer_decode(fathom_trainer *trainer, bool slopes);
-/* The same for any pairs: error = W_dec f + sign · target. */
+/* The same for any pairs: W_dec f less the target, plus `error`, or alone. */
+enum fathom__decoding_from { FATHOM__FROM_TARGET, FATHOM__FROM_ERROR, FATHOM__FROM_ZERO };
 struct fathom__decoding {
-    const struct fathom__active *active;
-    const uint32_t *number; /* slot to feature; NULL: they are the same */
-    const float *target;    /* [batch, stride] */
-    float sign;
-    float *error; /* [batch, stride] */
+    const struct fathom__active *active, *near; /* near: pairs that only get slopes; NULL: none */
+    const uint32_t *number;                     /* slot to feature; NULL: they are the same */
+    enum fathom__decoding_from from;
+    uint16_t *error; /* [batch, stride]; NULL: not kept */
+    float *exact;    /* the same unrounded; NULL: not kept */
     bool slopes;
 };
 void fathom__trainer_decode_pairs(fathom_trainer *trainer, const struct fathom__decoding *what);
@@ -291,19 +316,28 @@ double fathom__trainer_sum(const fathom_trainer *trainer, double *column,
 /* trainer_auxiliary.c: the dead features' turn, after fathom__trainer_decode. *loss includes its coefficient; *factor
  * is what their gradients are multiplied with, 0 when there is nothing to do. */
 int fathom__trainer_auxiliary(double *loss, double *factor, fathom_trainer *trainer);
-/* Gradients of the dead features of a chunk (slots chunk * FATHOM__TILE_FEATURES …), before that factor, in the
- * worker's block: decoder rows, then encoder rows. Only where trainer->auxiliary_dense. */
-int fathom__trainer_dead_gradients(fathom_trainer *trainer, uint32_t worker, size_t chunk);
 void fathom__auxiliary_close(fathom_trainer *trainer);
+/* Pairs of a dead feature. */
+static inline uint32_t fathom__dead_pairs(const fathom_trainer *trainer, uint32_t slot) {
+    return trainer->auxiliary_dense ? trainer->dead_pairs[slot]
+                                    : trainer->auxiliary.bucket[slot + 1] - trainer->auxiliary.bucket[slot];
+}
+
+/* trainer_auxiliary_dense.c: the same where the product can add. */
+int fathom__dense_auxiliary_open(fathom_trainer *trainer, size_t capacity);
+void fathom__dense_auxiliary_close(fathom_trainer *trainer);
+/* Packs a chunk's decoder rows and clears its sums. */
+int fathom__dense_auxiliary_pack(fathom_trainer *trainer, uint32_t worker, size_t chunk);
+/* The workers' sums of errors, and the dead features' gradients; k: features a row. */
+int fathom__dense_auxiliary(fathom_trainer *trainer, uint32_t k);
 
 /* trainer_update.c: gradients and Adam in one pass. */
 struct fathom__update {
     double factor, auxiliary_factor; /* of the main and the auxiliary gradients */
     double learning_rate;
 };
-/* errors: [stride], the sum of the batch's errors. */
-int fathom__trainer_update(double *gradient_norm, fathom_trainer *trainer, const struct fathom__update *update,
-                           const double *errors);
+/* errors: [stride], the sum of the batch's errors. Returns the gradients' norm before clipping. */
+double fathom__trainer_update(fathom_trainer *trainer, const struct fathom__update *update, const double *errors);
 /* One Adam step of n parameters. */
 void fathom__trainer_adam(const fathom_trainer *trainer, const struct fathom__parameter *parameter,
                           const float *gradient, size_t n, double learning_rate);
@@ -345,5 +379,7 @@ size_t fathom__trainer_update_scratch(size_t stride);
 
 /* Measuring only: counts the first n features as dead in every step. */
 void fathom__trainer_force_dead(fathom_trainer *trainer, uint32_t n);
+/* Measuring only: every feature is updated in every step, as dense Adam does. */
+void fathom__trainer_update_all(fathom_trainer *trainer);
 
 #endif

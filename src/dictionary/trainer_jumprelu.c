@@ -31,22 +31,6 @@ int fathom__jumprelu_choose(float *least, fathom_trainer *trainer) {
     return status;
 }
 
-void fathom__jumprelu_near(const fathom_trainer *trainer, size_t row) {
-    const struct fathom__active *near = &trainer->near;
-    const size_t stride = trainer->stride;
-    const float *error = trainer->error + row * stride, *decoder = trainer->decoder.value;
-    const uint32_t last = near->start[row] + near->count[row];
-    uint32_t i = near->start[row];
-    for (; i + 4 <= last; i += 4) {
-        const uint32_t *f = near->feature + i;
-        const float *const rows[4] = {decoder + f[0] * stride, decoder + f[1] * stride, decoder + f[2] * stride,
-                                      decoder + f[3] * stride};
-        fathom__dot4(near->slope + i, error, rows, stride);
-    }
-    for (; i < last; i++)
-        near->slope[i] = fathom__dot(error, decoder + near->feature[i] * stride, stride);
-}
-
 static void find_slopes(fathom_trainer *trainer, struct fathom__worker *own, size_t row) {
     const struct fathom__active *active = &trainer->main, *near = &trainer->near;
     const float half = trainer->half_sparsity, width = (float)trainer->options.bandwidth;
@@ -56,7 +40,6 @@ static void find_slopes(fathom_trainer *trainer, struct fathom__worker *own, siz
         if (active->value[i] - threshold < width / 2)
             sum[active->feature[i]] -= threshold / width * (threshold * active->slope[i] + half);
     }
-    fathom__jumprelu_near(trainer, row);
     for (uint32_t i = near->start[row]; i < near->start[row] + near->count[row]; i++) {
         const float threshold = trainer->level[near->feature[i]];
         sum[near->feature[i]] -= threshold / width * (threshold * near->slope[i] + half);

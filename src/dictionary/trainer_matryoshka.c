@@ -15,13 +15,13 @@ uint32_t fathom__trainer_group(const fathom_trainer *trainer, uint32_t feature) 
     return group;
 }
 
-static float *group_rows(const fathom_trainer *trainer, uint32_t group) {
+static uint16_t *group_rows(const fathom_trainer *trainer, uint32_t group) {
     return group + 1 == trainer->options.n_groups
                ? trainer->error
                : trainer->group_error + (size_t)group * trainer->options.batch * trainer->stride;
 }
 
-const float *fathom__trainer_errors(const fathom_trainer *trainer, uint32_t feature) {
+const uint16_t *fathom__trainer_errors(const fathom_trainer *trainer, uint32_t feature) {
     return trainer->architecture->nested ? group_rows(trainer, fathom__trainer_group(trainer, feature))
                                          : trainer->error;
 }
@@ -31,29 +31,31 @@ static void decode_row(fathom_trainer *trainer, struct fathom__worker *own, size
     const struct fathom__active *active = &trainer->main;
     const size_t stride = trainer->stride;
     const uint32_t n_groups = trainer->options.n_groups, last = active->start[row] + active->count[row];
+    float *errors = own->error_row; /* of each group */
     uint32_t i = active->start[row], end = 0;
-    const float *before = NULL;
+    fathom__trainer_target(errors, own->input_row, trainer, row);
+    for (size_t j = 0; j < stride; j++)
+        errors[j] = -errors[j];
     for (uint32_t g = 0; g < n_groups; g++) {
-        float *error = group_rows(trainer, g) + row * stride;
+        float *error = errors + g * stride;
         end += trainer->options.groups[g];
-        for (size_t j = 0; j < stride; j++)
-            error[j] = before ? before[j] : -trainer->target[row * stride + j];
+        if (g > 0) memcpy(error, error - stride, stride * sizeof *error);
         for (; i < last && active->feature[i] < end; i++)
             fathom__add_scaled(error, active->value[i], trainer->decoder.value + active->feature[i] * stride, stride);
         const double squares = fathom__dot(error, error, stride);
         own->sum_prefixes += squares;
         if (g + 1 == n_groups) own->sum_errors += squares;
-        before = error;
     }
     for (size_t j = 0; j < stride; j++)
-        own->column[j] += before[j];
+        own->column[j] += errors[(n_groups - 1) * stride + j];
     for (uint32_t g = n_groups - 1; g-- > 0;)
-        fathom__add_scaled(group_rows(trainer, g) + row * stride, 1, group_rows(trainer, g + 1) + row * stride, stride);
-    const float *first = group_rows(trainer, 0) + row * stride;
+        fathom__add_scaled(errors + g * stride, 1, errors + (g + 1) * stride, stride);
     for (size_t j = 0; j < stride; j++)
-        own->prefix_column[j] += first[j];
+        own->prefix_column[j] += errors[j];
+    for (uint32_t g = 0; g < n_groups; g++)
+        fathom__row_to_bf16(group_rows(trainer, g) + row * stride, errors + g * stride, stride);
     for (i = active->start[row]; i < last; i++)
-        active->slope[i] = fathom__dot(fathom__trainer_errors(trainer, active->feature[i]) + row * stride,
+        active->slope[i] = fathom__dot(errors + fathom__trainer_group(trainer, active->feature[i]) * stride,
                                        trainer->decoder.value + active->feature[i] * stride, stride);
 }
 
@@ -67,6 +69,7 @@ static void clear_sums(uint32_t worker, uint32_t n_workers, void *payload) {
 }
 
 static void decode(fathom_trainer *trainer) {
+    trainer->packed = trainer->packed && !trainer->errors_lent;
     fathom__team_run(trainer->team, clear_sums, trainer);
     fathom__trainer_rows(trainer, decode_row);
 }

@@ -38,7 +38,8 @@ static void find_rows(uint32_t worker, uint32_t n_workers, void *payload) {
     fathom_trainer *trainer = finding->trainer;
     struct fathom__worker *own = &trainer->workers[worker];
     const size_t stride = trainer->stride;
-    const float *errors = fathom__trainer_errors(trainer, 0); /* the skip is in every prefix, as the first group is */
+    const uint16_t *errors =
+        fathom__trainer_errors(trainer, 0); /* the skip is in every prefix, as the first group is */
     size_t first, last;
     fathom__team_share(&first, &last, trainer->options.d_out, TOGETHER, worker, n_workers);
     own->norm = 0;
@@ -48,8 +49,9 @@ static void find_rows(uint32_t worker, uint32_t n_workers, void *payload) {
         memset(gradient, 0, (end - group) * stride * sizeof *gradient);
         for (size_t r = 0; r < trainer->n; r++)
             for (size_t j = group; j < end; j++)
-                fathom__add_scaled(trainer->skip_gradient + j * stride, finding->factor * errors[r * stride + j],
-                                   trainer->x + r * stride, stride);
+                fathom__add_scaled_bf16(trainer->skip_gradient + j * stride,
+                                        finding->factor * fathom__from_bf16(errors[r * stride + j]),
+                                        trainer->x_bf16 + r * stride, stride);
         own->norm += (double)fathom__dot(gradient, gradient, (end - group) * stride);
     }
 }

@@ -77,7 +77,7 @@ static void note_threshold(fathom_trainer *trainer, float least) {
 /* Σx of the batch, which the sums' next users overwrite. */
 static void note_inputs(fathom_trainer *trainer) {
     memcpy(trainer->inputs_column, trainer->column, trainer->stride * sizeof *trainer->column);
-    if (trainer->target == trainer->x) return;
+    if (!trainer->options.d_out) return;
     memset(trainer->inputs_column, 0, trainer->stride * sizeof *trainer->inputs_column);
     for (uint32_t w = 0; w < trainer->n_workers; w++)
         for (size_t j = 0; j < trainer->stride; j++)
@@ -171,8 +171,7 @@ int fathom_trainer_step(struct fathom_trainer_metrics *out, fathom_trainer *trai
     for (int p = 0; p <= FATHOM_TRAINER_SELECT; p++)
         metrics.part_seconds[p] += before[p];
 
-    status = fathom__trainer_update(&metrics.gradient_norm, trainer, &update, trainer->error_column);
-    if (status) return status;
+    metrics.gradient_norm = fathom__trainer_update(trainer, &update, trainer->error_column);
     for (uint32_t w = 0; w < trainer->n_workers; w++)
         for (int p = FATHOM_TRAINER_GRADIENTS; p <= FATHOM_TRAINER_OPTIMISER; p++)
             metrics.part_seconds[p] += trainer->workers[w].seconds[p] / trainer->n_workers;

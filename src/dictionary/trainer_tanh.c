@@ -31,7 +31,6 @@ static void find_slopes(fathom_trainer *trainer, struct fathom__worker *own, siz
         active->slope[i] += half_pull(trainer, f); /* the pre-activation loss is not of active pairs */
         own->sum_penalty += penalty;
     }
-    fathom__jumprelu_near(trainer, row);
     for (uint32_t i = near->start[row]; i < near->start[row] + near->count[row]; i++) {
         const uint32_t f = near->feature[i];
         const float threshold = trainer->level[f];

@@ -3,8 +3,7 @@
 
 static int choose(float *least, fathom_trainer *trainer) {
     (void)least;
-    return fathom__trainer_topk(&trainer->main, trainer, trainer->product, trainer->encoder_bias.value,
-                                trainer->options.n_features, trainer->options.k);
+    return fathom__trainer_topk(&trainer->main, trainer);
 }
 
 const struct fathom__architecture fathom__topk = {.name = "topk", .kind = "topk", .exact = true, .choose = choose};

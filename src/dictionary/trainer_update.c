@@ -3,7 +3,7 @@
  * A feature's gradient is the sum of a few rows: of the errors times its values (decoder), of the inputs times its
  * slopes (encoder). It is formed in a scratch row and used at once, so that no gradient matrix exists. Features are
  * taken in groups, so that gradients and optimiser can be timed apart. A feature without gradient is not touched; its
- * moments' decay is made up for when it next is.
+ * moments' decay, and how far they would have moved it, are made up for when it next is.
  */
 #include <dictionary/trainer_internal.h>
 #include <float.h>
@@ -26,16 +26,30 @@ struct updating {
 struct rates {
     float keep_first, keep_second; /* what is left of the moments */
     float rate, second_scale;      /* both with Adam's corrections for the moments' start at zero */
+    float drift;                   /* the rates of all the steps without gradient together */
 };
 
 static struct rates find_rates(const fathom_trainer *trainer, double learning_rate, uint64_t since) {
     const double step = (double)(trainer->step + 1);
+    /* In the i-th step without gradient Adam moves a parameter by the rate times first / sqrt(second), times ratio^i. */
+    const double ratio = BETA_FIRST / sqrt(BETA_SECOND),
+                 missed = ratio * (1 - pow(ratio, (double)(since - 1))) / (1 - ratio),
+                 rate = learning_rate / (1 - pow(BETA_FIRST, step));
     return (struct rates){
         (float)pow(BETA_FIRST, (double)since),
         (float)pow(BETA_SECOND, (double)since),
-        (float)(learning_rate / (1 - pow(BETA_FIRST, step))),
+        (float)rate,
         (float)(1 / (1 - pow(BETA_SECOND, step))),
+        (float)(rate * missed),
     };
+}
+
+/* What the steps since the last gradient would have moved. */
+static void catch_up(struct fathom__parameter parameter, size_t at, size_t n, struct rates rates) {
+    float *restrict value = parameter.value + at;
+    const float *restrict first = parameter.first + at, *restrict second = parameter.second + at;
+    for (size_t j = 0; j < n; j++)
+        value[j] -= rates.drift * first[j] / (sqrtf(second[j] * rates.second_scale) + EPSILON);
 }
 
 static void adam(struct fathom__parameter parameter, size_t at, const float *restrict gradient, size_t n,
@@ -56,27 +70,28 @@ static void adam(struct fathom__parameter parameter, size_t at, const float *res
 /* Adds the pairs [first, last) of a feature: their rows of `errors` to the decoder's gradient, of x to the
  * encoder's. */
 static void add_pairs(struct fathom__gradient *gradient, const fathom_trainer *trainer,
-                      const struct fathom__active *active, uint32_t first, uint32_t last, const float *errors,
+                      const struct fathom__active *active, uint32_t first, uint32_t last, const uint16_t *errors,
                       float factor) {
     const size_t stride = trainer->stride;
+    const uint16_t *inputs = trainer->x_bf16;
     uint32_t i = first;
     for (; i + 4 <= last; i += 4) {
         const uint32_t *row = active->sorted_row + i;
         const float *v = active->sorted_value + i, *s = active->sorted_slope + i;
         const float values[4] = {factor * v[0], factor * v[1], factor * v[2], factor * v[3]};
         const float slopes[4] = {factor * s[0], factor * s[1], factor * s[2], factor * s[3]};
-        const float *const error[4] = {errors + row[0] * stride, errors + row[1] * stride, errors + row[2] * stride,
-                                       errors + row[3] * stride};
-        const float *const x[4] = {trainer->x + row[0] * stride, trainer->x + row[1] * stride,
-                                   trainer->x + row[2] * stride, trainer->x + row[3] * stride};
-        fathom__add_scaled4(gradient->decoder, values, error, stride);
-        fathom__add_scaled4(gradient->encoder, slopes, x, stride);
+        const uint16_t *const error[4] = {errors + row[0] * stride, errors + row[1] * stride, errors + row[2] * stride,
+                                          errors + row[3] * stride};
+        const uint16_t *const x[4] = {inputs + row[0] * stride, inputs + row[1] * stride, inputs + row[2] * stride,
+                                      inputs + row[3] * stride};
+        fathom__add_scaled4_bf16(gradient->decoder, values, error, stride);
+        fathom__add_scaled4_bf16(gradient->encoder, slopes, x, stride);
         gradient->input += (slopes[0] + slopes[1]) + (slopes[2] + slopes[3]);
     }
     for (; i < last; i++) {
         const size_t row = active->sorted_row[i];
-        fathom__add_scaled(gradient->decoder, factor * active->sorted_value[i], errors + row * stride, stride);
-        fathom__add_scaled(gradient->encoder, factor * active->sorted_slope[i], trainer->x + row * stride, stride);
+        fathom__add_scaled_bf16(gradient->decoder, factor * active->sorted_value[i], errors + row * stride, stride);
+        fathom__add_scaled_bf16(gradient->encoder, factor * active->sorted_slope[i], inputs + row * stride, stride);
         gradient->input += factor * active->sorted_slope[i];
     }
 }
@@ -99,13 +114,12 @@ static void find_gradient(struct fathom__gradient *gradient, const fathom_traine
     const struct fathom__active *auxiliary = &trainer->auxiliary;
     gradient->input = 0;
     if (gradient->dense) {
-        const float *encoder = gradient->dense + FATHOM__TILE_ROWS * stride;
+        const float *encoder = gradient->dense + FATHOM__TILE_FEATURES * stride;
         for (size_t j = 0; j < stride; j++) {
             gradient->decoder[j] = factor * gradient->dense[j];
             gradient->encoder[j] = factor * encoder[j];
         }
-        for (uint32_t i = auxiliary->bucket[slot]; i < auxiliary->bucket[slot + 1]; i++)
-            gradient->input += factor * auxiliary->sorted_slope[i];
+        gradient->input = factor * trainer->dead_slopes[slot];
     } else {
         memset(gradient->encoder, 0, stride * sizeof(float));
         memset(gradient->decoder, 0, stride * sizeof(float));
@@ -128,6 +142,15 @@ static void scale(float *row, float factor, size_t n) {
         row[j] *= factor;
 }
 
+static void catch_up_feature(fathom_trainer *trainer, uint32_t feature, struct rates rates) {
+    const size_t stride = trainer->stride, at = feature * stride;
+    catch_up(trainer->encoder, at, stride, rates);
+    catch_up(trainer->encoder_bias, feature, 1, rates);
+    for (uint32_t i = 0; i < trainer->architecture->n_scalars; i++)
+        catch_up(trainer->scalar[i], feature, 1, rates);
+    if (!trainer->options.freeze_decoder) catch_up(trainer->decoder, at, stride, rates);
+}
+
 static void apply(struct fathom__gradient *gradient, fathom_trainer *trainer, const struct updating *updating) {
     const size_t stride = trainer->stride, at = gradient->feature * stride;
     const uint64_t now = trainer->step + 1;
@@ -140,6 +163,7 @@ static void apply(struct fathom__gradient *gradient, fathom_trainer *trainer, co
         scale(gradient->scalar, updating->clip, trainer->architecture->n_scalars);
     }
     fathom__average_before(trainer, gradient->feature);
+    if (rates.drift > 0) catch_up_feature(trainer, gradient->feature, rates);
     adam(trainer->encoder, at, gradient->encoder, stride, rates);
     adam(trainer->encoder_bias, gradient->feature, &gradient->bias, 1, rates);
     for (uint32_t i = 0; i < trainer->architecture->n_scalars; i++)
@@ -160,7 +184,7 @@ static void apply(struct fathom__gradient *gradient, fathom_trainer *trainer, co
     fathom__average_after(trainer, gradient->feature);
 }
 
-/* Dead features whose gradient comes by dense products are updated chunk by chunk, not with the others. */
+/* Dead features whose gradient came by dense products are updated chunk by chunk, not with the others. */
 static bool by_chunk(const fathom_trainer *trainer, const struct fathom__update *update, uint32_t f) {
     return update->auxiliary_factor > 0 && trainer->auxiliary_dense && trainer->dead_slot[f] != UINT32_MAX;
 }
@@ -170,9 +194,9 @@ static uint32_t count_pairs(const fathom_trainer *trainer, const struct fathom__
     const uint32_t slot = trainer->dead_slot[f];
     uint32_t pairs = trainer->main.bucket[f + 1] - trainer->main.bucket[f];
     if (trainer->options.inactive_coefficient > 0) pairs++; /* has a gradient without pairs */
+    if (trainer->updates_all) pairs++;
     if (trainer->near.count && fathom__sum_of(trainer, FATHOM__SUM_SCALAR, f) != 0) pairs++;
-    if (update->auxiliary_factor > 0 && slot != UINT32_MAX)
-        pairs += trainer->auxiliary.bucket[slot + 1] - trainer->auxiliary.bucket[slot];
+    if (update->auxiliary_factor > 0 && slot != UINT32_MAX) pairs += fathom__dead_pairs(trainer, slot);
     return pairs;
 }
 
@@ -238,23 +262,17 @@ static void end_group(struct grouping *grouping, fathom_trainer *trainer, const 
     grouping->n = 0;
 }
 
-static int update_dead(struct grouping *grouping, uint32_t worker, uint32_t n_workers, fathom_trainer *trainer,
-                       const struct updating *updating) {
+static void update_dead(struct grouping *grouping, uint32_t worker, uint32_t n_workers, fathom_trainer *trainer,
+                        const struct updating *updating) {
     struct fathom__worker *own = &trainer->workers[worker];
     for (size_t chunk = worker; chunk * FATHOM__TILE_FEATURES < trainer->n_dead; chunk += n_workers) {
-        const double begin = fathom__seconds();
         const size_t first = chunk * FATHOM__TILE_FEATURES, width = fathom__tile_width(trainer->n_dead, chunk);
-        int status = fathom__trainer_dead_gradients(trainer, worker, chunk);
-        if (status) return status;
-        own->seconds[FATHOM_TRAINER_GRADIENTS] += fathom__seconds() - begin;
         for (size_t i = 0; i < width; i++) {
             const uint32_t f = trainer->dead[first + i];
             if (count_pairs(trainer, updating->update, f))
-                add_to_group(grouping, f, own->block + i * trainer->stride, trainer, updating, own);
+                add_to_group(grouping, f, trainer->dead_gradient[chunk] + i * trainer->stride, trainer, updating, own);
         }
-        end_group(grouping, trainer, updating, own); /* before the next chunk takes the block */
     }
-    return 0;
 }
 
 static void update_features(uint32_t worker, uint32_t n_workers, void *payload) {
@@ -264,18 +282,13 @@ static void update_features(uint32_t worker, uint32_t n_workers, void *payload) 
     const size_t stride = trainer->stride;
     struct grouping grouping = {.n = 0};
     uint32_t first, last;
-    int status = 0;
     own->norm = own->sum_inactive = 0;
     memset(own->bias_gradient, 0, stride * sizeof(float));
     for (uint32_t i = 0; i < GROUP; i++)
         grouping.group[i] = (struct fathom__gradient){.encoder = own->gradients + 2 * i * stride,
                                                       .decoder = own->gradients + (2 * i + 1) * stride};
     if (updating->update->auxiliary_factor > 0 && trainer->auxiliary_dense)
-        status = update_dead(&grouping, worker, n_workers, trainer, updating);
-    if (status) {
-        fathom__worker_fail(own, status);
-        return;
-    }
+        update_dead(&grouping, worker, n_workers, trainer, updating);
     share_features(&first, &last, trainer, updating->update, worker, n_workers);
     for (uint32_t f = first; f < last; f++)
         if (!by_chunk(trainer, updating->update, f) && count_pairs(trainer, updating->update, f))
@@ -311,28 +324,24 @@ static void update_decoder_bias(fathom_trainer *trainer, const struct updating *
     adam(trainer->decoder_bias, 0, gradient, trainer->stride, find_rates(trainer, updating->update->learning_rate, 1));
 }
 
-int fathom__trainer_update(double *gradient_norm, fathom_trainer *trainer, const struct fathom__update *update,
-                           const double *errors) {
+double fathom__trainer_update(fathom_trainer *trainer, const struct fathom__update *update, const double *errors) {
     struct updating updating = {trainer, update, false, 1};
     const size_t n_skip = trainer->options.d_out * trainer->stride;
     const double skip = trainer->skip.value ? fathom__skip_gradient(trainer, (float)update->factor) : 0;
-    int status = 0;
     if (trainer->options.gradient_clip > 0) {
         updating.measure = true;
-        status = fathom__trainer_run(trainer, update_features, &updating);
-        if (status) return status;
+        fathom__team_run(trainer->team, update_features, &updating);
         const double norm = total_norm(trainer, skip);
         updating.measure = false;
         if (norm > trainer->options.gradient_clip) updating.clip = (float)(trainer->options.gradient_clip / norm);
     }
-    status = fathom__trainer_run(trainer, update_features, &updating);
-    if (status) return status;
-    *gradient_norm = total_norm(trainer, skip);
+    fathom__team_run(trainer->team, update_features, &updating);
+    const double gradient_norm = total_norm(trainer, skip);
     if (trainer->skip.value) {
         if (updating.clip != 1) scale(trainer->skip_gradient, updating.clip, n_skip);
         fathom__trainer_adam(trainer, &trainer->skip, trainer->skip_gradient, n_skip, update->learning_rate);
     }
     update_decoder_bias(trainer, &updating, errors);
     fathom__average_shared(trainer);
-    return 0;
+    return gradient_norm;
 }

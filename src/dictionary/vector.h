@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define FATHOM__LANES 16
+#define FATHOM__CACHE_LINE 64 /* bytes */
 
 typedef float fathom__lanes __attribute__((vector_size(4 * FATHOM__LANES), aligned(4), may_alias));
 
@@ -72,10 +73,10 @@ static inline void fathom__dot4(float out[4], const float *a, const float *const
     out[3] = fathom__lanes_sum(&s3);
 }
 
-/* Asks for a row before it is needed: rows of a dictionary lie in the last-level cache or beyond. */
-static inline void fathom__prefetch_row(const float *row, size_t n) {
-    for (size_t j = 0; j < n; j += FATHOM__LANES)
-        __builtin_prefetch(row + j);
+/* Asks for a row of so many bytes before it is needed: rows lie in the last-level cache or beyond. */
+static inline void fathom__prefetch_row(const void *row, size_t bytes) {
+    for (size_t at = 0; at < bytes; at += FATHOM__CACHE_LINE)
+        __builtin_prefetch((const char *)row + at);
 }
 
 /* Round to nearest, ties to even. NaN is not handled: callers have checked for finite values. */
@@ -83,6 +84,41 @@ static inline uint16_t fathom__bf16(float value) {
     uint32_t bits;
     memcpy(&bits, &value, sizeof bits);
     return (uint16_t)((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
+}
+
+/* 16 bf16 numbers as floats. */
+typedef uint16_t fathom__half_lanes __attribute__((vector_size(2 * FATHOM__LANES), aligned(2), may_alias));
+typedef uint32_t fathom__word_lanes __attribute__((vector_size(4 * FATHOM__LANES), may_alias));
+
+static inline fathom__lanes fathom__widen(const uint16_t *in) {
+    return (fathom__lanes)(__builtin_convertvector(*(const fathom__half_lanes *)in, fathom__word_lanes) << 16);
+}
+
+static inline float fathom__from_bf16(uint16_t value) {
+    const uint32_t bits = (uint32_t)value << 16;
+    float out;
+    memcpy(&out, &bits, sizeof out);
+    return out;
+}
+
+/* y += a·x */
+static inline void fathom__add_scaled_bf16(float *y, float a, const uint16_t *x, size_t n) {
+    for (size_t j = 0; j < n; j += FATHOM__LANES)
+        *(fathom__lanes *)(y + j) += a * fathom__widen(x + j);
+}
+
+/* y += Σ a[i]·x[i] over four rows. */
+static inline void fathom__add_scaled4_bf16(float *y, const float a[4], const uint16_t *const x[4], size_t n) {
+    const uint16_t *x0 = x[0], *x1 = x[1], *x2 = x[2], *x3 = x[3];
+    float a0 = a[0], a1 = a[1], a2 = a[2], a3 = a[3];
+    for (size_t j = 0; j < n; j += FATHOM__LANES)
+        *(fathom__lanes *)(y + j) += a0 * fathom__widen(x0 + j) + a1 * fathom__widen(x1 + j) +
+                                     (a2 * fathom__widen(x2 + j) + a3 * fathom__widen(x3 + j));
+}
+
+static inline void fathom__row_from_bf16(float *restrict out, const uint16_t *restrict in, size_t n) {
+    for (size_t j = 0; j < n; j += FATHOM__LANES)
+        *(fathom__lanes *)(out + j) = fathom__widen(in + j);
 }
 
 static inline void fathom__row_to_bf16(uint16_t *restrict out, const float *restrict in, size_t n) {
