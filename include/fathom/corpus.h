@@ -34,6 +34,8 @@ struct fathom_corpus_source {
      * with `repeat`. */
     double weight;
     bool repeat;
+    /* JSONL: the field (NULL: "messages") holds a chat, an array of objects with "role" and "content" that are text */
+    bool chat;
 };
 
 struct fathom_document {
@@ -41,6 +43,7 @@ struct fathom_document {
     size_t length;
     uint64_t number; /* counts delivered documents from 0 */
     uint32_t source; /* index into the sources */
+    bool chat;       /* the text is a chat's array of messages, as JSON */
 };
 
 /* Parses "PATH", "PATH:FIELD", "PATH=WEIGHT", "PATH:FIELD=WEIGHT[*]" (a * repeats the source) as the command line

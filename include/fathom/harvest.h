@@ -1,7 +1,7 @@
 /* Harvest: a corpus through a model, as a stream of activation blocks.
  *
- * Documents are tokenised, cut into sequences of `context` tokens (the model's bos first where its tokenizer adds one),
- * and run. For speed the harvest may use derived copies of the model (bf16, layers after the last hook left out) and
+ * Documents are tokenised, chats by the model's own template, cut into sequences of `context` tokens (the model's bos
+ * first where its tokenizer adds one), and run. For speed the harvest may use derived copies of the model (bf16, layers after the last hook left out) and
  * run one single-threaded context per core side by side; blocks are nevertheless delivered one at a time, in corpus
  * order, on the calling thread, so that the same seed gives the same stream whatever the number of threads.
  */
@@ -40,6 +40,7 @@ struct fathom_harvest_block {
     const int32_t *tokens;     /* [n_rows] */
     const int32_t *positions;  /* [n_rows], from 0 in each sequence */
     const uint64_t *documents; /* [n_rows] */
+    const uint8_t *roles;      /* [n_rows] enum fathom_chat_role: whose words the token is, in a chat */
     uint64_t first_row;        /* rows delivered before this block, skipped ones included */
 };
 

@@ -270,6 +270,17 @@ struct fathom_train_dictionary {
     struct fathom_trainer_options options; /* d_in, d_out, total_steps and n_threads are filled in */
 };
 
+/* Whose tokens of a chat are trained on; the model is run on all of them. */
+enum fathom_train_tokens {
+    FATHOM_TOKENS_ALL,
+    FATHOM_TOKENS_ASSISTANT, /* the words of the assistant, without the template's own text */
+    FATHOM_TOKENS_USER,
+    FATHOM_TOKENS
+};
+#define FATHOM_TRAIN_TOKENS "all|assistant|user"
+/* Errors: ARGUMENT (lists the names). */
+FATHOM_API int fathom_train_tokens_find(enum fathom_train_tokens *out, const char *name);
+
 /* What a run is about to do, told once before its first row. Strings are borrowed for the call. */
 struct fathom_train_start {
     const char *model_name, *model_identity;
@@ -297,9 +308,10 @@ struct fathom_train_options {
     size_t n_sources;
     /* rows to train on, at each hook point; 0: what the corpus is estimated to hold, less the held-out rows */
     uint64_t tokens;
-    uint64_t seed;      /* of the corpus' interleaving and of the shuffling */
-    uint32_t context;   /* as fathom_harvest_options */
-    uint32_t n_threads; /* 0: all cores */
+    enum fathom_train_tokens tokens_from; /* all but ALL: every source is one of chats */
+    uint64_t seed;                        /* of the corpus' interleaving and of the shuffling */
+    uint32_t context;                     /* as fathom_harvest_options */
+    uint32_t n_threads;                   /* 0: all cores */
     /* rows at positions below are left out; 0: 1, the first position, whose rows are of another kind; UINT32_MAX:
      * none */
     uint32_t skip_positions;
@@ -332,6 +344,7 @@ struct fathom_train_result {
     double threshold;                          /* for reading by threshold, calibrated on held-out rows */
     uint64_t steps, rows;                      /* trained on */
     uint64_t skipped_positions, skipped_norms; /* rows left out, at this hook point */
+    uint64_t skipped_roles;                    /* rows of the run that were of another than the tokens asked for */
     double max_norm;
     double seconds;
 };

@@ -72,6 +72,9 @@ static void print_people(const struct train_request *request, const struct fatho
         printf("  %llu steps, %llu tokens, %.0f seconds; left out: %llu rows by position, %llu by norm (over %.1f)\n",
                (unsigned long long)r->steps, (unsigned long long)r->rows, r->seconds,
                (unsigned long long)r->skipped_positions, (unsigned long long)r->skipped_norms, r->max_norm);
+        if (r->skipped_roles > 0)
+            printf("  run past, and not trained on: %llu tokens of others than --tokens-from asks for\n",
+                   (unsigned long long)r->skipped_roles);
     }
 }
 
@@ -82,14 +85,14 @@ static int print_json(const struct train_request *request, const struct fathom_t
         const struct fathom_train_result *r = &results[i];
         const struct fathom_train_dictionary *d = &request->dictionaries[i];
         json_array_append_new(
-            array,
-            json_pack("{s:s, s:s, s:s?, s:s, s:i, s:i, s:I, s:f, s:f, s:f, s:f, s:I, s:I, s:I, s:I, s:f}", "path",
-                      d->path, "hook", d->hook, "hook_out", d->hook_out, "architecture",
-                      fathom_trainer_architecture_name(d->options.architecture), "features", (int)d->options.n_features,
-                      "k", (int)d->options.k, "seed", (json_int_t)d->options.seed, "fve", r->fve, "l0", r->l0,
-                      "dead_fraction", r->dead_fraction, "threshold", r->threshold, "steps", (json_int_t)r->steps,
-                      "tokens", (json_int_t)r->rows, "skipped_positions", (json_int_t)r->skipped_positions,
-                      "skipped_norms", (json_int_t)r->skipped_norms, "seconds", r->seconds));
+            array, json_pack("{s:s, s:s, s:s?, s:s, s:i, s:i, s:I, s:f, s:f, s:f, s:f, s:I, s:I, s:I, s:I, s:I, s:f}",
+                             "path", d->path, "hook", d->hook, "hook_out", d->hook_out, "architecture",
+                             fathom_trainer_architecture_name(d->options.architecture), "features",
+                             (int)d->options.n_features, "k", (int)d->options.k, "seed", (json_int_t)d->options.seed,
+                             "fve", r->fve, "l0", r->l0, "dead_fraction", r->dead_fraction, "threshold", r->threshold,
+                             "steps", (json_int_t)r->steps, "tokens", (json_int_t)r->rows, "skipped_positions",
+                             (json_int_t)r->skipped_positions, "skipped_norms", (json_int_t)r->skipped_norms,
+                             "skipped_roles", (json_int_t)r->skipped_roles, "seconds", r->seconds));
     }
     json_t *json = json_pack("{s:o}", "dictionaries", array);
     if (stability) json_object_set(json, "stability", (json_t *)(uintptr_t)stability);
@@ -147,6 +150,9 @@ const struct cli_command cli_command_train = {
         "--max-time, saves "
         "a checkpoint, and --resume goes on from it to the same bits that a "
         "run without interruption would have given. Runs are written down in a ledger, which fathom runs shows.\n\n"
+        "With --tokens-from the corpus is chats: each is put together by the model's own template and run as a whole, "
+        "and "
+        "the rows of all tokens, or of the words of the assistant or of the user alone, are trained on.\n\n"
         "With --seeds N, dictionaries that differ in their seed alone are trained on the same batches, and every "
         "feature "
         "is matched with those of the other seeds by the cosine of their decoder rows, beside random directions; "

@@ -61,12 +61,16 @@ static bool read_run(struct train_request *request, const struct cli_arguments *
 
 static int read_sources(struct train_request *request, const struct cli_arguments *arguments) {
     size_t n = 0;
+    const char *from = cli_text(arguments, "tokens-from", NULL);
+    const int found = from ? fathom_train_tokens_find(&request->run.tokens_from, from) : 0;
+    if (found) return found;
     const char *const *texts = cli_all(&n, arguments, "corpus");
     if (n > TRAIN_SOURCES)
         return fathom__fail(FATHOM_ERROR_LIMIT, "corpus: %zu sources; at most %d are read", n, TRAIN_SOURCES);
     for (size_t i = 0; i < n; i++) {
         int status = fathom_corpus_source_parse(&request->sources[i], &request->source_storage[i], texts[i]);
         if (status) return status;
+        request->sources[i].chat = from != NULL;
     }
     request->run.sources = request->sources;
     request->run.n_sources = n;

@@ -11,7 +11,7 @@
 struct source {
     char *field; /* NULL: not named */
     double weight;
-    bool repeat;
+    bool repeat, chat;
     struct fathom__files files;
     size_t next_file;
     fathom__reader *reader; /* of the file before next_file, or NULL */
@@ -39,7 +39,9 @@ static int open_source(struct source *source, const struct fathom_corpus_source 
         return fathom__fail(FATHOM_ERROR_ARGUMENT, "standard input cannot be repeated");
     source->weight = from->weight > 0 ? from->weight : 1;
     source->repeat = from->repeat;
-    int status = from->field ? fathom__copy_string(&source->field, from->field) : FATHOM_OK;
+    source->chat = from->chat;
+    const char *field = !from->field && from->chat ? "messages" : from->field;
+    int status = field ? fathom__copy_string(&source->field, field) : FATHOM_OK;
     return status ? status : fathom__files_list(&source->files, from->path);
 }
 
@@ -111,7 +113,9 @@ static int advance(struct source *source) {
         source->used = 0;
         source->gave = false;
     }
-    return fathom__reader_open(&source->reader, source->files.paths[source->next_file++], source->field);
+    const int status = fathom__reader_open(&source->reader, source->files.paths[source->next_file++], source->field);
+    if (!status && source->chat) fathom__reader_take_chats(source->reader);
+    return status;
 }
 
 int fathom_corpus_next(struct fathom_document *document, bool *more, fathom_corpus *corpus) {
@@ -126,7 +130,8 @@ int fathom_corpus_next(struct fathom_document *document, bool *more, fathom_corp
         source->gave = true;
         source->delivered += length;
         corpus->delivered += length;
-        *document = (struct fathom_document){text, length, corpus->n_documents++, (uint32_t)(source - corpus->sources)};
+        *document = (struct fathom_document){text, length, corpus->n_documents++, (uint32_t)(source - corpus->sources),
+                                             source->chat};
         *more = true;
         return FATHOM_OK;
     }

@@ -222,6 +222,54 @@ static void test_errors_reach_the_caller(void **state) {
     fathom_corpus_close(corpus);
 }
 
+static void chats_are_delivered_as_json(void **state) {
+    (void)state;
+    static const char talk[] = "[{\"role\":\"user\",\"content\":\"a \\\"b\\\"\"}]";
+    char line[256];
+    snprintf(line, sizeof line, "{\"messages\": %s, \"other\": 1}\n\n{\"messages\": %s}\n", talk, talk);
+    scratch_text("talk.jsonl", line);
+    const struct fathom_corpus_source source = {.path = scratch("talk.jsonl"), .chat = true};
+    fathom_corpus *corpus = opened(&source, 1, 0);
+    struct fathom_document document = {0};
+    bool more = false;
+    assert_int_equal(fathom_corpus_next(&document, &more, corpus), FATHOM_OK);
+    assert_true(more && document.chat);
+    assert_int_equal(document.length, strlen(talk));
+    assert_memory_equal(document.text, talk, document.length);
+    assert_next(corpus, talk, 1, 0);
+    assert_end(corpus);
+    fathom_corpus_close(corpus);
+    /* The same file as text is another corpus. */
+    const struct fathom_corpus_source text = {.path = source.path, .field = "messages"};
+    char hashes[2][33];
+    assert_int_equal(fathom_corpus_hash(hashes[0], &source, 1, 0), FATHOM_OK);
+    assert_int_equal(fathom_corpus_hash(hashes[1], &text, 1, 0), FATHOM_OK);
+    assert_string_not_equal(hashes[0], hashes[1]);
+}
+
+static void bad_chats_are_refused(void **state) {
+    (void)state;
+    static const struct {
+        const char *line, *part;
+    } bad[] = {{"{\"text\": \"a\"}\n", "\"messages\" is missing"},
+               {"{\"messages\": \"a\"}\n", "another type"},
+               {"{\"messages\": []}\n", "is empty"},
+               {"{\"messages\": [{\"role\": \"user\"}]}\n", "message 0"},
+               {"{\"messages\": [{\"role\": \"user\", \"content\": [1]}]}\n", "message 0"},
+               {"plain text\n", "JSON"}};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        scratch_text("bad.jsonl", bad[i].line);
+        const struct fathom_corpus_source source = {.path = scratch("bad.jsonl"), .chat = true};
+        fathom_corpus *corpus = opened(&source, 1, 0);
+        struct fathom_document document;
+        bool more;
+        assert_int_equal(fathom_corpus_next(&document, &more, corpus), FATHOM_ERROR_FORMAT);
+        if (!strstr(fathom_error_message(), bad[i].part) || !strstr(fathom_error_message(), "bad.jsonl: line 1"))
+            fail_msg("%s", fathom_error_message());
+        fathom_corpus_close(corpus);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_folder_in_name_order),
@@ -232,6 +280,8 @@ int main(void) {
         cmocka_unit_test(test_standard_input),
         cmocka_unit_test(test_bad_arguments),
         cmocka_unit_test(test_folders_that_lead_back),
+        cmocka_unit_test(chats_are_delivered_as_json),
+        cmocka_unit_test(bad_chats_are_refused),
         cmocka_unit_test(test_errors_reach_the_caller),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

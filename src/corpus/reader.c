@@ -7,6 +7,7 @@
 
 #include <inttypes.h>
 #include <jansson.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { READ_SIZE = 1 << 16, DOCUMENT_LIMIT = 64 << 20, BLANK_LINES = 2 };
@@ -16,7 +17,7 @@ enum form { UNKNOWN, TEXT, JSONL };
 struct fathom__reader {
     fathom__input *input;
     char *field;
-    bool field_named;
+    bool field_named, chats;
     enum form form;
     char *bytes; /* read, not yet split into lines: [start, end) */
     size_t start, end, capacity;
@@ -70,6 +71,10 @@ void fathom__reader_close(fathom__reader *reader) {
     fathom_free(reader->bytes);
     fathom_free(reader->field);
     fathom_free(reader);
+}
+
+void fathom__reader_take_chats(fathom__reader *reader) {
+    reader->chats = true;
 }
 
 uint64_t fathom__reader_used(const fathom__reader *reader) {
@@ -153,6 +158,34 @@ static json_t *parse_line(const struct line *line, json_error_t *error) {
     return json_loadb(line->bytes, line->length, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, error);
 }
 
+/* An array of messages, each with a role and a content, as the document's text. */
+static int take_chat(const char **text, size_t *length, fathom__reader *reader, const json_t *value) {
+    const size_t n = json_array_size(value);
+    int status = FATHOM_OK;
+    if (n == 0)
+        return line_failed(fathom__fail(FATHOM_ERROR_FORMAT, "the key \"%s\" %s, an array of messages was expected",
+                                        reader->field, !value ? "is missing" : "has another type or is empty"),
+                           reader);
+    for (size_t i = 0; i < n; i++) {
+        const json_t *message = json_array_get(value, i);
+        if (!json_is_string(json_object_get(message, "role")) || !json_is_string(json_object_get(message, "content")))
+            return line_failed(fathom__fail(FATHOM_ERROR_FORMAT,
+                                            "message %zu of \"%s\": a \"role\" and a \"content\" were expected, both "
+                                            "strings",
+                                            i, reader->field),
+                               reader);
+    }
+    char *dumped = json_dumps(value, JSON_COMPACT);
+    if (!dumped) return fathom__fail_memory(0);
+    fathom__buffer_clear(&reader->document);
+    status = fathom__buffer_text(&reader->document, dumped);
+    free(dumped);
+    if (status) return line_failed(status, reader);
+    *text = reader->document.bytes;
+    *length = reader->document.length;
+    return FATHOM_OK;
+}
+
 static int take_json(const char **text, size_t *length, fathom__reader *reader, const struct line *line) {
     json_error_t error;
     json_decref(reader->object);
@@ -164,6 +197,7 @@ static int take_json(const char **text, size_t *length, fathom__reader *reader, 
         return line_failed(
             fathom__fail(FATHOM_ERROR_FORMAT, "an object with the key \"%s\" was expected", reader->field), reader);
     const json_t *value = json_object_get(reader->object, reader->field);
+    if (reader->chats) return take_chat(text, length, reader, value);
     if (!json_is_string(value))
         return line_failed(fathom__fail(FATHOM_ERROR_FORMAT, "the key \"%s\" %s, a string was expected", reader->field,
                                         value ? "has another type" : "is missing"),

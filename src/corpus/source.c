@@ -90,6 +90,7 @@ static int hash_source(fathom__hash *hash, const struct fathom_corpus_source *so
     fathom__hash_add(hash, field, strlen(field) + 1);
     fathom__hash_add(hash, &weight, sizeof weight);
     fathom__hash_add(hash, &repeat, sizeof repeat);
+    if (source->chat) fathom__hash_add(hash, "chat", sizeof "chat");
     fathom__hash_add(hash, &n, sizeof n);
     for (size_t i = 0; i < files.n && !status; i++)
         status = hash_file(hash, files.paths[i]);

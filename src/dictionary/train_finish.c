@@ -61,6 +61,7 @@ int fathom__run_finish(struct fathom_train_result *result, struct fathom__run *r
                                                steps * run->batch,
                                                stream->skipped_positions,
                                                stream->skipped_norms,
+                                               run->skipped_roles,
                                                stream->max_norm,
                                                fathom__run_seconds(run)};
     fathom_free(storage);

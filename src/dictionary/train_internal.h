@@ -48,8 +48,9 @@ struct fathom__run {
     uint64_t tokens, total_steps;
     uint64_t step;      /* made by every learner */
     uint64_t delivered; /* rows that the harvest gave, skipped ones included */
-    bool opened;        /* streams and trainers are there */
-    bool finished;      /* all steps are made */
+    uint64_t skipped_roles;
+    bool opened;   /* streams and trainers are there */
+    bool finished; /* all steps are made */
     bool out_of_time;
     char corpus[33];
     char identity[FATHOM_IDENTITY_SIZE];
@@ -95,6 +96,10 @@ void fathom__run_sources_free(struct fathom_dictionary_source *sources, uint32_t
  * differ. */
 int fathom__harvest_pair(const struct fathom__run *run, fathom_corpus *corpus,
                          const struct fathom_harvest_options *options, fathom_harvest_fn fn, void *payload);
+
+/* train_roles.c: as options name it; whether a token of this role is trained on. */
+const char *fathom__run_tokens_name(enum fathom_train_tokens tokens);
+bool fathom__run_wants(const struct fathom_train_options *options, uint8_t role);
 
 /* train_open.c */
 int fathom__run_check(const struct fathom_train_dictionary *dictionaries, size_t n,

@@ -4,6 +4,7 @@
 #include <base/memory.h>
 #include <dictionary/train_internal.h>
 #include <dictionary/trainer_internal.h>
+#include <fathom/chat.h>
 #include <string.h>
 
 #define DEFAULT_NORM_MULTIPLE 8.0
@@ -42,6 +43,11 @@ int fathom__run_check(const struct fathom_train_dictionary *dictionaries, size_t
                 return fathom__fail(FATHOM_ERROR_ARGUMENT, "train: two dictionaries would be written to %s",
                                     dictionaries[i].path);
     }
+    for (size_t i = 0; i < options->n_sources; i++)
+        if (options->tokens_from != FATHOM_TOKENS_ALL && !options->sources[i].chat)
+            return fathom__fail(FATHOM_ERROR_ARGUMENT,
+                                "train: %s is no source of chats, whose tokens could be told apart",
+                                options->sources[i].path);
     for (size_t i = 0; i < options->n_sources; i++)
         if (options->sources[i].repeat && options->tokens == 0)
             return fathom__fail(FATHOM_ERROR_ARGUMENT, "train: a number of tokens is needed, because %s repeats",
@@ -122,6 +128,22 @@ int fathom__run_find_streams(struct fathom__run *run, const struct fathom_train_
     return status;
 }
 
+/* Those of a document that will be trained on. */
+static int count_tokens(size_t *out, const struct fathom__run *run, const fathom_model *model,
+                        const struct fathom_document *document) {
+    int32_t *ids = NULL;
+    uint8_t *roles = NULL;
+    size_t n = 0;
+    const int status = document->chat ? fathom_chat_tokenize(&ids, &roles, &n, model, document->text, document->length)
+                                      : fathom_tokenize(&ids, &n, model, document->text, document->length, true, false);
+    *out = roles ? 0 : n;
+    for (size_t i = 0; roles && i < n; i++)
+        *out += fathom__run_wants(run->options, roles[i]);
+    fathom_free(ids);
+    fathom_free(roles);
+    return status;
+}
+
 /* How many tokens a corpus gives, from a sample of its text; *out stays as it is where that cannot be told. */
 static int estimate_tokens(uint64_t *out, const struct fathom__run *run, const fathom_model *model, bool must_know) {
     enum { SAMPLE_BYTES = 2 << 20 };
@@ -134,12 +156,11 @@ static int estimate_tokens(uint64_t *out, const struct fathom__run *run, const f
     const bool sized = total > 0;
     /* Without a size one document is enough to tell an empty file from a pipe. */
     while (!status && bytes < (sized ? SAMPLE_BYTES : must_know ? 1 : 0)) {
-        int32_t *ids = NULL;
         size_t n = 0;
         status = fathom_corpus_next(&document, &more, corpus);
         if (status || !more) break;
-        status = fathom_tokenize(&ids, &n, model, document.text, document.length, true, false);
-        fathom_free(ids);
+        status = count_tokens(&n, run, model, &document);
+        if (status) status = fathom__wrap(status, "document %llu", (unsigned long long)document.number);
         bytes += document.length;
         tokens += n;
     }

@@ -40,6 +40,7 @@ json_t *fathom__run_identity(const struct fathom__run *run) {
                   "skip_positions", (int)o->skip_positions, "norm_multiple", o->norm_multiple, "shuffle_rows",
                   (json_int_t)o->shuffle_rows, "held_out_rows", (json_int_t)o->held_out_rows, "dictionaries", learners);
     if (run->identity_b[0]) json_object_set_new(identity, "model_b", json_string(run->identity_b));
+    if (o->tokens_from) json_object_set_new(identity, "tokens_from", json_integer(o->tokens_from));
     return identity;
 }
 
@@ -50,12 +51,15 @@ json_t *fathom__run_record(const struct fathom__run *run, const struct fathom__l
     json_t *held_out =
         json_pack("{s:I, s:f, s:f, s:f}", "rows", (json_int_t)stream->n_held_out, "fve", learner->evaluation.fve, "l0",
                   learner->evaluation.l0, "dead_fraction", learner->evaluation.dead_fraction);
-    return json_pack("{s:o, s:s, s:o, s:I, s:I, s:I, s:i, s:I, s:I, s:f, s:f, s:o, s:s}", "trainer",
-                     fathom__trainer_options_json(fathom_trainer_describe(learner->trainer)), "corpus_hash",
-                     run->corpus, "corpus", describe_sources(o), "seed", (json_int_t)o->seed, "steps",
-                     (json_int_t)steps, "tokens", (json_int_t)(steps * run->batch), "context", (int)o->context,
-                     "skipped_positions", (json_int_t)stream->skipped_positions, "skipped_norms",
-                     (json_int_t)stream->skipped_norms, "max_norm",
-                     isfinite(stream->max_norm) ? (double)stream->max_norm : 0.0, "seconds", fathom__run_seconds(run),
-                     "held_out", held_out, "version", fathom_version());
+    json_t *record =
+        json_pack("{s:o, s:s, s:o, s:I, s:I, s:I, s:i, s:I, s:I, s:f, s:f, s:o, s:s}", "trainer",
+                  fathom__trainer_options_json(fathom_trainer_describe(learner->trainer)), "corpus_hash", run->corpus,
+                  "corpus", describe_sources(o), "seed", (json_int_t)o->seed, "steps", (json_int_t)steps, "tokens",
+                  (json_int_t)(steps * run->batch), "context", (int)o->context, "skipped_positions",
+                  (json_int_t)stream->skipped_positions, "skipped_norms", (json_int_t)stream->skipped_norms, "max_norm",
+                  isfinite(stream->max_norm) ? (double)stream->max_norm : 0.0, "seconds", fathom__run_seconds(run),
+                  "held_out", held_out, "version", fathom_version());
+    if (o->tokens_from)
+        json_object_set_new(record, "tokens_from", json_string(fathom__run_tokens_name(o->tokens_from)));
+    return record;
 }

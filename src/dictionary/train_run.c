@@ -157,6 +157,10 @@ static bool all_full(const struct fathom__run *run) {
  * then lets rows pass. */
 static int take_row(struct fathom__run *run, const struct fathom_harvest_block *block, size_t r) {
     int status = 0;
+    if (!fathom__run_wants(run->options, block->roles[r])) {
+        run->skipped_roles++;
+        return 0;
+    }
     for (size_t s = 0; s < run->n_streams && !status; s++)
         if (!fathom__rows_full(&run->streams[s]))
             status = fathom__rows_offer(&run->streams[s], fathom__tapped_row(run, s, block, r), block->positions[r],

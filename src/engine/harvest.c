@@ -83,6 +83,7 @@ static void close_batches(struct harvest *h) {
         fathom_free(batch->values);
         fathom_free(batch->rows);
         fathom_free(batch->documents);
+        fathom_free(batch->roles);
         fathom_free(batch->message);
     }
     fathom_free(h->batches);
@@ -95,6 +96,7 @@ static int open_batches(struct harvest *h) {
         struct fathom__batch *batch = &h->batches[i];
         status = fathom__alloc(&batch->rows, rows, sizeof *batch->rows);
         if (status == FATHOM_OK) status = fathom__alloc(&batch->documents, rows, sizeof *batch->documents);
+        if (status == FATHOM_OK) status = fathom__alloc(&batch->roles, rows, sizeof *batch->roles);
         if (status == FATHOM_OK) status = fathom__alloc(&batch->values, h->plan.n_hooks, sizeof *batch->values);
         for (size_t k = 0; k < h->plan.n_hooks && status == FATHOM_OK; k++)
             status = fathom__alloc_aligned(&batch->values[k], rows * h->plan.widths[k], sizeof(float));
@@ -149,6 +151,7 @@ static int deliver(struct harvest *h, const struct fathom__batch *batch) {
                                          .tokens = h->tokens,
                                          .positions = h->positions,
                                          .documents = batch->documents + offset,
+                                         .roles = batch->roles + offset,
                                          .first_row = from};
     for (size_t i = 0; i < block.n_rows; i++) {
         h->tokens[i] = batch->rows[offset + i].token;

@@ -1,6 +1,16 @@
 /* Cutting documents into sequences and packing sequences into batches. */
 #include "base/error.h"
 #include "engine/harvest_parts.h"
+#include <fathom/chat.h>
+
+static int take_chat(struct fathom__cutter *cutter, const struct fathom_document *document) {
+    const struct fathom_model_info *info = fathom_model_describe(cutter->model);
+    const int status = fathom_chat_tokenize(&cutter->tokens, &cutter->roles, &cutter->n_tokens, cutter->model,
+                                            document->text, document->length);
+    /* Every sequence begins with the bos anyway. */
+    if (!status && info->adds_bos && cutter->n_tokens > 0 && cutter->tokens[0] == info->bos) cutter->at = 1;
+    return status;
+}
 
 /* The next document with at least one token becomes the present one. */
 static int next_document(struct fathom__cutter *cutter) {
@@ -14,17 +24,22 @@ static int next_document(struct fathom__cutter *cutter) {
             return FATHOM_OK;
         }
         fathom_free(cutter->tokens);
+        fathom_free(cutter->roles);
         cutter->tokens = NULL;
+        cutter->roles = NULL;
         cutter->n_tokens = cutter->at = 0;
         cutter->document = document.number;
-        status = fathom_tokenize(&cutter->tokens, &cutter->n_tokens, cutter->model, document.text, document.length,
-                                 false, false);
+        status = document.chat ? take_chat(cutter, &document)
+                               : fathom_tokenize(&cutter->tokens, &cutter->n_tokens, cutter->model, document.text,
+                                                 document.length, false, false);
         if (status != FATHOM_OK) return fathom__wrap(status, "document %llu", (unsigned long long)document.number);
-    } while (cutter->n_tokens == 0);
+    } while (cutter->at == cutter->n_tokens);
     return FATHOM_OK;
 }
 
-static void put_row(struct fathom__batch *batch, int32_t token, int32_t position, int32_t sequence, uint64_t document) {
+static void put_row(struct fathom__batch *batch, int32_t token, int32_t position, int32_t sequence, uint64_t document,
+                    uint8_t role) {
+    batch->roles[batch->n_rows] = role;
     batch->rows[batch->n_rows] = (struct fathom_row){.token = token, .position = position, .sequence = sequence};
     batch->documents[batch->n_rows++] = document;
 }
@@ -44,9 +59,10 @@ int fathom__cutter_fill(struct fathom__batch *batch, struct fathom__cutter *cutt
         const size_t n = left < cutter->context - bos ? left : cutter->context - bos;
         if (batch->n_rows + n + bos > cutter->batch_rows) break;
         int32_t position = 0;
-        if (bos) put_row(batch, info->bos, position++, (int32_t)sequence, cutter->document);
-        for (size_t i = 0; i < n; i++)
-            put_row(batch, cutter->tokens[cutter->at++], position++, (int32_t)sequence, cutter->document);
+        if (bos) put_row(batch, info->bos, position++, (int32_t)sequence, cutter->document, FATHOM_ROLE_NONE);
+        for (size_t i = 0; i < n; i++, cutter->at++)
+            put_row(batch, cutter->tokens[cutter->at], position++, (int32_t)sequence, cutter->document,
+                    cutter->roles ? cutter->roles[cutter->at] : FATHOM_ROLE_NONE);
     }
     cutter->n_cut += batch->n_rows;
     return FATHOM_OK;
@@ -54,5 +70,7 @@ int fathom__cutter_fill(struct fathom__batch *batch, struct fathom__cutter *cutt
 
 void fathom__cutter_close(struct fathom__cutter *cutter) {
     fathom_free(cutter->tokens);
+    fathom_free(cutter->roles);
     cutter->tokens = NULL;
+    cutter->roles = NULL;
 }

@@ -19,6 +19,7 @@ enum fathom__batch_state { FATHOM__BATCH_FREE, FATHOM__BATCH_READY, FATHOM__BATC
 struct fathom__batch {
     struct fathom_row *rows; /* what the model is given, in the order of the corpus */
     uint64_t *documents;
+    uint8_t *roles;
     size_t n_rows;
     uint64_t first_row; /* of the whole stream */
     float **values;     /* a hook's rows, f32 [capacity, width] */
@@ -34,6 +35,7 @@ struct fathom__cutter {
     const fathom_model *model;
     uint32_t context, batch_rows;
     int32_t *tokens; /* of the present document */
+    uint8_t *roles;  /* the same; NULL: it is no chat */
     size_t n_tokens, at;
     uint64_t document;
     uint64_t n_cut; /* rows so far */

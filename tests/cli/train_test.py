@@ -58,6 +58,30 @@ class Train(command.Case):
         self.assertEqual([whole[key] for key in ("fve", "l0", "threshold")], [timed[key] for key in ("fve", "l0", "threshold")])
         self.bad(command.USAGE, ["--max-time 3 weeks", "90s"], *self.train(max_time="3 weeks"))
 
+    def chats(self):
+        words = "the bridge and golden gate river wind over a stone".split()
+        say = lambda i: " ".join(words[(i * j + j) % len(words)] for j in range(1, 30))
+        lines = [json.dumps({"messages": [{"role": "user", "content": say(i)}, {"role": "assistant", "content": say(i + 1)}]})
+                 for i in range(40)]
+        return self.write("chats.jsonl", "\n".join(lines) + "\n")
+
+    def test_chats(self):
+        skipped = {}
+        for side in ("all", "assistant", "user"):
+            run = self.good(*self.train(f"{side}.gguf", corpus=f"{self.chats()}=1*", tokens_from=side, dtype="f32"), "--json")
+            result = json.loads(run.out)["dictionaries"][0]
+            skipped[side] = result["skipped_roles"]
+            self.assertEqual(result["tokens"], 896)
+        self.assertEqual(skipped["all"], 0)
+        self.assertGreater(skipped["assistant"], 896)
+        self.assertGreater(skipped["user"], 896)
+        files = {(self.folder / f"{side}.gguf").read_bytes() for side in skipped}
+        self.assertEqual(len(files), 3)
+        self.assertIn("of others than --tokens-from", self.good(*self.train(corpus=self.chats(), tokens=500, held_out=100, tokens_from="user")).out)
+        self.bad(command.INPUT, ['"messages" is missing', "line 1"], *self.train(tokens_from="all"))
+        self.bad(command.INPUT, ['"text" is missing'], *self.train(corpus=self.chats()))
+        self.bad(command.LIMIT, "too small", *self.train(corpus=self.chats(), tokens=10000, tokens_from="assistant"))
+
     def test_corpora_that_are_too_small(self):
         self.bad(command.LIMIT, "too small", *self.train(tokens=10000000))
 
