@@ -242,7 +242,9 @@ int demo_steer(struct demo *demo) {
         cli_print_bold(stdout, "Plain\n");
         code = answer(&steering, "plain", NULL);
     }
-    if (code == FATHOM_OK) code = answer_with_features(&steering, "steered", n == 1 ? "Steered by a learned feature" : "Steered by learned features", held, n);
+    if (code == FATHOM_OK)
+        code = answer_with_features(&steering, "steered",
+                                    n == 1 ? "Steered by a learned feature" : "Steered by learned features", held, n);
     for (size_t i = 0; i < n; i++)
         avoid[i] = held[i].feature;
     for (size_t i = 0; code == FATHOM_OK && i < n; i++) {
@@ -251,7 +253,9 @@ int demo_steer(struct demo *demo) {
         avoid[n + i] = control[i].feature;
     }
     if (code == FATHOM_OK)
-        code = answer_with_features(&steering, "random", n == 1 ? "Control: a feature as active, held up as far" : "Control: features as active, held up as far",
+        code = answer_with_features(&steering, "random",
+                                    n == 1 ? "Control: a feature as active, held up as far"
+                                           : "Control: features as active, held up as far",
                                     control, n);
     if (code == FATHOM_OK) code = answer_with_vector(&steering);
     fathom_concept_close(steering.concept);

@@ -124,8 +124,10 @@ static void test_parts(void **state) {
     fathom_trainer *trainer = NULL;
     struct fathom__random random;
     struct fathom_trainer_metrics metrics;
+    struct fathom_trainer_evaluation evaluation;
     struct fathom_dictionary_parts parts;
     void *storage = NULL;
+    double errors = 0, squares = 0, sums[ROW] = {0};
     options.learning_rate = 1e-12; /* the step leaves the parameters that it was made with */
     make_truth(directions);
     fathom__random_seed(&random, 5);
@@ -133,6 +135,7 @@ static void test_parts(void **state) {
     true_rows(rows, directions, &random);
     assert_int_equal(fathom_trainer_step(&metrics, trainer, rows, BATCH), 0);
     assert_int_equal(fathom_trainer_parts(&parts, &storage, trainer), 0);
+    assert_int_equal(fathom_trainer_evaluate(&evaluation, trainer, rows, BATCH), 0); /* a step uses its values up */
     assert_true(parts.info.input_scale == 1 && parts.info.output_scale == 1);
     for (size_t r = 0; r < BATCH; r++) {
         float guess[ROW];
@@ -148,10 +151,16 @@ static void test_parts(void **state) {
         }
         for (int j = 0; j < ROW; j++) {
             const double scale = trainer->input_scale * trainer->source_scale[j / D];
-            const double error = (guess[j] - rows[r * ROW + (size_t)j]) * scale;
-            assert_true(fabs(error - trainer->error[r * trainer->stride + (size_t)j]) < 1e-3);
+            const double row = rows[r * ROW + (size_t)j] * scale, error = guess[j] * scale - row;
+            errors += error * error;
+            squares += row * row;
+            sums[j] += row;
         }
     }
+    for (int j = 0; j < ROW; j++)
+        squares -= sums[j] * sums[j] / BATCH;
+    assert_true(evaluation.fve > -1 && evaluation.fve < 1);
+    assert_true(fabs(1 - errors / squares - evaluation.fve) < 1e-3);
     fathom_free(storage);
     fathom_trainer_close(trainer);
 }

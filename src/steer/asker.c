@@ -65,6 +65,7 @@ static int open_sessions(fathom__asker *asker) {
     int status = fathom_session_open(&asker->steered, asker->model, &options);
     options.n_sequences = (uint32_t)asker->n_prompts + 1;
     options.n_context = (uint32_t)longest * (uint32_t)asker->n_prompts + length;
+    options.flash_attention = true; /* answers are only read there, and score the same whatever else is kept */
     if (status == FATHOM_OK) {
         status = fathom_session_open(&asker->plain, asker->model, &options);
     }

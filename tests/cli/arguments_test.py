@@ -90,7 +90,7 @@ class Arguments(command.Case):
         long = "the bridge " * 400
         self.bad(command.LIMIT, "context", "run", "-m", self.llama, "-t", 1, "-p", long, "--context", 64, "-n", 5)
         self.bad(command.LIMIT, "context", "chat", "-m", self.llama, "-t", 1, "-p", long, "--context", 64, "-n", 5)
-        stopped = self.fathom("run", "-m", self.llama, "-t", 1, "-p", "the", "--context", 64, "-n", 600, "--json")
+        stopped = self.fathom("run", "-m", self.llama, "-t", 1, "-p", "the", "--context", 64, "-n", 600, "--temperature", 0, "--json")
         self.assert_refused(stopped, command.LIMIT, "context")
         self.bad(command.LIMIT, "memory", "run", "-m", self.llama, "-t", 1, "-p", "x", "--context", 2**30 - 1)
 
