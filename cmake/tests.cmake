@@ -95,7 +95,8 @@ foreach(script ${scripts})
     get_filename_component(name ${script} NAME_WE)
     fathom_add_test(command/${name} 300 ${Python3_EXECUTABLE} ${script})
     set_property(TEST ${FATHOM_TEST_PREFIX}command/${name} APPEND PROPERTY ENVIRONMENT
-        FATHOM=$<TARGET_FILE:fathom_command> FATHOM_MAKE_FILES=$<TARGET_FILE:cli_make_files> PYTHONDONTWRITEBYTECODE=1)
+        FATHOM=$<TARGET_FILE:fathom_command> FATHOM_MAKE_FILES=$<TARGET_FILE:cli_make_files> PYTHONDONTWRITEBYTECODE=1
+        FATHOM_SANITIZE=${FATHOM_SANITIZE})
 endforeach()
 
 # What crosses rooms or looks at the sources needs no second run under sanitizers.

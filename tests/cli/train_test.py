@@ -1,5 +1,7 @@
 """train: every architecture from corpus to file, transcoders, presets, the metrics, and options that do not go together."""
 import json
+import os
+import unittest
 
 import command
 
@@ -65,6 +67,9 @@ class Train(command.Case):
                  for i in range(40)]
         return self.write("chats.jsonl", "\n".join(lines) + "\n")
 
+    # Templates are rendered in a child process. The sanitizer's allocator leaves its locks in it as other threads held them, where
+    # the C library's own does not.
+    @unittest.skipIf(os.environ.get("FATHOM_SANITIZE"), "a child of several threads stops in the sanitizer's allocator")
     def test_chats(self):
         skipped = {}
         for side in ("all", "assistant", "user"):
