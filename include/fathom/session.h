@@ -26,8 +26,8 @@ struct fathom_session_options {
     uint32_t n_sequences; /* most sequences at once; 0: 1 */
     uint32_t n_threads;   /* 0: as many as the machine has cores */
     enum fathom_kv_type kv_type;
-    /* Attention in one pass over the keys. Faster for batches of many rows and for many sequences in one cache; on a
-     * processor slower for the single rows of writing, by a third and more. Where layers are on a GPU the engine
+    /* Attention in one pass over the keys. Faster for batches of many rows and for many sequences in one cache; on some
+     * processors much slower for the single rows of writing, on others as fast. Where layers are on a GPU the engine
      * chooses. */
     bool flash_attention;
     bool exact; /* F32 KV cache, no flash attention: for comparisons */

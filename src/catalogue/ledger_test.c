@@ -1,6 +1,7 @@
 #include <base/error.h>
 #include <base/file.h>
 #include <base/memory.h>
+#include <base/scratch.h>
 #include <fathom/ledger.h>
 #include <math.h>
 #include <setjmp.h>
@@ -14,20 +15,18 @@
 #include <cmocka.h>
 // clang-format on
 
-static char folder[64], path[96];
+static char path[SCRATCH_PATH * 2];
 
 static int set_up(void **state) {
     (void)state;
-    strcpy(folder, "/tmp/fathom-ledger-XXXXXX");
-    if (!mkdtemp(folder)) return -1;
-    snprintf(path, sizeof path, "%s/runs.sqlite", folder);
+    snprintf(path, sizeof path, "%s", scratch("runs.sqlite"));
     return 0;
 }
 
 static int tear_down(void **state) {
     (void)state;
     unlink(path);
-    return rmdir(folder);
+    return 0;
 }
 
 static const struct fathom_ledger_dictionary two[] = {
