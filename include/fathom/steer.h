@@ -66,16 +66,36 @@ FATHOM_API int fathom_direction_open(struct fathom_direction *out, const fathom_
 FATHOM_API int fathom_direction_write(const struct fathom_direction *direction, const fathom_model *model,
                                       const char *path);
 
+/* llama.cpp's control vectors: GGUF with a tensor "direction.N" [width] for what is added to the end of layer N, from 1
+ * on. Opening gives resid_post over the layers from the first tensor to the last, with the vectors' own lengths (0 where
+ * a layer between has none) and median norms of 0. Errors: IO, FORMAT, NUMERIC (not finite), MISMATCH (width, layers,
+ * architecture). */
+FATHOM_API int fathom_direction_open_control_vector(struct fathom_direction *out, const fathom_model *model,
+                                                    const char *path);
+/* Writes `strength` times median norm times vector a layer; strength 0: the vectors at their own lengths. Errors:
+ * ARGUMENT (not resid_post, layer 0, a strength that is not finite), IO. */
+FATHOM_API int fathom_direction_write_control_vector(const struct fathom_direction *direction,
+                                                     const fathom_model *model, const char *path, float strength);
+
 /* The control: one random unit vector at the same layers with the same norms. */
 FATHOM_API int fathom_direction_random(struct fathom_direction *out, const struct fathom_direction *like,
                                        uint64_t seed);
 
 /* Plans --------------------------------------------------------------------------------------------------- */
 
+/* Features and directions clamped, added and ablated. plan.h has the other edits, conditions and plans in files. */
 typedef struct fathom_steer fathom_steer; /* a list of edits; must not change while it is attached */
 
 enum fathom_steer_mode { FATHOM_STEER_CLAMP = 0, FATHOM_STEER_ADD, FATHOM_STEER_ABLATE };
-enum fathom_steer_rows { FATHOM_STEER_ALL = 0, FATHOM_STEER_PROMPT, FATHOM_STEER_ANSWER };
+/* Thinking is what an answer has between <think> and </think>, both in the prompt or in the answer; the reply is the
+ * rest of the answer. */
+enum fathom_steer_rows {
+    FATHOM_STEER_ALL = 0,
+    FATHOM_STEER_PROMPT,
+    FATHOM_STEER_ANSWER,
+    FATHOM_STEER_THINKING,
+    FATHOM_STEER_REPLY
+};
 
 struct fathom_steer_feature {
     const fathom_dictionary *dictionary; /* borrowed while the plan lives */

@@ -1,4 +1,5 @@
 #include "generation.h"
+#include "steer_plan.h"
 #include <base/file.h>
 #include <base/json.h>
 #include <base/memory.h>
@@ -17,6 +18,7 @@ static const struct cli_option options[] = {
      true, false},
     {"system", 0, CLI_TEXT, "TEXT", "a system message to begin with", false, false},
     {"chat-template", 0, CLI_FILE, "FILE", "a Jinja template instead of the model's own", false, false},
+    CLI_OPTION_PLAN,
     CLI_OPTIONS_SESSION,
     CLI_OPTIONS_SAMPLING,
     CLI_OPTION_JSON,
@@ -34,6 +36,9 @@ struct chat {
     struct fathom_sampling sampling;
     uint32_t max_tokens;
     json_t *answers;
+    fathom_steer *plan; /* NULL: none */
+    json_t *document;   /* of the plan */
+    fathom_steering *steering;
 };
 
 static int add(struct chat *chat, const char *role, const char *content, size_t length) {
@@ -60,6 +65,7 @@ static int answer(struct chat *chat) {
     size_t n = 0;
     int status = fathom_chat_render(&text, chat->model, chat->messages, chat->n, true, chat->chat_template);
     if (!status) status = fathom_tokenize(&tokens, &n, chat->model, text, strlen(text), false, true);
+    if (!status && chat->steering) status = fathom_steering_prompt(chat->steering, 0, (int32_t)n);
     if (!status)
         status = fathom_generate(NULL, chat->session, tokens, n, chat->max_tokens, &chat->sampling,
                                  cli_generation_token, &generation);
@@ -152,6 +158,8 @@ static int run(struct cli_arguments *arguments) {
     const char *path = cli_text(arguments, "chat-template", NULL), *system = cli_text(arguments, "system", NULL);
     int code = path ? fathom__file_read(&chat.chat_template, &length, path, TEMPLATE_LIMIT) : FATHOM_OK;
     if (!code) code = fathom_session_open(&chat.session, chat.model, &session);
+    if (!code) code = steer_plan_open(&chat.plan, &chat.document, arguments, chat.model, NULL);
+    if (!code && chat.plan) code = fathom_steer_attach(&chat.steering, chat.session, chat.plan);
     if (!code && system) code = add(&chat, "system", system, strlen(system));
     const char *const *messages = cli_all(&n, arguments, "message");
     if (code) {
@@ -160,8 +168,10 @@ static int run(struct cli_arguments *arguments) {
     }
     status = n > 0 ? say_all(&chat, messages, n) : converse(&chat);
     if (cli_json(arguments) && (status == CLI_OK || status == CLI_STOPPED)) {
-        int printed = cli_print_json(json_pack("{s:s, s:o, s:O}", "model", fathom_model_describe(chat.model)->name,
-                                               "messages", messages_json(&chat), "answers", chat.answers));
+        json_t *result = json_pack("{s:s, s:o, s:O}", "model", fathom_model_describe(chat.model)->name, "messages",
+                                   messages_json(&chat), "answers", chat.answers);
+        if (chat.document) json_object_set(result, "plan", chat.document);
+        int printed = cli_print_json(result);
         if (status == CLI_OK) status = printed;
     }
 done:
@@ -169,6 +179,9 @@ done:
         forget_last(&chat);
     fathom_free(chat.messages);
     fathom_free(chat.chat_template);
+    fathom_steer_detach(chat.steering);
+    fathom_steer_close(chat.plan);
+    json_decref(chat.document);
     fathom_session_close(chat.session);
     fathom_model_close(chat.model);
     json_decref(chat.answers);
@@ -181,7 +194,8 @@ const struct cli_command cli_command_chat = {
     .operands = "",
     .description = "Renders the conversation by the model's own chat template and answers. Without --message it reads "
                    "one message a line from "
-                   "standard input, until an empty line or the end.",
+                   "standard input, until an empty line or the end.\n\n"
+                   "A plan steers every answer; earlier turns, answers included, are then its prompt.",
     .examples = "fathom chat # talk\n"
                 "fathom chat --message \"What should I paint my bedroom?\" # one question, one answer",
     .options = options,

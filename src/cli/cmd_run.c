@@ -1,4 +1,5 @@
 #include "generation.h"
+#include "steer_plan.h"
 #include <base/json.h>
 #include <base/memory.h>
 #include <math.h>
@@ -11,6 +12,7 @@ static const struct cli_option options[] = {
     {"prompt", 'p', CLI_TEXT, "TEXT", "the text to go on from", false, true},
     {"special", 0, CLI_FLAG, NULL, "read \"<|im_start|>\" and the like in the prompt as one token", false, false},
     {"logprobs", 0, CLI_FLAG, NULL, "show every token with its probability", false, false},
+    CLI_OPTION_PLAN,
     CLI_OPTIONS_SESSION,
     CLI_OPTIONS_SAMPLING,
     CLI_OPTION_JSON,
@@ -34,8 +36,30 @@ static void print_tokens(const struct cli_generation *generation) {
     }
 }
 
+/* The plan in force; all NULL where there is none. */
+struct steered {
+    fathom_steer *plan;
+    json_t *document;
+    fathom_steering *steering;
+};
+
+static int steer(struct steered *steered, const struct cli_arguments *arguments, fathom_session *session,
+                 size_t n_prompt) {
+    int status = steer_plan_open(&steered->plan, &steered->document, arguments, fathom_session_model(session), NULL);
+    if (!status && steered->plan) status = fathom_steer_attach(&steered->steering, session, steered->plan);
+    if (!status && steered->steering) status = fathom_steering_prompt(steered->steering, 0, (int32_t)n_prompt);
+    return status;
+}
+
+static json_t *steered_json(const struct steered *steered) {
+    uint64_t edited = 0, left = 0;
+    fathom_steering_rows(&edited, &left, steered->steering);
+    return json_pack("{s:O, s:I, s:I}", "plan", steered->document, "rows_edited", (json_int_t)edited, "rows_left",
+                     (json_int_t)left);
+}
+
 static int print_result(const struct cli_arguments *arguments, struct cli_generation *generation, const char *prompt,
-                        size_t n_prompt, uint64_t seed) {
+                        size_t n_prompt, uint64_t seed, const struct steered *steered) {
     const char *finish = generation->ended ? "end" : cli_interrupted() ? "interrupted" : "length";
     double seconds = generation->last_at - generation->first_at;
     if (!cli_json(arguments)) {
@@ -60,6 +84,7 @@ static int print_result(const struct cli_arguments *arguments, struct cli_genera
         json_object_set_new(result, "tokens_per_second", json_real((double)(generation->n_tokens - 1) / seconds));
     if (generation->keep_tokens)
         json_object_set(result, "logprobs", generation->tokens ? generation->tokens : json_null());
+    if (steered->steering) json_object_set_new(result, "steered", steered_json(steered));
     int status = cli_print_json(result);
     return status == CLI_OK && cli_interrupted() ? CLI_STOPPED : status;
 }
@@ -74,6 +99,7 @@ static int run(struct cli_arguments *arguments) {
     struct cli_generation generation = {.keep_tokens = cli_has(arguments, "logprobs")};
     fathom_session *session = NULL;
     int32_t *tokens = NULL;
+    struct steered steered = {NULL, NULL, NULL};
     size_t n = 0;
     int status = CLI_OK;
     fathom_model *model = cli_open_model(&status, arguments);
@@ -86,6 +112,7 @@ static int run(struct cli_arguments *arguments) {
         goto done;
     }
     if (!code) code = fathom_session_open(&session, model, &session_options);
+    if (!code) code = steer(&steered, arguments, session, n);
     if (!code && generation.stream.file) {
         cli_print_dim(stdout, prompt);
         fflush(stdout);
@@ -94,9 +121,13 @@ static int run(struct cli_arguments *arguments) {
         code = fathom_generate(NULL, session, tokens, n, max_tokens, &sampling, cli_generation_token, &generation);
     if (!code) code = generation.status;
     if (code && generation.stream.file) putchar('\n');
-    status = code ? cli_fail(arguments, code) : print_result(arguments, &generation, prompt, n, sampling.seed);
+    status =
+        code ? cli_fail(arguments, code) : print_result(arguments, &generation, prompt, n, sampling.seed, &steered);
 done:
     cli_generation_free(&generation);
+    fathom_steer_detach(steered.steering);
+    fathom_steer_close(steered.plan);
+    json_decref(steered.document);
     fathom_session_close(session);
     fathom_free(tokens);
     fathom_model_close(model);
@@ -111,7 +142,8 @@ const struct cli_command cli_command_run = {
         "Prints what the model writes after the prompt, as it comes. The same seed and options give the same text.",
     .examples = "fathom run --prompt \"The Golden Gate Bridge is located in the city of\" --temperature 0 -n 8 # the "
                 "likeliest words\n"
-                "fathom run --prompt \"Once upon a time\" --logprobs --json # every token with its log-probability",
+                "fathom run --prompt \"Once upon a time\" --logprobs --json # every token with its log-probability\n"
+                "fathom run --prompt \"We drove\" --plan '\"golden gate\" +1 while answering' # steered",
     .options = options,
     .run = run,
 };

@@ -1,5 +1,6 @@
 #include "generation.h"
 #include "steer_command.h"
+#include "steer_plan.h"
 #include <base/error.h>
 #include <base/memory.h>
 #include <string.h>
@@ -18,6 +19,7 @@ static const struct cli_option options[] = {
     {"contrast", 0, CLI_FILE, "POS NEG", "turn the difference of means of two files of texts", true, false},
     {"direction", 0, CLI_FILE, "FILE.safetensors", "turn this direction: a tensor [width] or [layers, width]", false,
      false},
+    CLI_OPTION_PLAN,
     {"concept-file", 0, CLI_FILE, "FILE.json",
      "\"words\", and optionally \"texts\" (the contrast, where nothing else is named), \"questions\", \"held_out\" and "
      "\"answers\" (for --choose)",
@@ -112,7 +114,25 @@ static void choose_style(struct steering *steering) {
     };
 }
 
+/* A plan says everything itself. */
+static int check_plan_usage(const struct cli_arguments *arguments) {
+    static const char *const excluded[] = {"feature", "contrast",       "direction",     "strength",
+                                           "mode",    "layers",         "rows",          "choose",
+                                           "search",  "random-control", "save-direction"};
+    for (size_t i = 0; i < sizeof excluded / sizeof excluded[0]; i++) {
+        if (cli_has(arguments, excluded[i])) {
+            return cli_usage(arguments, "--plan and --%s exclude each other", excluded[i]);
+        }
+    }
+    return cli_has(arguments, "chat") && cli_has(arguments, "raw")
+               ? cli_usage(arguments, "--chat and --raw exclude each other")
+               : CLI_OK;
+}
+
 static int check_usage(const struct cli_arguments *arguments) {
+    if (cli_has(arguments, "plan")) {
+        return check_plan_usage(arguments);
+    }
     bool feature = cli_has(arguments, "feature");
     bool direction = cli_has(arguments, "contrast") || cli_has(arguments, "direction");
     bool file = cli_has(arguments, "concept-file");
@@ -131,7 +151,8 @@ static int check_usage(const struct cli_arguments *arguments) {
         (!feature && !direction && !file)) {
         return cli_usage(
             arguments,
-            "exactly one of --feature, --contrast and --direction (or a concept file with texts) says what is turned");
+            "exactly one of --feature, --contrast, --direction and --plan (or a concept file with texts) says what is "
+            "turned");
     }
     if (cli_has(arguments, "search") ? ablate || !(file || cli_has(arguments, "concept"))
                                      : !ablate && !cli_has(arguments, "strength")) {
@@ -150,12 +171,15 @@ static int check_usage(const struct cli_arguments *arguments) {
 static int speak(struct spoken *out, const struct steering *steering, const struct steer_subject *subject,
                  const struct fathom_steer_score *plain) {
     fathom_steer *plan = NULL;
-    int status = subject != NULL ? steer_subject_plan(&plan, subject, &steering->setting) : FATHOM_OK;
+    bool owned = true;
+    int status = subject != NULL ? steer_subject_plan(&plan, &owned, subject, &steering->setting) : FATHOM_OK;
     if (status == FATHOM_OK) {
         status = fathom_steer_ask(&out->score, &out->answers, steering->subject.view.model, plan, &steering->asking,
                                   steering->concept, plain);
     }
-    fathom_steer_close(plan);
+    if (owned) {
+        fathom_steer_close(plan);
+    }
     return status;
 }
 
@@ -197,7 +221,8 @@ static int prepare(struct steering *steering) {
         status = read_setting(steering);
     }
     if (status == FATHOM_OK && steering->setting.range.first < 0 && !cli_has(steering->arguments, "feature") &&
-        !cli_has(steering->arguments, "search") && !cli_has(steering->arguments, "choose")) {
+        !cli_has(steering->arguments, "plan") && !cli_has(steering->arguments, "search") &&
+        !cli_has(steering->arguments, "choose")) {
         status = fathom__fail(FATHOM_ERROR_ARGUMENT, "--layers: a direction needs its layers");
     }
     return status;
@@ -255,6 +280,8 @@ const struct cli_command cli_command_steer = {
                    "vector instead, in multiples of the median norm of the rows at each layer. Over several layers "
                    "each takes its part of the strength. Rows that the "
                    "dictionary does not cover, the first position above all, are left alone.\n\n"
+                   "--plan turns any number of things at once, each where and while it says: a JSON file, or an "
+                   "expression such as '\"golden gate\" +1 while answering; \"sea\" ablate'.\n\n"
                    "--search tries ranges of layers and strengths, refines the best, and tests it once on questions "
                    "that the choice did not see.\n\n"
                    "--choose finds features that say together what none says alone: it adds one after another, at the "
@@ -264,6 +291,7 @@ const struct cli_command cli_command_steer = {
         "fathom steer --feature 304 --strength 5 --prompt \"What should I paint my bedroom?\" --random-control\n"
         "fathom steer --concept-file share/demo/golden_gate.json --strength 0.8 --layers 6-14 --prompt \"What should I "
         "paint my bedroom?\"\n"
+        "fathom steer --plan '\"golden gate\" +1 while answering ramp 8' --prompt \"What should I paint my bedroom?\"\n"
         "fathom steer --concept-file share/demo/golden_gate.json --search --seeds 2\n"
         "fathom steer --concept-file share/demo/golden_gate.json --choose 4 --random-control",
     .options = options,

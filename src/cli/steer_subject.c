@@ -1,5 +1,6 @@
 #include "steer_subject.h"
 #include "labelled.h"
+#include "steer_plan.h"
 #include <base/error.h>
 #include <base/memory.h>
 #include <math.h>
@@ -145,12 +146,25 @@ static int take_direction(struct steer_subject *subject, const struct cli_argume
     return status;
 }
 
+/* --dict and --catalogue are those of the plan's features where it names none itself. */
+static int take_plan(struct steer_subject *subject, const struct cli_arguments *arguments) {
+    struct fathom_steer_context context = {subject->view.dictionary, subject->view.catalogue};
+    return steer_plan_open(&subject->plan, &subject->document, arguments, subject->view.model, &context);
+}
+
 bool steer_subject_open(struct steer_subject *out, int *exit, const struct cli_arguments *arguments,
                         struct fathom_layer_range whole, const struct concept_file *concept) {
     struct steer_subject subject = {0};
     int status = FATHOM_OK;
     *exit = CLI_OK;
-    if (cli_has(arguments, "feature") || cli_has(arguments, "choose")) {
+    bool plan = cli_has(arguments, "plan");
+    bool dictionary = cli_has(arguments, "dict") || cli_has(arguments, "catalogue");
+    if (plan && dictionary) {
+        if (!feature_view_open(&subject.view, exit, arguments, false)) {
+            return false;
+        }
+        status = take_plan(&subject, arguments);
+    } else if (cli_has(arguments, "feature") || cli_has(arguments, "choose")) {
         if (!feature_view_open(&subject.view, exit, arguments, false)) {
             return false;
         }
@@ -163,7 +177,7 @@ bool steer_subject_open(struct steer_subject *out, int *exit, const struct cli_a
         if (whole.first < 0) {
             whole = (struct fathom_layer_range){0, (int32_t)fathom_model_describe(subject.view.model)->n_layers - 1};
         }
-        status = take_direction(&subject, arguments, whole, concept);
+        status = plan ? take_plan(&subject, arguments) : take_direction(&subject, arguments, whole, concept);
     }
     if (status != FATHOM_OK) {
         *exit = cli_fail(arguments, status);
@@ -181,6 +195,8 @@ void steer_control_close(struct steer_subject *control) {
 void steer_subject_close(struct steer_subject *subject) {
     fathom_free(subject->measures);
     fathom_direction_free(&subject->direction);
+    fathom_steer_close(subject->plan);
+    json_decref(subject->document);
     feature_view_close(&subject->view);
 }
 
@@ -224,8 +240,14 @@ static int part_of(struct fathom_direction *out, const struct fathom_direction *
     return FATHOM_OK;
 }
 
-int steer_subject_plan(fathom_steer **out, const struct steer_subject *subject, const struct steer_setting *setting) {
+int steer_subject_plan(fathom_steer **out, bool *owned, const struct steer_subject *subject,
+                       const struct steer_setting *setting) {
     fathom_steer *plan = NULL;
+    *owned = subject->plan == NULL;
+    if (subject->plan != NULL) {
+        *out = subject->plan;
+        return FATHOM_OK;
+    }
     int status = fathom_steer_open(&plan, subject->view.model);
     if (status == FATHOM_OK && subject->is_feature) {
         for (size_t i = 0; i < subject->n_features && status == FATHOM_OK; i++) {
@@ -266,6 +288,10 @@ static json_t *one_feature_json(const struct steer_subject *subject, size_t i) {
 }
 
 json_t *steer_subject_json(const struct steer_subject *subject) {
+    if (subject->document != NULL) {
+        return json_pack("{s:s, s:O, s:I}", "kind", "plan", "plan", subject->document, "edits",
+                         (json_int_t)fathom_steer_count(subject->plan));
+    }
     if (!subject->is_feature) {
         return json_pack("{s:s, s:s}", "kind", "direction", "made_of", subject->made_of);
     }
@@ -281,6 +307,10 @@ json_t *steer_subject_json(const struct steer_subject *subject) {
 }
 
 void steer_subject_print(const struct steer_subject *subject) {
+    if (subject->plan != NULL) {
+        printf("a plan of %zu edits, a layer counting as one", fathom_steer_count(subject->plan));
+        return;
+    }
     if (!subject->is_feature) {
         printf("direction: %s (not a learned feature)", subject->made_of);
         return;

@@ -1,4 +1,4 @@
-/* What `fathom steer` turns: learned features, or a direction. */
+/* What `fathom steer` turns: learned features, a direction, or what a plan says. */
 #ifndef FATHOM_CLI_STEER_SUBJECT_H
 #define FATHOM_CLI_STEER_SUBJECT_H
 
@@ -21,6 +21,9 @@ struct steer_subject {
     /* A direction over all layers that may be tried. */
     struct fathom_direction direction;
     const char *made_of; /* "contrast of …" */
+    /* Or a whole plan, which settings do not change. */
+    fathom_steer *plan;
+    json_t *document;
 };
 
 struct steer_setting {
@@ -40,8 +43,9 @@ void steer_subject_close(struct steer_subject *subject);
 int steer_subject_control(struct steer_subject *out, const struct steer_subject *subject, uint64_t seed);
 void steer_control_close(struct steer_subject *control);
 
-/* New plan (fathom_steer_close). */
-int steer_subject_plan(fathom_steer **out, const struct steer_subject *subject, const struct steer_setting *setting);
+/* The plan of a subject at a setting; *owned tells whether it is new (fathom_steer_close) or the subject's. */
+int steer_subject_plan(fathom_steer **out, bool *owned, const struct steer_subject *subject,
+                       const struct steer_setting *setting);
 
 json_t *steer_subject_json(const struct steer_subject *subject);
 void steer_subject_print(const struct steer_subject *subject);

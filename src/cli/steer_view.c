@@ -107,7 +107,9 @@ int steer_command_show(const struct steering *steering, const struct spoken *pla
         cli_print_bold(stdout, "Turned: ");
         steer_subject_print(&steering->subject);
         fputs("\n        ", stdout);
-        if (steering->subject.is_feature && steering->subject.mode == FATHOM_STEER_ABLATE) {
+        if (steering->subject.plan != NULL) {
+            fputs("as it says, layers ", stdout);
+        } else if (steering->subject.is_feature && steering->subject.mode == FATHOM_STEER_ABLATE) {
             fputs("taken away, layers ", stdout);
         } else {
             printf("strength %g, layers ", (double)steering->setting.strength);

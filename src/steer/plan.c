@@ -2,8 +2,6 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "detect/pool.h"
-#include "detect/read.h"
-#include <math.h>
 #include <string.h>
 
 int fathom_steer_open(fathom_steer **out, const fathom_model *model) {
@@ -14,13 +12,36 @@ int fathom_steer_open(fathom_steer **out, const fathom_model *model) {
     return status;
 }
 
+void fathom__edit_free(struct fathom__edit *edit) {
+    fathom_free(edit->vector);
+    fathom_free(edit->after_text);
+    fathom_free(edit->targets);
+    fathom_free(edit->known);
+}
+
+void fathom__plan_cut(fathom_steer *plan, size_t n_edits, size_t n_conditions) {
+    while (plan->n > n_edits) {
+        fathom__edit_free(&plan->edits[--plan->n]);
+    }
+    while (plan->n_conditions > n_conditions) {
+        fathom_free(plan->conditions[--plan->n_conditions].vector);
+    }
+}
+
 void fathom_steer_close(fathom_steer *plan) {
     if (plan == NULL) {
         return;
     }
-    for (size_t i = 0; i < plan->n; i++) {
-        fathom_free(plan->edits[i].vector);
+    fathom__plan_cut(plan, 0, 0);
+    for (size_t i = 0; i < plan->n_dictionaries; i++) {
+        fathom_dictionary_close(plan->dictionaries[i]);
     }
+    for (size_t i = 0; i < plan->n_probes; i++) {
+        fathom_probe_close(plan->probes[i]);
+    }
+    fathom_free(plan->dictionaries);
+    fathom_free(plan->probes);
+    fathom_free(plan->conditions);
     fathom_free(plan->edits);
     fathom_free(plan);
 }
@@ -46,25 +67,7 @@ bool fathom__hook_has_layers(enum fathom_hook_kind kind) {
     return kind != FATHOM_HOOK_EMBED && kind != FATHOM_HOOK_FINAL_NORM && kind != FATHOM_HOOK_LOGITS;
 }
 
-/* Adds an edit whose vector was allocated by the caller; on an error the vector is freed. */
-static int add_edit(fathom_steer *plan, struct fathom__edit edit) {
-    int status = fathom__grow(&plan->edits, &plan->capacity, plan->n + 1, sizeof *plan->edits);
-    if (status != FATHOM_OK) {
-        fathom_free(edit.vector);
-        return status;
-    }
-    plan->edits[plan->n++] = edit;
-    return FATHOM_OK;
-}
-
-/* Takes back edits added since `n`, so that a plan never holds half of what was asked. */
-static void cut_back(fathom_steer *plan, size_t n) {
-    while (plan->n > n) {
-        fathom_free(plan->edits[--plan->n].vector);
-    }
-}
-
-static int check_width(const fathom_model *model, struct fathom_hook hook, size_t width) {
+int fathom__steer_width(const fathom_model *model, struct fathom_hook hook, size_t width) {
     char name[FATHOM_HOOK_NAME_SIZE];
     size_t found = fathom__hook_width(model, hook);
     fathom_hook_name(name, hook);
@@ -77,124 +80,39 @@ static int check_width(const fathom_model *model, struct fathom_hook hook, size_
     return FATHOM_OK;
 }
 
-/* Where a feature is written, and over which layers. */
-static int feature_layers(struct fathom_hook *hook, int32_t *first, int32_t *last, const fathom_model *model,
-                          const struct fathom_steer_feature *edit) {
-    const struct fathom_dictionary_info *info = fathom_dictionary_describe(edit->dictionary);
-    int status = fathom_dictionary_match(hook, edit->dictionary, model);
-    if (status == FATHOM_OK && strcmp(info->hook_in, info->hook_out) != 0) {
-        if (edit->mode != FATHOM_STEER_ADD) {
-            return fathom__fail(FATHOM_ERROR_UNSUPPORTED,
-                                "%s: reads at %s and writes at %s: its features can be added, not clamped", info->path,
-                                info->hook_in, info->hook_out);
-        }
-        status = fathom_hook_parse(hook, model, info->hook_out);
-    }
+int fathom__plan_append(fathom_steer *plan, struct fathom__edit edit) {
+    int status = fathom__grow(&plan->edits, &plan->capacity, plan->n + 1, sizeof *plan->edits);
     if (status != FATHOM_OK) {
+        fathom__edit_free(&edit);
         return status;
     }
-    *first = *last = hook->layer;
-    if (!edit->spread) {
-        return FATHOM_OK;
-    }
-    if (!fathom__hook_has_layers(hook->kind)) {
-        return fathom__fail(FATHOM_ERROR_ARGUMENT, "%s: has no layers to spread over", info->hook_out);
-    }
-    *first = edit->first_layer;
-    *last = edit->last_layer;
-    return fathom__layer_range(first, last, model);
-}
-
-static int check_feature(const struct fathom_steer_feature *edit) {
-    const struct fathom_dictionary_info *info = fathom_dictionary_describe(edit->dictionary);
-    if (edit->feature >= info->n_features) {
-        return fathom__fail(FATHOM_ERROR_NOT_FOUND, "%s: has features 0 … %u, not %u", info->path, info->n_features - 1,
-                            edit->feature);
-    }
-    if (edit->mode != FATHOM_STEER_ABLATE && !isfinite(edit->value)) {
-        return fathom__fail(FATHOM_ERROR_ARGUMENT, "feature %u: the value %g is not finite", edit->feature,
-                            (double)edit->value);
-    }
-    if ((unsigned)edit->mode > FATHOM_STEER_ABLATE || (unsigned)edit->rows > FATHOM_STEER_ANSWER) {
-        return fathom__fail(FATHOM_ERROR_ARGUMENT, "feature %u: no such mode or part of the text", edit->feature);
-    }
+    plan->edits[plan->n++] = edit;
     return FATHOM_OK;
 }
 
 int fathom_steer_add_feature(fathom_steer *plan, const struct fathom_steer_feature *edit) {
-    const struct fathom_dictionary_info *info = fathom_dictionary_describe(edit->dictionary);
-    struct fathom_hook hook;
-    int32_t first = 0;
-    int32_t last = 0;
-    size_t before = plan->n;
-    int status = check_feature(edit);
-    if (status == FATHOM_OK) {
-        status = feature_layers(&hook, &first, &last, plan->model, edit);
+    static const enum fathom_steer_how hows[] = {FATHOM_STEER_HOW_CLAMP, FATHOM_STEER_HOW_ADD, FATHOM_STEER_HOW_ABLATE};
+    if ((unsigned)edit->mode > FATHOM_STEER_ABLATE) {
+        return fathom__fail(FATHOM_ERROR_ARGUMENT, "feature %u: no such mode", edit->feature);
     }
-    for (int32_t layer = first; status == FATHOM_OK && layer <= last; layer++) {
-        struct fathom__edit one = {.hook = {hook.kind, layer},
-                                   .dictionary = edit->dictionary,
-                                   .feature = edit->feature,
-                                   .mode = edit->mode,
-                                   .rows = edit->rows,
-                                   .value = edit->mode == FATHOM_STEER_ABLATE ? 0 : edit->value,
-                                   .width = info->d_out};
-        one.share = edit->mode == FATHOM_STEER_ABLATE ? 1.0f : 1.0f / (float)(last - first + 1);
-        status = check_width(plan->model, one.hook, one.width);
-        if (status == FATHOM_OK) {
-            status = fathom__alloc_aligned(&one.vector, one.width, sizeof *one.vector);
-        }
-        if (status == FATHOM_OK) {
-            status = fathom_dictionary_direction(one.vector, edit->dictionary, edit->feature);
-            if (status != FATHOM_OK) {
-                fathom_free(one.vector);
-            }
-        }
-        if (status == FATHOM_OK) {
-            for (size_t i = 0; i < one.width; i++) {
-                one.vector[i] /= info->output_scale;
-            }
-            status = add_edit(plan, one);
-        }
-    }
-    if (status != FATHOM_OK) {
-        cut_back(plan, before);
-    }
-    return status;
+    struct fathom_steer_edit general = {.what = FATHOM_STEER_FEATURE,
+                                        .dictionary = edit->dictionary,
+                                        .feature = edit->feature,
+                                        .how = hows[edit->mode],
+                                        .value = edit->mode == FATHOM_STEER_ABLATE ? 0 : edit->value,
+                                        .placed = edit->spread,
+                                        .first_layer = edit->first_layer,
+                                        .last_layer = edit->last_layer,
+                                        .rows = edit->rows};
+    return fathom_steer_add(plan, &general);
 }
 
 int fathom_steer_add_direction(fathom_steer *plan, const struct fathom_direction *direction, float strength,
                                enum fathom_steer_rows rows) {
-    size_t before = plan->n;
-    int32_t first = direction->first_layer;
-    int32_t last = direction->last_layer;
-    int status = fathom__layer_range(&first, &last, plan->model);
-    if (status == FATHOM_OK && (!isfinite(strength) || (unsigned)rows > FATHOM_STEER_ANSWER)) {
-        status = fathom__fail(FATHOM_ERROR_ARGUMENT, "a direction's strength must be finite; got %g", (double)strength);
-    }
-    for (int32_t layer = first; status == FATHOM_OK && layer <= last; layer++) {
-        size_t place = (size_t)(layer - first);
-        float norm = direction->median_norms[place];
-        struct fathom__edit one = {.hook = {direction->kind, layer},
-                                   .rows = rows,
-                                   .mode = FATHOM_STEER_ADD,
-                                   .value = strength,
-                                   .share = 1.0f / (float)(last - first + 1),
-                                   .width = direction->width,
-                                   .max_norm = FATHOM__OUTLIER_RATIO * norm};
-        status = check_width(plan->model, one.hook, one.width);
-        if (status == FATHOM_OK) {
-            status = fathom__alloc_aligned(&one.vector, one.width, sizeof *one.vector);
-        }
-        if (status == FATHOM_OK) {
-            for (size_t i = 0; i < one.width; i++) {
-                one.vector[i] = norm * direction->vectors[place * one.width + i];
-            }
-            status = add_edit(plan, one);
-        }
-    }
-    if (status != FATHOM_OK) {
-        cut_back(plan, before);
-    }
-    return status;
+    struct fathom_steer_edit general = {.what = FATHOM_STEER_DIRECTION,
+                                        .direction = direction,
+                                        .how = FATHOM_STEER_HOW_ADD,
+                                        .value = strength,
+                                        .rows = rows};
+    return fathom_steer_add(plan, &general);
 }
