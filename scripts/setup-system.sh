@@ -53,6 +53,9 @@ for line in $packages; do
 done
 unset IFS
 python3 -m pip --version >/dev/null 2>&1 || add python3-pip "downloads the engine's source and the models"
+for name in node npm; do
+    command -v "$name" >/dev/null 2>&1 || printf 'setup: without %s fathom serve has no page, only its API\n' "$name"
+done
 [ -n "$missing" ] || exit 0
 
 printf 'Missing system packages:\n%s' "$report"
