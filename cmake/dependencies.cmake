@@ -2,7 +2,7 @@
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
 find_package(ZLIB REQUIRED)
-pkg_check_modules(libraries REQUIRED IMPORTED_TARGET jansson sqlite3 libzstd libxxhash)
+pkg_check_modules(libraries REQUIRED IMPORTED_TARGET jansson sqlite3 libzstd libxxhash libmicrohttpd)
 
 add_library(fathom_dependencies INTERFACE)
 target_link_libraries(fathom_dependencies INTERFACE PkgConfig::libraries ZLIB::ZLIB)

@@ -14,6 +14,7 @@ pkg-config|finds the libraries below
 python3|unpacks downloaded packages
 libjansson-dev|JSON
 libsqlite3-dev|catalogue
+libmicrohttpd-dev|the HTTP server
 libzstd-dev|compressed corpora
 zlib1g-dev|compressed corpora
 libxxhash-dev|hashes of models and corpora

@@ -11,6 +11,7 @@
  *   formats.h     dictionaries of other trainers  drift.h       what quantising moves
  *   sparse_probe.h  labels in a few features      absorption.h  first letters that features miss
  *   monosemanticity.h  how many features one label tells
+ *   server.h      a model over HTTP
  *   crosscoder.h  whose a crosscoder's features are
  */
 #ifndef FATHOM_H
@@ -32,6 +33,7 @@
 #include <fathom/model.h>
 #include <fathom/monosemanticity.h>
 #include <fathom/progress.h>
+#include <fathom/server.h>
 #include <fathom/session.h>
 #include <fathom/shuffle.h>
 #include <fathom/sparse_probe.h>

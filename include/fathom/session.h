@@ -72,6 +72,10 @@ FATHOM_API int fathom_session_tap(int *id, fathom_session *session, struct fatho
                                   void *payload);
 FATHOM_API int fathom_session_edit(int *id, fathom_session *session, struct fathom_hook hook, fathom_edit_fn fn,
                                    void *payload);
+/* Taps and edits that are added from now on see the rows of one sequence only, and are not called where a decode has
+ * none of it: a block is then a run of that sequence's rows which stand side by side in the batch. -1, as a session
+ * begins: the rows of all sequences. Errors: ARGUMENT (no such sequence). */
+FATHOM_API int fathom_session_scope(fathom_session *session, int32_t sequence);
 /* Removes one by id; an unknown id is ignored. */
 FATHOM_API void fathom_session_unhook(fathom_session *session, int id);
 /* Removes all taps and edits. */

@@ -24,6 +24,7 @@ extern const struct cli_command cli_command_runs_compare;
 extern const struct cli_command cli_command_runs_remove;
 extern const struct cli_command cli_command_runs_show;
 extern const struct cli_command cli_command_search;
+extern const struct cli_command cli_command_serve;
 extern const struct cli_command cli_command_sweep;
 extern const struct cli_command cli_command_train;
 extern const struct cli_command cli_command_eval;
@@ -70,6 +71,7 @@ const struct cli_command *const cli_commands[] = {
     &cli_command_runs_remove,
     &cli_command_eval,
     &cli_command_search,
+    &cli_command_serve,
     &cli_command_train,
     &cli_command_sweep,
     &cli_command_models,

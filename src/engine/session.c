@@ -131,6 +131,7 @@ int fathom_session_open(fathom_session **out, const fathom_model *model, const s
     session->model = model;
     session->flash_attention = takes_flash_attention(model, options);
     session->n_sequences = options->n_sequences ? options->n_sequences : 1;
+    session->scope = -1;
     uint32_t trained = model->info.context_trained ? model->info.context_trained : DEFAULT_CONTEXT;
     session->n_context = options->n_context ? options->n_context : least(trained, DEFAULT_CONTEXT);
     if (session->n_context < session->n_sequences) session->n_context = session->n_sequences;

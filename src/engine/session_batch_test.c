@@ -239,6 +239,85 @@ static float *logits_after(fathom_session *session, int text, int32_t sequence, 
     return copy;
 }
 
+struct scoped {
+    int32_t sequence;
+    float strength;
+    size_t calls, rows;
+};
+
+static int add_everywhere(const struct fathom_block *block, float *rows, bool *changed, void *payload) {
+    const struct scoped *scoped = payload;
+    for (size_t i = 0; i < block->n_rows * block->width; i++)
+        rows[i] += scoped->strength;
+    *changed = true;
+    return 0;
+}
+
+static int count_rows(const struct fathom_block *block, void *payload) {
+    struct scoped *scoped = payload;
+    scoped->calls++;
+    scoped->rows += block->n_rows;
+    for (size_t r = 0; r < block->n_rows; r++)
+        if (block->sequences[r] != scoped->sequence ||
+            block->tokens[r] != token_of(scoped->sequence, block->positions[r]))
+            return FATHOM_ERROR_MISMATCH;
+    return 0;
+}
+
+/* Hooks of one sequence see its rows and no others, and what it is changed by changes no bit of its neighbours. */
+static void hooks_have_a_scope(void **state) {
+    (void)state;
+    enum { SEQUENCES = 3 };
+    static const struct fathom_row rows[] = {{0, 0, 0, false}, {0, 0, 1, false}, {0, 1, 0, false},
+                                             {0, 0, 2, true},  {0, 2, 0, true},  {0, 1, 1, true}};
+    enum { ROWS = sizeof rows / sizeof rows[0] };
+    const size_t n_vocab = fathom_model_describe(models[0])->n_vocab;
+    float *logits[2][ROWS];
+    for (int edited = 0; edited < 2; edited++) {
+        const struct fathom_session_options options = {
+            .n_context = 64, .n_batch = MOST_ROWS, .n_sequences = SEQUENCES, .n_threads = 1};
+        struct scoped first = {.sequence = 0, .strength = edited ? 1.0f : 0.0f}, second = {.sequence = 1};
+        struct fathom_row batch[ROWS];
+        fathom_session *session = NULL;
+        struct fathom_hook hook;
+        OK(fathom_session_open(&session, models[0], &options));
+        OK(fathom_hook_parse(&hook, models[0], "resid_post.1"));
+        OK(fathom_session_scope(session, 0));
+        OK(fathom_session_edit(NULL, session, hook, add_everywhere, &first));
+        OK(fathom_session_tap(NULL, session, hook, count_rows, &first));
+        OK(fathom_session_scope(session, 1));
+        OK(fathom_session_tap(NULL, session, hook, count_rows, &second));
+        assert_int_equal(fathom_session_scope(session, SEQUENCES), FATHOM_ERROR_ARGUMENT);
+        assert_int_equal(fathom_session_scope(session, -2), FATHOM_ERROR_ARGUMENT);
+        assert_message("sequence -2");
+        for (int r = 0; r < ROWS; r++) {
+            batch[r] = rows[r];
+            batch[r].token = token_of(rows[r].sequence, rows[r].position);
+        }
+        OK(fathom_session_decode(session, batch, ROWS));
+        assert_int_equal(first.calls, 3);
+        assert_int_equal(first.rows, 3);
+        assert_int_equal(second.calls, 2);
+        assert_int_equal(second.rows, 2);
+        for (int r = 0; r < ROWS; r++) {
+            logits[edited][r] = NULL;
+            if (!rows[r].want_logits) continue;
+            OK(fathom__alloc(&logits[edited][r], n_vocab, sizeof(float)));
+            memcpy(logits[edited][r], fathom_session_logits(session, (size_t)r), n_vocab * sizeof(float));
+        }
+        /* A decode without its sequence does not call a hook. */
+        const struct fathom_row other = {token_of(2, 1), 1, 2, true};
+        OK(fathom_session_decode(session, &other, 1));
+        assert_int_equal(first.calls, 3);
+        fathom_session_close(session);
+    }
+    assert_memory_equal(logits[0][3], logits[1][3], n_vocab * sizeof(float));
+    assert_memory_equal(logits[0][5], logits[1][5], n_vocab * sizeof(float));
+    assert_true(difference(logits[0][4], logits[1][4], n_vocab) > 0.05);
+    for (int i = 0; i < 2 * ROWS; i++)
+        fathom_free(logits[i / ROWS][i % ROWS]);
+}
+
 /* Texts that begin alike share what they begin with; each then goes on by itself, and outlives the others. */
 static void prefixes_are_shared(void **state) {
     (void)state;
@@ -333,6 +412,7 @@ static void rooms_are_counted(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(texts_come_and_go),
+        cmocka_unit_test(hooks_have_a_scope),
         cmocka_unit_test(prefixes_are_shared),
         cmocka_unit_test(rooms_are_counted),
     };

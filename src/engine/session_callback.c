@@ -102,6 +102,35 @@ static int read_mask(float **out, size_t *stride, struct fathom_session *session
     return FATHOM_OK;
 }
 
+static int call_hook(bool *changed, const struct fathom__hooked *hooked, const struct fathom_block *block,
+                     float *rows) {
+    bool wrote = false;
+    const int returned =
+        hooked->tap ? hooked->tap(block, hooked->payload) : hooked->edit(block, rows, &wrote, hooked->payload);
+    *changed = *changed || wrote;
+    return returned ? fathom__callback_status(returned) : FATHOM_OK;
+}
+
+/* Calls a hook for every run of rows of its own sequence. */
+static int call_scoped_hook(bool *changed, const struct fathom__hooked *hooked, const struct fathom_block *block,
+                            float *rows) {
+    for (size_t first = 0, end; first < block->n_rows; first = end) {
+        end = first + 1;
+        if (block->sequences[first] != hooked->sequence) continue;
+        while (end < block->n_rows && block->sequences[end] == hooked->sequence)
+            end++;
+        struct fathom_block part = *block;
+        part.n_rows = end - first;
+        part.rows += first * block->width;
+        part.tokens += first;
+        part.positions += first;
+        part.sequences += first;
+        const int status = call_hook(changed, hooked, &part, rows ? rows + first * block->width : NULL);
+        if (status) return status;
+    }
+    return FATHOM_OK;
+}
+
 /* Runs the edits, then the taps of one node over its rows; *changed tells whether an edit changed them. */
 static int run_hooks(bool *changed, struct fathom_session *session, size_t watch, struct fathom_block block,
                      float *rows) {
@@ -110,11 +139,9 @@ static int run_hooks(bool *changed, struct fathom_session *session, size_t watch
             struct fathom__hooked *hooked = &session->hooks[i];
             if (hooked->watch != watch || hooked->removed || (hooked->tap != NULL) != (taps == 1)) continue;
             block.hook = hooked->hook;
-            bool wrote = false;
-            int returned =
-                taps ? hooked->tap(&block, hooked->payload) : hooked->edit(&block, rows, &wrote, hooked->payload);
-            *changed = *changed || wrote;
-            if (returned) return fathom__callback_status(returned);
+            const int status = hooked->sequence < 0 ? call_hook(changed, hooked, &block, rows)
+                                                    : call_scoped_hook(changed, hooked, &block, rows);
+            if (status) return status;
         }
     }
     return FATHOM_OK;

@@ -39,6 +39,7 @@ static int add(int *id, struct fathom_session *session, struct fathom__hooked ho
                             name);
     }
     hooked.id = ++session->last_id;
+    hooked.sequence = session->scope;
     session->hooks[session->n_hooks++] = hooked;
     session->hooks_changed = true;
     if (id) *id = hooked.id;
@@ -53,6 +54,14 @@ int fathom_session_tap(int *id, fathom_session *session, struct fathom_hook hook
 int fathom_session_edit(int *id, fathom_session *session, struct fathom_hook hook, fathom_edit_fn fn, void *payload) {
     if (!session || !fn) return fathom__fail(FATHOM_ERROR_ARGUMENT, "fathom_session_edit: session and fn are required");
     return add(id, session, (struct fathom__hooked){.hook = hook, .edit = fn, .payload = payload});
+}
+
+int fathom_session_scope(fathom_session *session, int32_t sequence) {
+    if (!session || sequence < -1 || sequence >= (int32_t)session->n_sequences)
+        return fathom__fail(FATHOM_ERROR_ARGUMENT, "fathom_session_scope: sequence %d is not one of the session's",
+                            (int)sequence);
+    session->scope = sequence;
+    return FATHOM_OK;
 }
 
 void fathom_session_unhook(fathom_session *session, int id) {

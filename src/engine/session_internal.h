@@ -18,7 +18,8 @@ struct fathom__hooked {
     fathom_tap_fn tap;
     fathom_edit_fn edit;
     void *payload;
-    bool removed; /* left out from now on; the entry goes before the next decode */
+    int32_t sequence; /* whose rows it sees; -1: of all */
+    bool removed;     /* left out from now on; the entry goes before the next decode */
     size_t watch;
 };
 
@@ -66,6 +67,7 @@ struct fathom_session {
     struct fathom__hooked *hooks;
     size_t n_hooks, hooks_capacity;
     int last_id;
+    int32_t scope; /* `sequence` of hooks that are added */
     bool hooks_changed;
     struct fathom__watch *watches;
     size_t n_watches, watches_capacity;

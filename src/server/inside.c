@@ -1,0 +1,224 @@
+#include "server/inside.h"
+#include "base/error.h"
+#include "base/json.h"
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+enum { MOST_EDITS = 64, NAME_BYTES = 65536 };
+
+static int need_dictionary(const fathom_server *server, const char *member) {
+    if (server->options.dictionary) return FATHOM_OK;
+    return fathom__fail(FATHOM_ERROR_UNSUPPORTED,
+                        "\"%s\" needs a dictionary of features, and this server was started without one", member);
+}
+
+static int read_feature(uint32_t *out, const fathom_server *server, const json_t *object, const char *where) {
+    const uint32_t n = fathom_dictionary_describe(server->options.dictionary)->n_features;
+    int64_t number = 0;
+    const int status = fathom__json_get_integer(&number, object, "feature", 0, (int64_t)n - 1, true, where);
+    *out = (uint32_t)number;
+    return status;
+}
+
+static int read_choice(int *out, const json_t *object, const char *key, const char *const *names, int n,
+                       const char *where) {
+    const char *given = names[*out];
+    const int status = fathom__json_get_string(&given, object, key, false, where);
+    if (status) return status;
+    for (int i = 0; i < n; i++)
+        if (strcmp(given, names[i]) == 0) {
+            *out = i;
+            return FATHOM_OK;
+        }
+    return fathom__fail(FATHOM_ERROR_FORMAT, "%s: \"%s\" is \"%s\", where \"%s\", \"%s\" or \"%s\" is expected", where,
+                        key, given, names[0], names[1], names[2]);
+}
+
+/* How far: "value" in the dictionary's units, or "strength" in multiples of the feature's largest activation. */
+static int read_value(struct fathom_steer_feature *edit, const fathom_server *server, const json_t *object,
+                      const char *where) {
+    const bool has_value = json_object_get(object, "value"), has_strength = json_object_get(object, "strength");
+    double number = 0;
+    if (edit->mode == FATHOM_STEER_ABLATE) return FATHOM_OK;
+    if (has_value == has_strength)
+        return fathom__fail(FATHOM_ERROR_FORMAT,
+                            "%s: one of \"value\" and \"strength\" (multiples of the feature's maximum) is expected",
+                            where);
+    int status = fathom__json_get_number(&number, object, has_value ? "value" : "strength", true, where);
+    if (!status && has_strength) {
+        const struct fathom_feature *known =
+            server->options.catalogue ? fathom_catalogue_feature(server->options.catalogue, edit->feature) : NULL;
+        if (!known || !(known->max_activation > 0))
+            return fathom__fail(FATHOM_ERROR_UNSUPPORTED,
+                                "%s: no catalogue tells the maximum of feature %u: give \"value\" instead of "
+                                "\"strength\"",
+                                where, edit->feature);
+        number *= (double)known->max_activation;
+    }
+    if (!status && !(fabs(number) <= (double)FLT_MAX))
+        status = fathom__fail(FATHOM_ERROR_FORMAT, "%s: %g is too large a number", where, number);
+    edit->value = (float)number;
+    return status;
+}
+
+static int read_layers(struct fathom_steer_feature *edit, const json_t *object, const char *where) {
+    const json_t *layers = json_object_get(object, "layers");
+    if (!layers) return FATHOM_OK;
+    const json_t *first = json_array_get(layers, 0), *last = json_array_get(layers, 1);
+    if (json_array_size(layers) != 2 || !json_is_integer(first) || !json_is_integer(last) ||
+        llabs(json_integer_value(first)) > INT16_MAX || llabs(json_integer_value(last)) > INT16_MAX)
+        return fathom__fail(FATHOM_ERROR_FORMAT, "%s: \"layers\": [first, last] is expected", where);
+    edit->spread = true;
+    edit->first_layer = (int32_t)json_integer_value(first);
+    edit->last_layer = (int32_t)json_integer_value(last);
+    return FATHOM_OK;
+}
+
+/* Names what an edit does, so that equal names are equal edits. */
+static int name_edit(struct fathom__inside *out, const struct fathom_steer_feature *edit) {
+    int status = FATHOM_OK;
+    for (int answer = 0; answer < 2 && !status; answer++) {
+        struct fathom__buffer *name = answer ? &out->edited_answer : &out->edited_prompt;
+        if (edit->rows == (answer ? FATHOM_STEER_PROMPT : FATHOM_STEER_ANSWER)) continue;
+        status =
+            fathom__buffer_format(name, "%u %d %.9g %d %d %d;", edit->feature, (int)edit->mode, (double)edit->value,
+                                  (int)edit->spread, (int)edit->first_layer, (int)edit->last_layer);
+    }
+    return status;
+}
+
+static int read_edit(struct fathom__inside *out, const fathom_server *server, const json_t *object, const char *where) {
+    static const char *const modes[] = {
+        [FATHOM_STEER_CLAMP] = "clamp", [FATHOM_STEER_ADD] = "add", [FATHOM_STEER_ABLATE] = "ablate"};
+    static const char *const parts[] = {
+        [FATHOM_STEER_ALL] = "all", [FATHOM_STEER_PROMPT] = "prompt", [FATHOM_STEER_ANSWER] = "answer"};
+    struct fathom_steer_feature edit = {.dictionary = server->options.dictionary};
+    int mode = FATHOM_STEER_CLAMP, rows = FATHOM_STEER_ALL;
+    int status = read_feature(&edit.feature, server, object, where);
+    if (!status) status = read_choice(&mode, object, "mode", modes, 3, where);
+    if (!status) status = read_choice(&rows, object, "rows", parts, 3, where);
+    edit.mode = (enum fathom_steer_mode)mode;
+    edit.rows = (enum fathom_steer_rows)rows;
+    if (!status) status = read_value(&edit, server, object, where);
+    if (!status) status = read_layers(&edit, object, where);
+    if (!status) status = fathom_steer_add_feature(out->plan, &edit);
+    if (!status) status = name_edit(out, &edit);
+    return status;
+}
+
+int fathom__inside_read_steer(struct fathom__inside *out, fathom_server *server, const json_t *edits) {
+    if (!edits || json_is_null(edits) || (json_is_array(edits) && json_array_size(edits) == 0)) return FATHOM_OK;
+    if (!json_is_array(edits) || json_array_size(edits) > MOST_EDITS)
+        return fathom__fail(FATHOM_ERROR_FORMAT, "steer: a list of at most %d edits is expected", MOST_EDITS);
+    int status = need_dictionary(server, "steer");
+    if (!status) status = fathom_steer_open(&out->plan, server->options.model);
+    for (size_t i = 0; i < json_array_size(edits) && !status; i++) {
+        char where[32];
+        snprintf(where, sizeof where, "steer[%zu]", i);
+        status = read_edit(out, server, json_array_get(edits, i), where);
+    }
+    return status;
+}
+
+static int read_watch(struct fathom__inside *out, const fathom_server *server, const json_t *value, const char *where) {
+    struct fathom_watch *watch = &out->watches[out->n_watches];
+    double above = DBL_MAX;
+    json_t *object = json_is_integer(value) ? json_pack("{s:I}", "feature", json_integer_value(value)) : NULL;
+    *watch = (struct fathom_watch){.dictionary = server->options.dictionary};
+    int status = read_feature(&watch->feature, server, object ? object : value, where);
+    if (!status) status = fathom__json_get_number(&above, object ? object : value, "above", false, where);
+    watch->above = above;
+    json_decref(object);
+    out->n_watches += status == FATHOM_OK;
+    return status;
+}
+
+static int read_watches(struct fathom__inside *out, const fathom_server *server, const json_t *watches) {
+    if (!watches || json_is_null(watches)) return FATHOM_OK;
+    if (!json_is_array(watches) || json_array_size(watches) > FATHOM__MOST_WATCHES)
+        return fathom__fail(FATHOM_ERROR_FORMAT, "watch: a list of at most %d features is expected",
+                            FATHOM__MOST_WATCHES);
+    int status = json_array_size(watches) ? need_dictionary(server, "watch") : FATHOM_OK;
+    for (size_t i = 0; i < json_array_size(watches) && !status; i++) {
+        char where[32];
+        snprintf(where, sizeof where, "watch[%zu]", i);
+        status = read_watch(out, server, json_array_get(watches, i), where);
+    }
+    return status;
+}
+
+int fathom__inside_read(struct fathom__inside *out, fathom_server *server, const json_t *request) {
+    int64_t n_features = 0;
+    *out = (struct fathom__inside){.edited_prompt = FATHOM__BUFFER_INIT(NAME_BYTES),
+                                   .edited_answer = FATHOM__BUFFER_INIT(NAME_BYTES)};
+    int status = fathom__inside_read_steer(out, server, json_object_get(request, "steer"));
+    if (!status) status = read_watches(out, server, json_object_get(request, "watch"));
+    if (!status)
+        status = fathom__json_get_integer(&n_features, request, "features", 0, FATHOM__MOST_FEATURES, false, "request");
+    if (!status) status = fathom__json_get_bool(&out->whole_prompt, request, "watch_prompt", false, "request");
+    if (!status && n_features > 0) status = need_dictionary(server, "features");
+    out->n_features = (uint32_t)n_features;
+    out->whole_prompt = out->whole_prompt && fathom__inside_tells(out);
+    return status;
+}
+
+void fathom__inside_ask(struct fathom__job_request *job, const struct fathom__inside *inside,
+                        const fathom_server *server) {
+    job->plan = inside->plan;
+    job->edited_by = (struct fathom__edited_by){inside->edited_prompt.bytes, inside->edited_answer.bytes};
+    job->watches = inside->watches;
+    job->n_watches = inside->n_watches;
+    job->dictionary = server->options.dictionary;
+    job->n_features = inside->n_features;
+    job->whole_prompt = inside->whole_prompt;
+}
+
+bool fathom__inside_tells(const struct fathom__inside *inside) {
+    return inside->n_watches > 0 || inside->n_features > 0;
+}
+
+static json_t *number(double value) {
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+json_t *fathom__inside_watches_json(const struct fathom__inside *inside, const fathom_server *server) {
+    json_t *list = json_array();
+    for (size_t i = 0; i < inside->n_watches; i++) {
+        const struct fathom_watch *watch = &inside->watches[i];
+        const struct fathom_feature *known =
+            server->options.catalogue ? fathom_catalogue_feature(server->options.catalogue, watch->feature) : NULL;
+        json_t *entry =
+            json_pack("{s:I, s:s?, s:o}", "feature", (json_int_t)watch->feature, "label", known ? known->label : NULL,
+                      "max_activation", known ? number((double)known->max_activation) : json_null());
+        if (watch->above < DBL_MAX) json_object_set_new(entry, "above", json_real(watch->above));
+        json_array_append_new(list, entry);
+    }
+    return list;
+}
+
+void fathom__inside_token_json(json_t *object, const struct fathom__inside *inside, const float *levels,
+                               const struct fathom__feature_level *features, size_t index) {
+    if (inside->n_watches) {
+        json_t *list = json_array();
+        for (size_t i = 0; i < inside->n_watches; i++)
+            json_array_append_new(list, number((double)levels[index * inside->n_watches + i]));
+        json_object_set_new(object, "levels", list);
+    }
+    if (inside->n_features) {
+        json_t *list = json_array();
+        for (size_t i = 0; i < inside->n_features; i++) {
+            const struct fathom__feature_level *feature = &features[index * inside->n_features + i];
+            if (feature->value > 0)
+                json_array_append_new(list, json_pack("{s:I, s:f}", "feature", (json_int_t)feature->feature, "value",
+                                                      (double)feature->value));
+        }
+        json_object_set_new(object, "features", list);
+    }
+}
+
+void fathom__inside_free(struct fathom__inside *inside) {
+    fathom_steer_close(inside->plan);
+    fathom__buffer_free(&inside->edited_prompt);
+    fathom__buffer_free(&inside->edited_answer);
+}

@@ -1,0 +1,32 @@
+/* What a request asks of the model's inside: what is steered, and what is told of each token. */
+#ifndef FATHOM_SERVER_INSIDE_H
+#define FATHOM_SERVER_INSIDE_H
+
+#include "base/buffer.h"
+#include "server/exchange.h"
+
+struct fathom__inside {
+    fathom_steer *plan; /* NULL: nothing is steered */
+    struct fathom__buffer edited_prompt, edited_answer;
+    struct fathom_watch watches[FATHOM__MOST_WATCHES];
+    size_t n_watches;
+    uint32_t n_features;
+    bool whole_prompt;
+};
+
+/* Reads the members "steer", "watch", "features" and "watch_prompt" of a request. Errors: FORMAT, NOT_FOUND, UNSUPPORTED
+ * (the server has no dictionary), those of plans. `out` is to be freed also then. */
+int fathom__inside_read(struct fathom__inside *out, fathom_server *server, const json_t *request);
+/* The same of a list of edits alone. */
+int fathom__inside_read_steer(struct fathom__inside *out, fathom_server *server, const json_t *edits);
+void fathom__inside_ask(struct fathom__job_request *job, const struct fathom__inside *inside,
+                        const fathom_server *server);
+bool fathom__inside_tells(const struct fathom__inside *inside);
+/* What is watched, as the reply names it. */
+json_t *fathom__inside_watches_json(const struct fathom__inside *inside, const fathom_server *server);
+/* {"levels": […], "features": […]} of token `index`, added to an object. */
+void fathom__inside_token_json(json_t *object, const struct fathom__inside *inside, const float *levels,
+                               const struct fathom__feature_level *features, size_t index);
+void fathom__inside_free(struct fathom__inside *inside);
+
+#endif

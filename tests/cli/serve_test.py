@@ -1,0 +1,98 @@
+"""`fathom serve`: it says where it listens, answers, logs every request, and stops when it is asked to."""
+import json
+import re
+import signal
+import threading
+import urllib.error
+import urllib.request
+
+import command
+
+
+class Serve(command.Case):
+    def serve(self, *arguments):
+        """A server on a free port; gives its process and address."""
+        process = self.popen("serve", "-m", self.llama, "--dict", self.toy, "--port", 0, "--threads", 1, "--context", 256,
+                             *arguments)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        line = command.text(process.stderr.readline())
+        found = re.search(r"http://\S+:\d+", line)
+        self.assertIsNotNone(found, line)
+        return process, found[0]
+
+    def ask(self, address, path, body=None, status=200, **headers):
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(address + path, data, {"Content-Type": "application/json", **headers})
+        try:
+            with urllib.request.urlopen(request, timeout=command.PATIENCE) as reply:
+                code, text = reply.status, reply.read()
+        except urllib.error.HTTPError as error:
+            code, text = error.code, error.read()
+        self.assertEqual(status, code, text)
+        return json.loads(text)
+
+    def stop(self, process, number=signal.SIGTERM):
+        process.send_signal(number)
+        result = self.finish(process)
+        self.assertEqual(command.OK, result.status, result.err)
+        return [json.loads(line) for line in result.out.splitlines()]
+
+    def test_answers_and_stops(self):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            process, address = self.serve()
+            self.assertEqual({"status": "ok"}, self.ask(address, "/healthz"))
+            reply = self.ask(address, "/v1/chat/completions",
+                             {"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 4, "temperature": 0,
+                              "steer": [{"feature": 1, "value": 5}], "watch": [1]})
+            self.assertEqual(1, len(reply["choices"]))
+            self.assertEqual("toy", self.ask(address, "/api/status")["dictionary"]["name"])
+            self.ask(address, "/api/features", status=404)  # there is no catalogue
+            log = self.stop(process, number)
+            self.assertEqual(["/healthz", "/v1/chat/completions", "/api/status", "/api/features"],
+                             [entry["path"] for entry in log])
+            self.assertEqual([200, 200, 200, 404], [entry["status"] for entry in log])
+
+    def test_answers_under_way_are_finished(self):
+        process, address = self.serve()
+        replies = []
+        body = {"prompt": "a", "max_tokens": 100, "temperature": 0, "stop": []}
+
+        def ask():
+            replies.append(self.ask(address, "/v1/completions", body))
+        client = threading.Thread(target=ask)
+        client.start()
+        while b"jobs_running 1" not in (text := urllib.request.urlopen(address + "/metrics").read()) and not replies:
+            self.assertIn(b"fathom_jobs_running", text)
+        self.stop(process)
+        client.join()
+        self.assertEqual(1, len(replies))
+        self.assertIn(replies[0]["choices"][0]["finish_reason"], ("length", "stop"))
+
+    def test_token(self):
+        path = self.folder / "token.txt"
+        path.write_text("a token of enough letters\n")
+        process, address = self.serve("--token-file", path, "--no-access-log", "--read-only")
+        self.ask(address, "/v1/models", status=401)
+        self.ask(address, "/v1/models", Authorization="Bearer a token of enough letters")
+        self.ask(address, "/healthz", status=403, Host="evil.example")
+        self.assertEqual([], self.stop(process))
+
+    def test_bad_options(self):
+        llama = ("serve", "-m", self.llama, "--no-dict")
+        self.bad(command.USAGE, "--port", *llama, "--port", 65536)
+        self.bad(command.USAGE, "--parallel", *llama, "--parallel", 0)
+        self.bad(command.USAGE, ["0.0.0.0", "token"], *llama, "--host", "0.0.0.0")
+        self.bad(command.USAGE, "localhost", *llama, "--host", "localhost", "--token-file", self.token("a token of enough letters"))
+        self.bad(command.USAGE, "16", *llama, "--token-file", self.token("short"))
+        self.bad(command.INPUT, "none.txt", *llama, "--token-file", "none.txt")
+        self.bad(command.INPUT, "no.gguf", "serve", "-m", "no.gguf")
+
+    def token(self, text):
+        path = self.home / "token.txt"
+        path.write_text(text)
+        return path
+
+
+if __name__ == "__main__":
+    command.main()
