@@ -46,6 +46,7 @@ struct fathom__job_request {
     size_t n_stops;
     const fathom_steer *plan; /* NULL: none */
     struct fathom__edited_by edited_by;
+    bool fresh;                         /* is read from its beginning whatever the cache has */
     const struct fathom_watch *watches; /* levels told of each token */
     size_t n_watches;
     const fathom_dictionary *dictionary; /* of the two below */

@@ -16,7 +16,7 @@ static const char *name_of(const char *edits) {
 static size_t shared_rows(const struct fathom__slot *slot, const fathom__job *job) {
     const struct fathom__job_request *request = &job->request;
     const char *edits = name_of(request->edited_by.prompt);
-    if (request->whole_prompt || request->keeps_rows || slot->suspect) return 0;
+    if (request->fresh || request->whole_prompt || request->keeps_rows || slot->suspect) return 0;
     if (strcmp(name_of(slot->edited_prompt), edits) != 0) return 0;
     size_t most = slot->fed < request->n - 1 ? slot->fed : request->n - 1;
     if (strcmp(name_of(slot->edited_answer), edits) != 0 && slot->n_prompt < most) most = slot->n_prompt;

@@ -1,6 +1,8 @@
 #include "server/inside.h"
 #include "base/error.h"
 #include "base/json.h"
+#include "base/memory.h"
+#include <fathom/plan.h>
 #include <float.h>
 #include <math.h>
 #include <string.h>
@@ -107,17 +109,70 @@ static int read_edit(struct fathom__inside *out, const fathom_server *server, co
     return status;
 }
 
-int fathom__inside_read_steer(struct fathom__inside *out, fathom_server *server, const json_t *edits) {
-    if (!edits || json_is_null(edits) || (json_is_array(edits) && json_array_size(edits) == 0)) return FATHOM_OK;
-    if (!json_is_array(edits) || json_array_size(edits) > MOST_EDITS)
+static int read_list(struct fathom__inside *out, const fathom_server *server, const json_t *edits) {
+    int status = FATHOM_OK;
+    if (json_array_size(edits) > MOST_EDITS)
         return fathom__fail(FATHOM_ERROR_FORMAT, "steer: a list of at most %d edits is expected", MOST_EDITS);
-    int status = need_dictionary(server, "steer");
-    if (!status) status = fathom_steer_open(&out->plan, server->options.model);
     for (size_t i = 0; i < json_array_size(edits) && !status; i++) {
         char where[32];
         snprintf(where, sizeof where, "steer[%zu]", i);
         status = read_edit(out, server, json_array_get(edits, i), where);
     }
+    return status;
+}
+
+/* A request names no file that the server would open, and has no other text run. */
+static int check_document(json_t *value) {
+    static const char *const members[] = {"direction", "vector", "probe", "dictionary", "patch"};
+    const char *key;
+    json_t *member;
+    size_t i;
+    int status = FATHOM_OK;
+    json_array_foreach (value, i, member) {
+        if (!status) status = check_document(member);
+    }
+    json_object_foreach (value, key, member) {
+        for (i = 0; i < sizeof members / sizeof members[0] && !status; i++)
+            if (strcmp(key, members[i]) == 0)
+                status = fathom__fail(FATHOM_ERROR_UNSUPPORTED, "steer: \"%s\" cannot be used in a request", key);
+        if (!status) status = check_document(member);
+    }
+    return status;
+}
+
+static int read_text(struct fathom__inside *out, fathom_server *server, const char *text) {
+    const struct fathom_steer_context context = {.dictionary = server->options.dictionary,
+                                                 .catalogue = server->options.catalogue};
+    char *translated = NULL;
+    json_t *document = NULL;
+    const unsigned long long number = atomic_fetch_add(&server->next_plan, 1);
+    int status = fathom_steer_translate(&translated, text, strlen(text), "steer");
+    if (!status) status = fathom__json_parse(&document, translated, strlen(translated), "steer");
+    if (!status) status = check_document(document);
+    if (!status) {
+        pthread_mutex_lock(&server->catalogue_lock);
+        status = fathom_steer_read(out->plan, translated, strlen(translated), "steer", &context);
+        pthread_mutex_unlock(&server->catalogue_lock);
+    }
+    out->is_text = true;
+    if (!status) status = fathom__buffer_format(&out->edited_prompt, "plan %llu", number);
+    if (!status) status = fathom__buffer_format(&out->edited_answer, "plan %llu answer", number);
+    json_decref(document);
+    fathom_free(translated);
+    return status;
+}
+
+static int read_steer(struct fathom__inside *out, fathom_server *server, const json_t *edits) {
+    char *text = NULL;
+    if (!edits || json_is_null(edits) || (json_is_array(edits) && json_array_size(edits) == 0)) return FATHOM_OK;
+    if (!json_is_array(edits) && !json_is_object(edits) && !json_is_string(edits))
+        return fathom__fail(FATHOM_ERROR_FORMAT, "steer: a list of edits, an expression or a plan is expected");
+    int status = need_dictionary(server, "steer");
+    if (!status) status = fathom_steer_open(&out->plan, server->options.model);
+    if (!status && json_is_array(edits)) return read_list(out, server, edits);
+    if (!status && json_is_object(edits)) status = fathom__json_text(&text, edits, false);
+    if (!status) status = read_text(out, server, text ? text : json_string_value(edits));
+    fathom_free(text);
     return status;
 }
 
@@ -152,7 +207,7 @@ int fathom__inside_read(struct fathom__inside *out, fathom_server *server, const
     int64_t n_features = 0;
     *out = (struct fathom__inside){.edited_prompt = FATHOM__BUFFER_INIT(NAME_BYTES),
                                    .edited_answer = FATHOM__BUFFER_INIT(NAME_BYTES)};
-    int status = fathom__inside_read_steer(out, server, json_object_get(request, "steer"));
+    int status = read_steer(out, server, json_object_get(request, "steer"));
     if (!status) status = read_watches(out, server, json_object_get(request, "watch"));
     if (!status)
         status = fathom__json_get_integer(&n_features, request, "features", 0, FATHOM__MOST_FEATURES, false, "request");
@@ -167,6 +222,7 @@ void fathom__inside_ask(struct fathom__job_request *job, const struct fathom__in
                         const fathom_server *server) {
     job->plan = inside->plan;
     job->edited_by = (struct fathom__edited_by){inside->edited_prompt.bytes, inside->edited_answer.bytes};
+    job->fresh = inside->is_text;
     job->watches = inside->watches;
     job->n_watches = inside->n_watches;
     job->dictionary = server->options.dictionary;

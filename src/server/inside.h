@@ -7,6 +7,7 @@
 
 struct fathom__inside {
     fathom_steer *plan; /* NULL: nothing is steered */
+    bool is_text;       /* the plan was given as one: what its edits wait for is not known here */
     struct fathom__buffer edited_prompt, edited_answer;
     struct fathom_watch watches[FATHOM__MOST_WATCHES];
     size_t n_watches;
@@ -14,11 +15,12 @@ struct fathom__inside {
     bool whole_prompt;
 };
 
-/* Reads the members "steer", "watch", "features" and "watch_prompt" of a request. Errors: FORMAT, NOT_FOUND, UNSUPPORTED
+/* "steer" is a list of edits of features, a plan as an expression (docs/steering.md) or as a document
+ * (docs/plan.schema.json). Of these two no file is opened for a request, and no other text is run.
+ *
+ * Reads the members "steer", "watch", "features" and "watch_prompt" of a request. Errors: FORMAT, NOT_FOUND, UNSUPPORTED
  * (the server has no dictionary), those of plans. `out` is to be freed also then. */
 int fathom__inside_read(struct fathom__inside *out, fathom_server *server, const json_t *request);
-/* The same of a list of edits alone. */
-int fathom__inside_read_steer(struct fathom__inside *out, fathom_server *server, const json_t *edits);
 void fathom__inside_ask(struct fathom__job_request *job, const struct fathom__inside *inside,
                         const fathom_server *server);
 bool fathom__inside_tells(const struct fathom__inside *inside);

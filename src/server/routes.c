@@ -5,105 +5,46 @@
 #define TEXT "{\"type\": \"string\"}"
 #define NUMBERS "{\"type\": \"array\", \"items\": {\"type\": \"integer\", \"minimum\": 0}}"
 #define TEXT_OR_TOKENS                                                                                                 \
-    "{\"oneOf\": [" TEXT ", {\"type\": \"array\", \"minItems\": 1, \"items\": {\"oneOf\": [" TEXT                      \
-    ", {\"type\": \"integer\", \"minimum\": 0}, " NUMBERS "]}}]}"
-#define NULLABLE(type) "{\"type\": [\"" type "\", \"null\"]}"
-#define BETWEEN(type, least, most)                                                                                     \
-    "{\"type\": [\"" type "\", \"null\"], \"minimum\": " #least ", \"maximum\": " #most "}"
+    "{\"oneOf\": [{\"type\": \"string\"}, {\"type\": \"array\", \"minItems\": 1, \"items\": {\"oneOf\": "              \
+    "[{\"type\": \"string\"}, {\"type\": \"integer\", \"minimum\": 0}, {\"type\": \"array\", \"items\": "              \
+    "{\"type\": \"integer\", \"minimum\": 0}}]}}]}"
+#define NULL_TEXT "{\"type\": [\"string\", \"null\"]}"
+#define NULL_NUMBER "{\"type\": [\"number\", \"null\"]}"
+#define NULL_OBJECT "{\"type\": [\"object\", \"null\"]}"
+#define TOP_LOGPROBS "{\"type\": [\"integer\", \"null\"], \"minimum\": 0, \"maximum\": 20}"
+#define CHAT_LOGPROBS                                                                                                  \
+    "\"logprobs\": {\"type\": [\"boolean\", \"null\"]}, \"top_logprobs\": {\"type\": [\"integer\", "                   \
+    "\"null\"], \"minimum\": 0, \"maximum\": 20}, "
 
-#define FEATURE_EDIT                                                                                                   \
-    "{\"type\": \"object\", \"required\": [\"feature\"], \"properties\": {\"feature\": {\"type\": \"integer\", "       \
-    "\"minimum\": 0}, \"mode\": {\"enum\": [\"clamp\", \"add\", \"ablate\"]}, \"value\": {\"type\": \"number\"}, "     \
-    "\"strength\": {\"type\": \"number\"}, \"rows\": {\"enum\": [\"all\", \"prompt\", \"answer\"]}, \"layers\": "      \
-    "{\"type\": \"array\", \"items\": {\"type\": \"integer\"}, \"minItems\": 2, \"maxItems\": 2}}}"
-#define WATCH                                                                                                          \
-    "{\"oneOf\": [{\"type\": \"integer\", \"minimum\": 0}, {\"type\": \"object\", \"required\": [\"feature\"], "       \
-    "\"properties\": {\"feature\": {\"type\": \"integer\", \"minimum\": 0}, \"above\": {\"type\": \"number\"}}}]}"
-
-#define GENERATION_MEMBERS                                                                                                                                                                         \
-    "\"model\": " NULLABLE("string") ", \"max_tokens\": {\"type\": [\"integer\", \"null\"], \"minimum\": 1}, "                                                                                     \
-                                     "\"max_completion_tokens\": {\"type\": [\"integer\", \"null\"], \"minimum\": "                                                                                \
-                                     "1}, "                                                                                                                                                        \
-                                     "\"temperature\": " BETWEEN("number", 0, 100) ", \"top_p\": " BETWEEN("number", 0, 1) ", \"top_k\": " BETWEEN("integer", 0, 1048576) ", \"min_p\": " BETWEEN( \
-                                         "number", 0,                                                                                                                                              \
-                                         1) ", "                                                                                                                                                   \
-                                            "\"repeat_penalty\":"                                                                                                                                  \
-                                            " " BETWEEN(                                                                                                                                           \
-                                                "number", 0,                                                                                                                                       \
-                                                100) ", "                                                                                                                                          \
-                                                     "\"frequency"                                                                                                                                 \
-                                                     "_penalty\":"                                                                                                                                 \
-                                                     " " BETWEEN("number", -2, 2) ", \"presence_penalty\": " BETWEEN("number", -2, 2) ", \"seed\": " NULLABLE(                                     \
-                                                         "integer") ", \"n\": " BETWEEN("integer", 1,                                                                                              \
-                                                                                        16) ", \"stop\": {\"oneOf\": "                                                                             \
-                                                                                            "[{\"type\": \"null\"}, "                                                                              \
-                                                                                            "{\"type\": \"string\", "                                                                              \
-                                                                                            "\"minLength\": 1}, "                                                                                  \
-                                                                                            "{\"type\": \"array\", "                                                                               \
-                                                                                            "\"maxItems\": 16, "                                                                                   \
-                                                                                            "\"items\": {\"type\": "                                                                               \
-                                                                                            "\"string\", "                                                                                         \
-                                                                                            "\"minLength\": 1}}]}, "                                                                               \
-                                                                                            "\"stream\": " NULLABLE(                                                                               \
-                                                                                                "boolean") ", "                                                                                    \
-                                                                                                           "\"stream_"                                                                             \
-                                                                                                           "options\""                                                                             \
-                                                                                                           ": "                                                                                    \
-                                                                                                           "{\"type\""                                                                             \
-                                                                                                           ": "                                                                                    \
-                                                                                                           "[\"object"                                                                             \
-                                                                                                           "\", "                                                                                  \
-                                                                                                           "\"null\"]"                                                                             \
-                                                                                                           ", "                                                                                    \
-                                                                                                           "\"propert"                                                                             \
-                                                                                                           "ies\": "                                                                               \
-                                                                                                           "{\"includ"                                                                             \
-                                                                                                           "e_"                                                                                    \
-                                                                                                           "usage\": "                                                                             \
-                                                                                                           "{\"type\""                                                                             \
-                                                                                                           ": "                                                                                    \
-                                                                                                           "\"boolean"                                                                             \
-                                                                                                           "\"}}}, "                                                                               \
-                                                                                                           "\"steer\""                                                                             \
-                                                                                                           ": "                                                                                    \
-                                                                                                           "{\"type\""                                                                             \
-                                                                                                           ": "                                                                                    \
-                                                                                                           "\"array\""                                                                             \
-                                                                                                           ", "                                                                                    \
-                                                                                                           "\"maxItem"                                                                             \
-                                                                                                           "s\": 64, "                                                                             \
-                                                                                                           "\"items\""                                                                             \
-                                                                                                           ":"                                                                                     \
-                                                                                                           " " FEATURE_EDIT                                                                        \
-                                                                                                           "}, "                                                                                   \
-                                                                                                           "\"watch\""                                                                             \
-                                                                                                           ": "                                                                                    \
-                                                                                                           "{\"type\""                                                                             \
-                                                                                                           ": "                                                                                    \
-                                                                                                           "\"array\""                                                                             \
-                                                                                                           ", "                                                                                    \
-                                                                                                           "\"maxItem"                                                                             \
-                                                                                                           "s\": 64, "                                                                             \
-                                                                                                           "\"items\""                                                                             \
-                                                                                                           ": " WATCH                                                                              \
-                                                                                                           "}, "                                                                                   \
-                                                                                                           "\"feature"                                                                             \
-                                                                                                           "s\": "                                                                                 \
-                                                                                                           "{\"type\""                                                                             \
-                                                                                                           ": "                                                                                    \
-                                                                                                           "\"integer"                                                                             \
-                                                                                                           "\", "                                                                                  \
-                                                                                                           "\"minimum"                                                                             \
-                                                                                                           "\": 0, "                                                                               \
-                                                                                                           "\"maximum"                                                                             \
-                                                                                                           "\": 64}, "                                                                             \
-                                                                                                           "\"watch_"                                                                              \
-                                                                                                           "prompt\":"                                                                             \
-                                                                                                           " {"                                                                                    \
-                                                                                                           "\"type\":"                                                                             \
-                                                                                                           " "                                                                                     \
-                                                                                                           "\"boolean"                                                                             \
-                                                                                                           "\"}"
+#define GENERATION_MEMBERS                                                                                             \
+    "\"model\": {\"type\": [\"string\", \"null\"]}, "                                                                  \
+    "\"max_tokens\": {\"type\": [\"integer\", \"null\"], \"minimum\": 1}, "                                            \
+    "\"max_completion_tokens\": {\"type\": [\"integer\", \"null\"], \"minimum\": 1}, "                                 \
+    "\"temperature\": {\"type\": [\"number\", \"null\"], \"minimum\": 0, \"maximum\": 100}, "                          \
+    "\"top_p\": {\"type\": [\"number\", \"null\"], \"minimum\": 0, \"maximum\": 1}, "                                  \
+    "\"top_k\": {\"type\": [\"integer\", \"null\"], \"minimum\": 0, \"maximum\": 1048576}, "                           \
+    "\"min_p\": {\"type\": [\"number\", \"null\"], \"minimum\": 0, \"maximum\": 1}, "                                  \
+    "\"repeat_penalty\": {\"type\": [\"number\", \"null\"], \"minimum\": 0, \"maximum\": 100}, "                       \
+    "\"frequency_penalty\": {\"type\": [\"number\", \"null\"], \"minimum\": -2, \"maximum\": 2}, "                     \
+    "\"presence_penalty\": {\"type\": [\"number\", \"null\"], \"minimum\": -2, \"maximum\": 2}, "                      \
+    "\"seed\": {\"type\": [\"integer\", \"null\"]}, "                                                                  \
+    "\"n\": {\"type\": [\"integer\", \"null\"], \"minimum\": 1, \"maximum\": 16}, "                                    \
+    "\"stop\": {\"oneOf\": [{\"type\": \"null\"}, {\"type\": \"string\", \"minLength\": 1}, {\"type\": "               \
+    "\"array\", \"maxItems\": 16, \"items\": {\"type\": \"string\", \"minLength\": 1}}]}, "                            \
+    "\"stream\": {\"type\": [\"boolean\", \"null\"]}, "                                                                \
+    "\"stream_options\": {\"type\": [\"object\", \"null\"], \"properties\": {\"include_usage\": "                      \
+    "{\"type\": \"boolean\"}}}, "                                                                                      \
+    "\"steer\": {\"oneOf\": [{\"type\": \"array\", \"maxItems\": 64, \"items\": {\"type\": \"object\", "               \
+    "\"required\": [\"feature\"], \"properties\": {\"feature\": {\"type\": \"integer\", \"minimum\": "                 \
+    "0}, \"mode\": {\"enum\": [\"clamp\", \"add\", \"ablate\"]}, \"value\": {\"type\": \"number\"}, "                  \
+    "\"strength\": {\"type\": \"number\"}, \"rows\": {\"enum\": [\"all\", \"prompt\", \"answer\"]}, "                  \
+    "\"layers\": {\"type\": \"array\", \"items\": {\"type\": \"integer\"}, \"minItems\": 2, "                          \
+    "\"maxItems\": 2}}}}, {\"type\": \"string\", \"minLength\": 1}, {\"type\": \"object\"}]}, "                        \
+    "\"watch\": {\"type\": \"array\", \"maxItems\": 64, \"items\": {\"oneOf\": [{\"type\": \"integer\", "              \
+    "\"minimum\": 0}, {\"type\": \"object\", \"required\": [\"feature\"], \"properties\": {\"feature\": "              \
+    "{\"type\": \"integer\", \"minimum\": 0}, \"above\": {\"type\": \"number\"}}}]}}, "                                \
+    "\"features\": {\"type\": \"integer\", \"minimum\": 0, \"maximum\": 64}, "                                         \
+    "\"watch_prompt\": {\"type\": \"boolean\"}"
 
 #define OBJECT(required, properties)                                                                                   \
     "{\"type\": \"object\", \"required\": [" required "], \"properties\": {" properties "}}"
@@ -119,15 +60,9 @@
 #define MODEL OBJECT("\"id\", \"object\", \"created\", \"owned_by\"", "\"id\": " TEXT ", \"object\": " TEXT)
 #define TOKEN OBJECT("\"id\", \"token\"", "\"id\": {\"type\": \"integer\"}, \"token\": " TEXT)
 #define FEATURE                                                                                                        \
-    OBJECT(                                                                                                            \
-        "\"feature\"",                                                                                                 \
-        "\"feature\": {\"type\": \"integer\"}, \"label\": " NULLABLE("string") ", \"label_score\": " NULLABLE(         \
-            "number") ", \"max_activation\": " NULLABLE("number") ", \"density\": " NULLABLE("number") ", "            \
-                                                                                                       "\"search_"     \
-                                                                                                       "score\": "     \
-                                                                                                       "{\"type\": "   \
-                                                                                                       "\"number\"}")
-
+    OBJECT("\"feature\"", "\"feature\": {\"type\": \"integer\"}, \"label\": " NULL_TEXT                                \
+                          ", \"label_score\": " NULL_NUMBER ", \"max_activation\": " NULL_NUMBER                       \
+                          ", \"density\": " NULL_NUMBER ", \"search_score\": {\"type\": \"number\"}")
 #define PART OBJECT("\"type\", \"text\"", "\"type\": {\"const\": \"text\"}, \"text\": " TEXT)
 #define MESSAGE                                                                                                        \
     OBJECT("\"role\", \"content\"",                                                                                    \
@@ -184,16 +119,15 @@ const struct fathom__route fathom__routes[] = {
      .handle = fathom__handle_chat,
      .summary = "Answers a conversation by the model's own chat template",
      .request = OBJECT("\"messages\"", "\"messages\": {\"type\": \"array\", \"minItems\": 1, \"items\": " MESSAGE
-                                       "}, \"logprobs\": " NULLABLE("boolean") ", \"top_logprobs\": " BETWEEN(
-                                           "integer", 0, 20) ", " GENERATION_MEMBERS),
+                                       "}, " CHAT_LOGPROBS GENERATION_MEMBERS),
      .reply = COMPLETION(CHAT_CHOICE),
      .streams = true},
     {.method = "POST",
      .path = "/v1/completions",
      .handle = fathom__handle_completions,
      .summary = "Goes on from texts",
-     .request = OBJECT("\"prompt\"", "\"prompt\": " TEXT_OR_TOKENS
-                                     ", \"logprobs\": " BETWEEN("integer", 0, 20) ", " GENERATION_MEMBERS),
+     .request =
+         OBJECT("\"prompt\"", "\"prompt\": " TEXT_OR_TOKENS ", \"logprobs\": " TOP_LOGPROBS ", " GENERATION_MEMBERS),
      .reply = COMPLETION(TEXT_CHOICE),
      .streams = true},
     {.method = "POST",
@@ -224,8 +158,8 @@ const struct fathom__route fathom__routes[] = {
      .handle = fathom__handle_status,
      .summary = "What is loaded, and the server's limits",
      .reply = OBJECT("\"version\", \"model\", \"limits\"",
-                     "\"version\": " TEXT ", \"model\": {\"type\": \"object\"}, \"dictionary\": " NULLABLE(
-                         "object") ", \"catalogue\": " NULLABLE("object") ", \"limits\": {\"type\": \"object\"}")},
+                     "\"version\": " TEXT ", \"model\": {\"type\": \"object\"}, \"dictionary\": " NULL_OBJECT
+                     ", \"catalogue\": " NULL_OBJECT ", \"limits\": {\"type\": \"object\"}")},
     {.method = "GET",
      .path = "/api/hooks",
      .handle = fathom__handle_hooks,
@@ -244,18 +178,17 @@ const struct fathom__route fathom__routes[] = {
      .handle = fathom__handle_feature,
      .summary = "All there is on a feature, under Neuronpedia's names",
      .parameters = "[" PATH_FEATURE ", " QUERY("examples", 100) "]",
-     .reply = OBJECT(
-         "\"modelId\", \"layer\", \"index\", \"activations\", \"explanations\"",
-         "\"modelId\": " TEXT ", \"layer\": " TEXT ", \"index\": " TEXT
-         ", \"maxActApprox\": " NULLABLE("number") ", \"frac_nonzero\": " NULLABLE("number") ", \"activations\": " LIST(
-             "{\"type\": \"object\"}") ", \"explanations\": " LIST("{\"type\": \"object\"}"))},
+     .reply = OBJECT("\"modelId\", \"layer\", \"index\", \"activations\", \"explanations\"",
+                     "\"modelId\": " TEXT ", \"layer\": " TEXT ", \"index\": " TEXT ", \"maxActApprox\": " NULL_NUMBER
+                     ", \"frac_nonzero\": " NULL_NUMBER ", \"activations\": " LIST(
+                         "{\"type\": \"object\"}") ", \"explanations\": " LIST("{\"type\": \"object\"}"))},
     {.method = "PUT",
      .path = "/api/features/{feature}/label",
      .handle = fathom__handle_label,
      .summary = "Sets a person's label, or with null removes it",
      .parameters = "[" PATH_FEATURE "]",
-     .request = OBJECT("\"label\"", "\"label\": " NULLABLE("string")),
-     .reply = OBJECT("\"feature\", \"label\"", "\"feature\": {\"type\": \"integer\"}, \"label\": " NULLABLE("string")),
+     .request = OBJECT("\"label\"", "\"label\": " NULL_TEXT),
+     .reply = OBJECT("\"feature\", \"label\"", "\"feature\": {\"type\": \"integer\"}, \"label\": " NULL_TEXT),
      .changes = true},
     {.method = "POST",
      .path = "/api/search",

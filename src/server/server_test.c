@@ -260,6 +260,28 @@ static void answers_are_steered(void **state) {
     json_decref(strength);
 }
 
+/* A list, a document and an expression that say the same do the same. */
+static void plans_are_read_in_three_forms(void **state) {
+    (void)state;
+    json_t *list =
+        ask("POST", "/v1/chat/completions",
+            CHAT(", \"steer\": [{\"feature\": 2, \"mode\": \"add\", \"value\": 40, \"rows\": \"answer\"}]"), 200);
+    json_t *document = ask("POST", "/v1/chat/completions",
+                           CHAT(", \"steer\": {\"fathom_plan\": 1, \"edits\": [{\"feature\": 2, \"how\": \"add\", "
+                                "\"value\": 40, \"unit\": \"activation\", \"part\": \"answer\"}]}"),
+                           200);
+    json_t *expression = ask("POST", "/v1/chat/completions", CHAT(", \"steer\": \"#2 +40 raw while answering\""), 200);
+    json_t *plain = ask("POST", "/v1/chat/completions", CHAT(""), 200);
+    assert_string_equal(text_at(list, "choices.0.message.content"), text_at(document, "choices.0.message.content"));
+    assert_string_equal(text_at(list, "choices.0.message.content"), text_at(expression, "choices.0.message.content"));
+    assert_string_not_equal(text_at(list, "choices.0.message.content"), text_at(plain, "choices.0.message.content"));
+    assert_int_equal(number_at(document, "usage.prompt_tokens_details.cached_tokens"), 0);
+    json_decref(list);
+    json_decref(document);
+    json_decref(expression);
+    json_decref(plain);
+}
+
 static void plain_and_steered_answers_stand_side_by_side(void **state) {
     (void)state;
     static const char edits[] = ", \"steer\": [{\"feature\": 2, \"mode\": \"add\", \"value\": 40}], \"temperature\": 0";
@@ -397,6 +419,14 @@ static void bad_requests_are_refused(void **state) {
         {CHAT(", \"logit_bias\": {\"5\": 1}"), "logit_bias"},
         {CHAT(", \"max_completion_tokens\": 100000"), "at most 256 fit"},
         {CHAT(", \"steer\": {}"), "steer"},
+        {CHAT(", \"steer\": 5"), "steer"},
+        {CHAT(", \"steer\": \"feature 2 plus some\""), "steer"},
+        {CHAT(", \"steer\": {\"fathom_plan\": 1, \"edits\": [{\"probe\": \"/etc/passwd\", \"how\": \"add\", "
+              "\"value\": 1}]}"),
+         "\"probe\" cannot be used"},
+        {CHAT(", \"steer\": {\"fathom_plan\": 1, \"edits\": [{\"feature\": 1, \"how\": \"add\", \"value\": 1, "
+              "\"while\": {\"feature\": 1, \"above\": 1, \"dictionary\": \"other.gguf\"}}]}"),
+         "\"dictionary\" cannot be used"},
         {CHAT(", \"steer\": [{}]"), "steer[0]"},
         {CHAT(", \"steer\": [{\"feature\": 8, \"value\": 1}]"), "steer[0]"},
         {CHAT(", \"steer\": [{\"feature\": 1}]"), "strength"},
@@ -740,6 +770,7 @@ int main(void) {
         cmocka_unit_test(chats_are_answered),
         cmocka_unit_test(streams_say_what_whole_replies_say),
         cmocka_unit_test(answers_are_steered),
+        cmocka_unit_test(plans_are_read_in_three_forms),
         cmocka_unit_test(plain_and_steered_answers_stand_side_by_side),
         cmocka_unit_test(texts_go_on),
         cmocka_unit_test(rows_are_embedded),
