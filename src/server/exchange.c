@@ -20,14 +20,23 @@ static int take_response(struct fathom__exchange *exchange, unsigned http_status
     return FATHOM_OK;
 }
 
-int fathom__reply_text(struct fathom__exchange *exchange, unsigned http_status, const char *type, const char *text,
-                       size_t length) {
-    void *bytes = NULL;
-    memcpy(&bytes, &text, sizeof bytes); /* which MHD copies, and asks for without const */
-    struct MHD_Response *response = MHD_create_response_from_buffer(length, bytes, MHD_RESPMEM_MUST_COPY);
+static int reply_bytes(struct fathom__exchange *exchange, unsigned http_status, const char *type, const void *bytes,
+                       size_t length, enum MHD_ResponseMemoryMode mode) {
+    void *given = NULL;
+    memcpy(&given, &bytes, sizeof given); /* which MHD does not write to, and asks for without const */
+    struct MHD_Response *response = MHD_create_response_from_buffer(length, given, mode);
     const int status = take_response(exchange, http_status, response, type);
     if (!status) exchange->sent = length;
     return status;
+}
+
+int fathom__reply_static(struct fathom__exchange *exchange, const char *type, const void *bytes, size_t length) {
+    return reply_bytes(exchange, MHD_HTTP_OK, type, bytes, length, MHD_RESPMEM_PERSISTENT);
+}
+
+int fathom__reply_text(struct fathom__exchange *exchange, unsigned http_status, const char *type, const char *text,
+                       size_t length) {
+    return reply_bytes(exchange, http_status, type, text, length, MHD_RESPMEM_MUST_COPY);
 }
 
 int fathom__reply_json(struct fathom__exchange *exchange, unsigned http_status, json_t *value) {

@@ -38,6 +38,8 @@ struct fathom__exchange {
 int fathom__reply_json(struct fathom__exchange *exchange, unsigned http_status, json_t *value); /* takes the value */
 int fathom__reply_text(struct fathom__exchange *exchange, unsigned http_status, const char *type, const char *text,
                        size_t length);
+/* Of bytes that stay where they are as long as the program runs. */
+int fathom__reply_static(struct fathom__exchange *exchange, const char *type, const void *bytes, size_t length);
 /* Takes the payload whatever it returns, and releases it when the reply has ended. */
 int fathom__reply_stream(struct fathom__exchange *exchange, const char *type, fathom__stream_fn fn, void *payload,
                          void (*release)(void *payload));

@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "server/access.h"
+#include "server/page.h"
 #include <string.h>
 #include <strings.h>
 
@@ -54,9 +55,20 @@ static int check_sender(struct fathom__exchange *exchange) {
     return FATHOM_OK;
 }
 
+/* The page is no secret, and asks for the token itself. */
+static int answer_page(struct fathom__exchange *exchange, const struct fathom__page_file *file) {
+    const int status = fathom__reply_static(exchange, file->type, file->bytes, file->length);
+    if (status) return status;
+    (void)MHD_add_response_header(exchange->response, "Content-Security-Policy", fathom__page_policy);
+    (void)MHD_add_response_header(exchange->response, MHD_HTTP_HEADER_CACHE_CONTROL, fathom__page_cache(file));
+    return FATHOM_OK;
+}
+
 static int find_route(struct fathom__exchange *exchange, const struct fathom__route *route, bool other_method) {
     exchange->route = route;
     if (route) return FATHOM_OK;
+    const struct fathom__page_file *file = has_body(exchange) ? NULL : fathom__page_find(exchange->path);
+    if (file) return answer_page(exchange, file);
     return other_method ? fathom__refuse(exchange, MHD_HTTP_METHOD_NOT_ALLOWED, "method", NULL,
                                          "%s is not to be had by %s", exchange->path, exchange->method)
                         : fathom__refuse(exchange, MHD_HTTP_NOT_FOUND, "not_found", NULL,
@@ -79,7 +91,8 @@ int fathom__request_check_head(struct fathom__exchange *exchange, const struct f
     if (strcmp(exchange->method, "OPTIONS") == 0 && fathom__exchange_header(exchange, "Origin"))
         return answer_preflight(exchange);
     status = find_route(exchange, route, other_method);
-    if (!status && !exchange->response) status = check_token(exchange);
+    if (status || !route) return status;
+    if (!exchange->response) status = check_token(exchange);
     if (!status && !exchange->response && atomic_load(&exchange->server->stopping))
         status = fathom__refuse(exchange, MHD_HTTP_SERVICE_UNAVAILABLE, "stopping", NULL, "the server is stopping");
     if (!status && !exchange->response && route->changes && exchange->server->options.read_only)

@@ -457,6 +457,23 @@ static void bad_requests_are_refused(void **state) {
     json_decref(ask_at(port, "POST", "/v1/chat/completions", "Content-Type: text/plain\r\n", CHAT(""), 415));
 }
 
+static void the_page_is_open_to_all_and_loads_only_itself(void **state) {
+    (void)state;
+    struct http_reply reply;
+    char value[256];
+    http_ask(&reply, port, "GET", "/", NULL, NULL);
+    assert_int_equal(reply.status, 200);
+    assert_true(reply.whole && strstr(reply.body, "<!doctype html>"));
+    assert_true(http_header(value, sizeof value, &reply, "Content-Type"));
+    assert_string_equal(value, "text/html; charset=utf-8");
+    assert_true(http_header(value, sizeof value, &reply, "Content-Security-Policy"));
+    assert_non_null(strstr(value, "default-src 'none'"));
+    assert_true(http_header(value, sizeof value, &reply, "Cache-Control"));
+    http_reply_free(&reply);
+    refuses("GET", "/assets/none.js", NULL, 404, "none.js");
+    refuses("POST", "/", "{}", 404, "there is no /");
+}
+
 static void strangers_stay_outside(void **state) {
     (void)state;
     static const char get[] = "GET /v1/models HTTP/1.1\r\n%s\r\n";
@@ -776,6 +793,7 @@ int main(void) {
         cmocka_unit_test(rows_are_embedded),
         cmocka_unit_test(features_are_told),
         cmocka_unit_test(bad_requests_are_refused),
+        cmocka_unit_test(the_page_is_open_to_all_and_loads_only_itself),
         cmocka_unit_test(strangers_stay_outside),
         cmocka_unit_test(guarded_servers_ask_for_their_token),
         cmocka_unit_test(bad_options_are_refused),
