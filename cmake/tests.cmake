@@ -111,4 +111,6 @@ if(NOT FATHOM_SANITIZE)
         # 77 says that a tool which the test needs is not there.
         set_property(TEST ${FATHOM_TEST_PREFIX}${name} PROPERTY SKIP_RETURN_CODE 77)
     endforeach()
+    # Fetches packages once, and starts a browser.
+    set_property(TEST ${FATHOM_TEST_PREFIX}page_test PROPERTY TIMEOUT 1500)
 endif()

@@ -53,6 +53,9 @@ const answered = (lane) => page.waitForSelector(`.lane:nth-child(${lane}) .turn:
 const tests = {
     async "talk: pinned features are watched, and colour the tokens"() {
         await visit("talk");
+        await page.fill(".finder input", "16384");
+        await page.keyboard.press("Enter");
+        assert.equal(await text(".finder .trouble"), "the dictionary's features are 0 to 16383");
         await page.fill(".finder input", "golden gate");
         await page.keyboard.press("Enter");
         await page.click('button[aria-label^="Pin feature 304"]');
@@ -114,6 +117,18 @@ const tests = {
         assert.equal(lastRequest("/v1/chat/completions").messages.length, 3);
         await page.click('button[aria-label="Close lane 3"]');
     },
+    async "talk: a plan as text takes the place of the sliders"() {
+        await page.click("summary:has-text('A plan as text')");
+        await page.fill("details.plan textarea", '"sea" ablate');
+        await page.keyboard.press("Tab");
+        await page.click(".lane:nth-child(1) button:has-text('Ask again')");
+        await page.waitForSelector(".lane:nth-child(1) .answer-foot:has-text('\"sea\" ablate')");
+        await answered(1);
+        assert.equal(lastRequest("/v1/chat/completions").steer, '"sea" ablate');
+        await page.fill("details.plan textarea", "");
+        await page.keyboard.press("Tab");
+        await page.waitForSelector(".lane:nth-child(1) h2:has-text('bridges +1.5')");
+    },
     async "talk: what is on the page can be taken along"() {
         await page.click("summary:has-text('Take it along')");
         await page.click("button:has-text('Plan (JSON)')");
@@ -153,6 +168,10 @@ const tests = {
         await page.click("button:has-text('Save')");
         await page.waitForSelector("h1:has-text('crossings')");
         await inspect("feature");
+        await page.click("text=All features");
+        await visit("talk");
+        await page.waitForSelector(".pin:has-text('crossings')");
+        await visit("features/304");
         await page.click("button:has-text('Remove')");
         await page.waitForSelector("h1:has-text('bridges')");
         await page.fill("input[aria-label='Strength']", "-2");

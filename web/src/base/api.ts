@@ -125,7 +125,7 @@ export interface Inside {
     watch: number[];
     /** How many of each token's strongest features are told. */
     features: number;
-    steer?: SteerEdit[];
+    steer?: SteerEdit[] | string;
 }
 
 /** The tokens of a text with their levels. */

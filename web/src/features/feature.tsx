@@ -4,12 +4,12 @@ import { getFeature } from "../base/api";
 import { figure, percent } from "../base/numbers";
 import { status } from "../base/session";
 import { useStore } from "../base/store";
-import type { FeatureDetails } from "../base/types";
+import type { FeatureDetails, ShortFeature } from "../base/types";
 import { FeatureName } from "../parts/featureline";
 import { Trouble } from "../parts/trouble";
 import { Examples } from "./examples";
 import { Histogram } from "./histogram";
-import { useFeatures } from "./known";
+import { keep, useFeatures } from "./known";
 import { Labels } from "./labels";
 import { pin, pins, unpin } from "./pins";
 import { TestBox } from "./testbox";
@@ -120,12 +120,23 @@ function Figures({ details }: { details: FeatureDetails }) {
     );
 }
 
+/* A label that was set since the server began stands in the details alone. */
+const shortOf = (details: FeatureDetails): ShortFeature => ({
+    feature: Number(details.index),
+    label: details.explanations[0]?.description ?? null,
+    label_score: details.explanations[0]?.score ?? null,
+    max_activation: details.maxActApprox,
+    density: details.frac_nonzero,
+});
+
 export function Feature({ number }: { number: number }) {
     const [details, setDetails] = useState<FeatureDetails | null>(null);
     const [trouble, setTrouble] = useState<string | null>(null);
     const load = async (): Promise<void> => {
         try {
-            setDetails(await getFeature(number));
+            const found = await getFeature(number);
+            keep([shortOf(found)]);
+            setDetails(found);
             setTrouble(null);
         } catch (error) {
             setDetails(null);

@@ -1,6 +1,7 @@
 /* A small search by words whose hits can be pinned. */
 import { useState } from "preact/hooks";
 import { search } from "../base/api";
+import { status } from "../base/session";
 import type { ShortFeature } from "../base/types";
 import { FeatureName } from "../parts/featureline";
 import { PinButton } from "../parts/pinbutton";
@@ -18,7 +19,10 @@ export function FeatureFinder() {
         try {
             const number = /^\d+$/.test(words.trim()) ? Number(words.trim()) : null;
             if (number !== null) {
+                const total = status.get()?.dictionary?.features ?? 0;
+                if (number >= total) throw new Error(`the dictionary's features are 0 to ${total - 1}`);
                 pin(number);
+                setTrouble(null);
                 setWords("");
                 return;
             }

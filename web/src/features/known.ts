@@ -19,7 +19,8 @@ async function ask(feature: number): Promise<void> {
     try {
         keep((await getFeatures(feature, 1)).features);
     } catch {
-        /* Without a catalogue the number has to do. */
+        /* Without a catalogue the number has to do; what failed otherwise is asked for where it is shown next. */
+        asked.delete(feature);
     }
 }
 

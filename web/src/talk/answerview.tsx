@@ -31,6 +31,7 @@ function Summary({ answer, feature }: { answer: Answer; feature: number }) {
 function EditsOf({ answer }: { answer: Answer }) {
     const edits = answer.edits.filter(acts);
     const known = useFeatures(edits.map((edit) => edit.feature));
+    if (answer.plan.trim()) return <span class="quiet">steered: {answer.plan.trim()}</span>;
     if (edits.length === 0) return <span class="quiet">plain</span>;
     return (
         <span class="quiet">

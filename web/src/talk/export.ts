@@ -8,6 +8,8 @@ export interface Exported {
     messages: Message[] | null;
     prompt: string;
     edits: Edit[];
+    /** A plan as text, in the place of the edits. */
+    plan: string;
     watch: number[];
     temperature: number;
     maxTokens: number;
@@ -20,13 +22,14 @@ export const formats = ["curl", "Python", "C", "plan"] as const;
 export type Format = (typeof formats)[number];
 
 function requestOf(what: Exported): object {
+    const steer = steerOf(what);
     return {
         model: "default",
         ...(what.messages ? { messages: what.messages } : { prompt: what.prompt }),
         max_tokens: what.maxTokens,
         temperature: what.temperature,
         seed: what.seed,
-        ...(what.edits.some(acts) ? { steer: steerOf(what.edits) } : {}),
+        ...(steer ? { steer } : {}),
         ...(what.watch.length > 0 ? { watch: what.watch } : {}),
     };
 }
@@ -90,7 +93,13 @@ function cFloat(value: number): string {
 }
 
 function cEdits(what: Exported): string {
-    return what.edits
+    if (what.plan.trim())
+        return (
+            `    const char *text_of_plan = ${cString(what.plan.trim())};\n` +
+            `    const struct fathom_steer_context context = {.dictionary = dictionary};\n` +
+            `    check(fathom_steer_read(plan, text_of_plan, strlen(text_of_plan), "plan", &context));\n`
+        );
+    const list = what.edits
         .filter(acts)
         .map((edit) => {
             const value = edit.mode === "ablate" ? 0 : edit.strength * (what.maxima.get(edit.feature) ?? 0);
@@ -100,6 +109,11 @@ function cEdits(what: Exported): string {
             );
         })
         .join("");
+    return (
+        `    const struct fathom_steer_feature edits[] = {\n${list}    };\n` +
+        `    for (size_t i = 0; i < sizeof edits / sizeof edits[0]; i++)\n` +
+        `        check(fathom_steer_add_feature(plan, &edits[i]));\n`
+    );
 }
 
 function cPrompt(what: Exported): string {
@@ -115,11 +129,11 @@ function cPrompt(what: Exported): string {
 }
 
 function c(what: Exported): string {
-    const steered = what.edits.some(acts);
+    const steered = steerOf(what) !== undefined;
     const chat = what.messages !== null;
     return (
         `/* cc talk.c $(pkg-config --cflags --libs fathom) -o talk && ./talk MODEL.gguf */\n` +
-        `#include <fathom/fathom.h>\n#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n\n` +
+        `#include <fathom/fathom.h>\n${what.plan.trim() ? "#include <fathom/plan.h>\n" : ""}#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n\n` +
         `static void check(int status) {\n    if (status == FATHOM_OK) return;\n` +
         `    fprintf(stderr, "%s\\n", fathom_error_message());\n    exit(1);\n}\n\n` +
         `int main(int argc, char **argv) {\n    fathom_model *model = NULL;\n    fathom_session *session = NULL;\n` +
@@ -132,9 +146,7 @@ function c(what: Exported): string {
               `    fathom_steering *steering = NULL;\n` +
               `    check(fathom_locate_dictionary(&path, model, NULL));\n` +
               `    check(fathom_dictionary_open(&dictionary, path));\n    check(fathom_steer_open(&plan, model));\n` +
-              `    const struct fathom_steer_feature edits[] = {\n${cEdits(what)}    };\n` +
-              `    for (size_t i = 0; i < sizeof edits / sizeof edits[0]; i++)\n` +
-              `        check(fathom_steer_add_feature(plan, &edits[i]));\n` +
+              cEdits(what) +
               `    check(fathom_steer_attach(&steering, session, plan));\n` +
               `    check(fathom_steering_prompt(steering, 0, (int32_t)n));\n`
             : "") +
@@ -151,6 +163,7 @@ function c(what: Exported): string {
 
 /** A plan as docs/plan.schema.json describes it: numbers are multiples of a feature's maximum. */
 function plan(what: Exported): string {
+    if (what.plan.trim()) return `${what.plan.trim()}\n`;
     const edits = what.edits.filter(acts).map((edit) => ({
         feature: edit.feature,
         how: edit.mode,

@@ -27,6 +27,7 @@ export function ExportPanel() {
         messages: isChat() ? messagesOf(lane, last, system) : null,
         prompt: promptOf(lane, last),
         edits: lane.edits,
+        plan: lane.plan,
         watch: features,
         temperature,
         maxTokens,

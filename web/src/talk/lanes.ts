@@ -11,6 +11,7 @@ export interface Edit {
 }
 
 export interface Answer {
+    plan: string;
     text: string;
     tokens: Token[];
     promptTokens: Token[];
@@ -30,6 +31,8 @@ export interface Turn {
 export interface Lane {
     id: number;
     edits: Edit[];
+    /** A plan as text (docs/steering.md); where there is one, the edits stand aside. */
+    plan: string;
     turns: Turn[];
     /** Of a fork: the lane it came from, and how many turns they share. */
     from: { lane: number; turns: number } | null;
@@ -37,9 +40,10 @@ export interface Lane {
 
 export const MOST_LANES = 4;
 
-export const newLane = (id: number, edits: Edit[] = []): Lane => ({ id, edits, turns: [], from: null });
+export const newLane = (id: number, edits: Edit[] = []): Lane => ({ id, edits, plan: "", turns: [], from: null });
 
-export const newAnswer = (edits: Edit[]): Answer => ({
+export const newAnswer = (edits: Edit[], plan = ""): Answer => ({
+    plan,
     text: "",
     tokens: [],
     promptTokens: [],
@@ -54,10 +58,15 @@ export const newAnswer = (edits: Edit[]): Answer => ({
 /** An edit that changes nothing is none: adding 0. */
 export const acts = (edit: Edit): boolean => edit.mode !== "add" || edit.strength !== 0;
 
-export function steerOf(edits: readonly Edit[]): SteerEdit[] {
-    return edits.filter(acts).map(({ feature, mode, strength, rows }) =>
-        mode === "ablate" ? { feature, mode, rows } : { feature, mode, strength, rows },
-    );
+/** What a request's "steer" says; undefined: nothing. */
+export function steerOf({ edits, plan }: { edits: readonly Edit[]; plan: string }): SteerEdit[] | string | undefined {
+    if (plan.trim()) return plan.trim();
+    const list = edits
+        .filter(acts)
+        .map(({ feature, mode, strength, rows }) =>
+            mode === "ablate" ? { feature, mode, rows } : { feature, mode, strength, rows },
+        );
+    return list.length > 0 ? list : undefined;
 }
 
 /** What a chat's request holds: everything up to and with turn `last`'s question. */
@@ -80,7 +89,7 @@ export function promptOf(lane: Lane, last: number): string {
 
 /** A new lane that shares the first `turns` turns and begins with the same edits. */
 export function fork(lane: Lane, turns: number, id: number): Lane {
-    return { id, edits: lane.edits, turns: lane.turns.slice(0, turns), from: { lane: lane.id, turns } };
+    return { id, edits: lane.edits, plan: lane.plan, turns: lane.turns.slice(0, turns), from: { lane: lane.id, turns } };
 }
 
 export function withEdit(lane: Lane, edit: Edit): Lane {

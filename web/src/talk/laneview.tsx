@@ -2,13 +2,14 @@
 import { useStore } from "../base/store";
 import { labelOf, useFeatures } from "../features/known";
 import { AnswerView } from "./answerview";
-import { acts, editSign, type Lane, MOST_LANES } from "./lanes";
+import { acts, editSign, type Lane, MOST_LANES, steerOf } from "./lanes";
 import { askAgain, comparePlain, stop } from "./run";
 import { closeLane, forkLane, lanes, selected } from "./state";
 
 export function useLaneTitle(lane: Lane): string {
     const edits = lane.edits.filter(acts);
     const known = useFeatures(edits.map((edit) => edit.feature));
+    if (lane.plan.trim()) return lane.plan.trim();
     if (edits.length === 0) return "Plain";
     return edits.map((edit) => `${labelOf(known.get(edit.feature) ?? edit)} ${editSign(edit)}`).join(", ");
 }
@@ -42,9 +43,11 @@ function LaneHead({ lane, number }: { lane: Lane; number: number }) {
                         sliders turn this one
                     </label>
                 )}
-                <button type="button" class="small" disabled={full} onClick={() => void comparePlain(lane)}>
-                    Beside plain
-                </button>
+                {steerOf(lane) && (
+                    <button type="button" class="small" disabled={full} onClick={() => void comparePlain(lane)}>
+                        Beside plain
+                    </button>
+                )}
                 <button type="button" class="small" disabled={full} onClick={() => forkLane(lane, lane.turns.length)}>
                     Fork
                 </button>

@@ -119,6 +119,25 @@ function PinnedFeature({ feature, lane, coloured }: { feature: number; lane: Lan
     );
 }
 
+function PlanText({ lane }: { lane: Lane }) {
+    return (
+        <details class="plan" open={lane.plan.trim() !== ""}>
+            <summary>A plan as text</summary>
+            <label class="field wide">
+                In the place of the sliders, such as: "golden gate" +1 while answering
+                <textarea
+                    rows={2}
+                    value={lane.plan}
+                    onChange={(event) => {
+                        const plan = event.currentTarget.value;
+                        changeLane(lane.id, (now) => ({ ...now, plan }));
+                    }}
+                />
+            </label>
+        </details>
+    );
+}
+
 function PinList({ lane }: { lane: Lane }) {
     const { features, coloured } = useStore(pins);
     const several = useStore(lanes).length > 1;
@@ -133,6 +152,7 @@ function PinList({ lane }: { lane: Lane }) {
     return (
         <>
             {several && <p class="quiet">Sliders turn: {title}</p>}
+            {lane.edits.length > 0 && <p class="quiet">Levels are those after the edits.</p>}
             <ul class="pins">
                 {features.map((feature) => (
                     <PinnedFeature key={feature} feature={feature} lane={lane} coloured={feature === coloured} />
@@ -157,6 +177,7 @@ export function PinsPanel() {
             <h2 id="pins-title">Features at hand</h2>
             <FeatureFinder />
             <PinList lane={lane} />
+            <PlanText key={lane.id} lane={lane} />
         </section>
     );
 }

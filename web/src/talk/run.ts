@@ -16,9 +16,9 @@ const hasFeatures = (): boolean => status.get()?.dictionary != null;
 
 function requestOf(lane: Lane, turn: number): { path: string; body: object } {
     const { system, temperature, maxTokens, seed } = settings.get();
-    const steer = steerOf(lane.edits);
+    const steer = steerOf(lane);
     const inside = hasFeatures()
-        ? { watch: pins.get().features, features: TOP_FEATURES, watch_prompt: true, ...(steer.length ? { steer } : {}) }
+        ? { watch: pins.get().features, features: TOP_FEATURES, watch_prompt: true, ...(steer ? { steer } : {}) }
         : {};
     const asked = { model: "default", max_tokens: maxTokens, temperature, seed, ...inside };
     return isChat()
@@ -81,7 +81,7 @@ async function answerTurn(id: number, turn: number, aloud: boolean): Promise<boo
     stop(id);
     const controller = new AbortController();
     running.set(id, controller);
-    const showing = new Showing(id, turn, newAnswer(lane.edits), aloud);
+    const showing = new Showing(id, turn, newAnswer(lane.edits, lane.plan), aloud);
     const { path, body } = requestOf(lane, turn);
     try {
         await stream(path, body, controller.signal, (chunk) => showing.add(chunk));
@@ -124,16 +124,17 @@ export function stopAll(): void {
 
 /** Whether the same rows come of reading an answer as came of writing it: its edits did the same to all of them. */
 export const canRead = (answer: Answer): boolean =>
-    answer.promptTokens.length > 0 && answer.edits.every((edit) => edit.rows === "all");
+    answer.promptTokens.length > 0 && answer.plan.trim() === "" && answer.edits.every((edit) => edit.rows === "all");
 
 /** Reads an answer's tokens once more for the levels of what has been pinned since. */
 export async function readAgain(id: number, turn: number): Promise<void> {
     const answer = laneOf(id)?.turns[turn]?.answer;
     if (!answer) return;
     const tokens = [...answer.promptTokens, ...answer.tokens];
+    const steer = steerOf(answer);
     const read = await readText(
         tokens.map((token) => token.id),
-        { watch: pins.get().features, features: TOP_FEATURES, steer: steerOf(answer.edits) },
+        { watch: pins.get().features, features: TOP_FEATURES, ...(steer ? { steer } : {}) },
     );
     if (read.tokens.length !== tokens.length) return;
     const n = answer.promptTokens.length;

@@ -6,6 +6,7 @@ const what: Exported = {
     origin: "http://127.0.0.1:8080",
     messages: [{ role: "user", content: "What's \"red\"?\nSay." }],
     prompt: "",
+    plan: "",
     edits: [
         { feature: 304, mode: "add", strength: 1.5, rows: "answer" },
         { feature: 17, mode: "ablate", strength: 9, rows: "all" },
@@ -67,4 +68,13 @@ test("without edits nothing is steered, and running text is gone on from", () =>
     const body = /-d '([\s\S]*)'\n$/.exec(exportAs("curl", plain))?.[1];
     assert.deepEqual(JSON.parse(body!), { model: "default", prompt: "Once", max_tokens: 40, temperature: 0, seed: 7 });
     assert.match(exportAs("Python", plain), /completions\.create\([\s\S]*choices\[0\]\.text/);
+});
+
+test("a plan as text goes in the place of the edits", () => {
+    const typed = { ...what, plan: '"golden gate" +1 while answering' };
+    assert.equal(exportAs("plan", typed), '"golden gate" +1 while answering\n');
+    assert.match(exportAs("curl", typed), /"steer": "\\"golden gate\\" \+1 while answering"/);
+    assert.match(exportAs("Python", typed), /extra_body=\{"steer": "\\"golden gate\\" \+1 while answering", "watch"/);
+    assert.match(exportAs("C", typed), /text_of_plan = "\\"golden gate\\" \+1 while answering";/);
+    assert.doesNotMatch(exportAs("C", typed), /fathom_steer_add_feature/);
 });

@@ -13,6 +13,7 @@ const answered = (text: string): lanes.Answer => ({ ...lanes.newAnswer([]), text
 const lane: lanes.Lane = {
     id: 1,
     edits: [edit(304, "add", 2)],
+    plan: "",
     turns: [
         { user: "One?", answer: answered("First.") },
         { user: "Two?", answer: answered("Second.") },
@@ -51,11 +52,13 @@ test("one feature has one edit", () => {
 
 test("what is sent: adding nothing is no edit, switching off has no strength", () => {
     const edits = [edit(1, "add", 0), edit(2, "clamp", 0), edit(3, "ablate", 4), edit(4, "add", -1.5)];
-    assert.deepEqual(lanes.steerOf(edits), [
+    assert.deepEqual(lanes.steerOf({ edits, plan: " " }), [
         { feature: 2, mode: "clamp", strength: 0, rows: "all" },
         { feature: 3, mode: "ablate", rows: "all" },
         { feature: 4, mode: "add", strength: -1.5, rows: "all" },
     ]);
+    assert.equal(lanes.steerOf({ edits: [edit(1, "add", 0)], plan: "" }), undefined);
+    assert.equal(lanes.steerOf({ edits, plan: ' "sea" ablate\n' }), '"sea" ablate');
     assert.deepEqual(edits.map(lanes.editSign), ["+0", "=0", "off", "−1.5"]);
 });
 
