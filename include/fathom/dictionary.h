@@ -52,6 +52,14 @@ struct fathom_dictionary_source {
     float scale;
 };
 
+/* A layer of a cross-layer transcoder, whose width is d_in / n_layers. */
+struct fathom_dictionary_layer {
+    const char *hook_in, *hook_out; /* full hook names: what its features read; what they and earlier layers' write */
+    /* what its rows were scaled by in training: output_scale times a decoder row's part in a layer is that part in units
+     * that can be compared with the other layers' (the matrices are in the model's own units) */
+    float input_scale, output_scale;
+};
+
 struct fathom_dictionary_info {
     const char *path;
     const char *name;
@@ -81,6 +89,11 @@ struct fathom_dictionary_info {
      * with + between them, and b: before those of a second model. */
     const struct fathom_dictionary_source *sources;
     uint32_t n_sources; /* 0: none */
+    /* Of a cross-layer transcoder, whose d_in and d_out are the sums of its layers' widths; hook_in and hook_out have all
+     * their names then, with + between them. Layer l has the features [l, l + 1) · n_features / n_layers. A row to encode
+     * holds the inputs of all layers at one token, a reconstruction what is written to all of them. */
+    const struct fathom_dictionary_layer *layers;
+    uint32_t n_layers; /* 0: none */
 };
 
 /* Opens a native dictionary. Errors: IO, FORMAT (file, key, what was expected), UNSUPPORTED. */
@@ -90,7 +103,8 @@ FATHOM_API const struct fathom_dictionary_info *fathom_dictionary_describe(const
 
 /* Whether the dictionary belongs to this model (or to one derived from it): OK, or MISMATCH with both names and
  * identities. An import without an identity matches when d_in fits the hook. *hook gets hook_in resolved on the
- * model; NULL allowed. A crosscoder reads several points at once and belongs to no one hook: UNSUPPORTED. */
+ * model; NULL allowed. Crosscoders and cross-layer transcoders read several points at once and belong to no one hook:
+ * UNSUPPORTED. */
 FATHOM_API int fathom_dictionary_match(struct fathom_hook *hook, const fathom_dictionary *dictionary,
                                        const fathom_model *model);
 
@@ -159,9 +173,11 @@ FATHOM_API void fathom_dictionary_decoder_bias(float *out, const fathom_dictiona
 /* What a dictionary is made of, for writing one: f32 arrays, row-major. */
 struct fathom_dictionary_parts {
     struct fathom_dictionary_info info; /* path, dtype, has_threshold, has_skip and needs_rows are ignored */
-    const float *encoder;               /* [n_features, d_in] */
+    const float *encoder; /* [n_features, d_in]; of a cross-layer transcoder [n_features, d_in / n_layers] */
     const float *encoder_bias;
-    const float *decoder; /* [n_features, d_out] */
+    /* [n_features, d_out]; of a cross-layer transcoder the layers' rows one after another, those of layer l
+     * [n_features / n_layers, n_layers - l, d_out / n_layers]: what each feature writes to its layer, to the next, … */
+    const float *decoder;
     const float *decoder_bias;
     const float *threshold; /* [n_features] or NULL */
     /* of "gated", [n_features] each, and NULL otherwise; the scale is exp(r_mag) */

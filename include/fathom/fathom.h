@@ -13,6 +13,7 @@
  *   monosemanticity.h  how many features one label tells
  *   server.h      a model over HTTP
  *   crosscoder.h  whose a crosscoder's features are
+ *   layers.h      what a cross-layer transcoder explains at each layer
  */
 #ifndef FATHOM_H
 #define FATHOM_H
@@ -30,6 +31,7 @@
 #include <fathom/formats.h>
 #include <fathom/harvest.h>
 #include <fathom/hook.h>
+#include <fathom/layers.h>
 #include <fathom/model.h>
 #include <fathom/monosemanticity.h>
 #include <fathom/progress.h>

@@ -41,6 +41,18 @@
  * that. |d| in the sparsity losses is the sum of the lengths of its parts, so that a feature which one source can do
  * without costs less when it has no part there. Any architecture may be one.
  *
+ * A cross-layer transcoder (Ameisen et al., March 2025) has n_layers pairs of points, inputs and targets. A feature reads
+ * the input of its layer l and writes the targets of that layer and all later ones:
+ *
+ *   a_l = activation(W_enc_l x_l + b_enc_l)        y^_t = b_dec_t + Σ over l <= t of W_dec_{l,t} a_l
+ *
+ * Every layer's inputs and targets are scaled by their own mean norms, and the loss is the sum over all layers. A
+ * feature's decoder row is what it writes to all of them, one after another; its length is 1, and |d| in the sparsity
+ * losses its length as a whole. The features of all layers compete for k. A step costs one dense product for each layer
+ * and, for each active pair, rows as long as the layers that it writes (the auxiliary loss, where features are dead,
+ * costs the products once more); only those rows are held, about half of what n_layers full decoders would be. Any
+ * architecture without groups may be one.
+ *
  * A trainer belongs to one thread at a time and uses n_threads of its own. The same seed, rows, options and n_threads
  * give the same bits, also across fathom_trainer_save and _resume.
  */
@@ -74,6 +86,7 @@ enum fathom_trainer_architecture {
 #define FATHOM_TRAIN_NAMES "topk|batchtopk|matryoshka|standard|gated|jumprelu|jumprelu-tanh"
 #define FATHOM_TRAIN_GROUPS 8
 #define FATHOM_TRAIN_SOURCES 64
+#define FATHOM_TRAIN_LAYERS 256
 FATHOM_API const char *fathom_trainer_architecture_name(enum fathom_trainer_architecture architecture);
 /* Errors: ARGUMENT (lists the names). */
 FATHOM_API int fathom_trainer_architecture_find(enum fathom_trainer_architecture *out, const char *name);
@@ -112,6 +125,11 @@ struct fathom_trainer_options {
     /* A crosscoder's sources: the width of each one's part of a row, which together are d_in; n_sources 0: an SAE or a
      * transcoder, else 2 or more */
     uint32_t sources[FATHOM_TRAIN_SOURCES], n_sources;
+    /* A cross-layer transcoder's layers, 2 or more: d_in and d_out are then the widths of all layers' inputs and of all
+     * targets together, which are equal, and each layer's is a multiple of 16. Rows hold the inputs of all layers, then
+     * the targets. n_features are those of all layers together, as many of each: layer l has [l, l + 1) · n_features /
+     * n_layers. 0: any other dictionary */
+    uint32_t n_layers;
     bool skip; /* a transcoder's linear way from input to output, beside the features */
     /* active features a row: exactly (TopK), on average over the batch (BatchTopK), or what the sparsity loss's
      * coefficient is controlled for (the others) */
@@ -123,7 +141,7 @@ struct fathom_trainer_options {
     uint64_t total_steps;  /* for the schedule; 0: the rate stays */
     uint32_t warmup_steps; /* the rate rises linearly; 0: the smaller of 1000 and total_steps / 20 */
     enum fathom_trainer_schedule schedule;
-    uint32_t k_aux;               /* 0: the largest power of two not above d_in / 2 */
+    uint32_t k_aux;               /* 0: the largest power of two not above d_in / 2, or half of a layer's width */
     double auxiliary_coefficient; /* 0: 1/32; negative: no auxiliary loss */
     /* rows without firing after which a feature is dead; 0: 10 million, or an eighth of total_steps * batch where that
      * is less */
@@ -214,7 +232,8 @@ FATHOM_API const struct fathom_trainer_options *fathom_trainer_describe(const fa
  * features, with a fifth of them dead for 16384. */
 FATHOM_API void fathom_trainer_memory(double bytes[FATHOM_TRAINER_MEMORIES], const fathom_trainer *trainer);
 
-/* Sets the transform that `inputs` asks for, input scale (sqrt(d_in) / mean norm; of a crosscoder one for each source)
+/* Sets the transform that `inputs` asks for, input scale (sqrt(d_in) / mean norm; of a crosscoder one for each source, of
+ * a cross-layer transcoder one for each layer's inputs and targets)
  * and b_dec (the geometric median) from rows f32 [n, d_in], of a transcoder [n, d_in + d_out]; once, before the first
  * step, which otherwise does it with its own rows. Errors: ARGUMENT (called later, n is 0), NUMERIC (names the
  * row). */
@@ -263,11 +282,13 @@ struct fathom_train_dictionary {
     /* name or alias; of a crosscoder those of its sources, with + between them and "b:" before those of model_b, such
      * as "resid_post.9+resid_post.15" or "resid_post.15+b:resid_post.15" */
     const char *hook;
-    const char *hook_out; /* of a transcoder: the point whose rows it reconstructs; NULL: an SAE */
-    const char *name;     /* NULL: the file's name without folder and ending */
-    const char *dtype;    /* NULL: "bf16" */
-    uint64_t tokens;      /* rows to train this one on, with a schedule of their own; 0: all of the run's */
-    struct fathom_trainer_options options; /* d_in, d_out, total_steps and n_threads are filled in */
+    /* of a transcoder: the point whose rows it reconstructs; of a cross-layer transcoder as many as `hook` has, with +
+     * between them: the layers' inputs and outputs by ascending layer, all of one width; NULL: an SAE or a crosscoder */
+    const char *hook_out;
+    const char *name;  /* NULL: the file's name without folder and ending */
+    const char *dtype; /* NULL: "bf16" */
+    uint64_t tokens;   /* rows to train this one on, with a schedule of their own; 0: all of the run's */
+    struct fathom_trainer_options options; /* d_in, d_out, sources, n_layers, total_steps and n_threads are filled in */
 };
 
 /* Whose tokens of a chat are trained on; the model is run on all of them. */

@@ -184,7 +184,7 @@ static int print_json(const struct setting *setting, const struct fathom_trainer
         milliseconds, "architecture", fathom_trainer_architecture_name(options->architecture), "d", (int)options->d_in,
         "features", (int)options->n_features, "k", (int)options->k, "batch", (int)options->batch, "threads",
         (int)options->n_threads, "steps", (json_int_t)setting->steps, "dead", outcome->last.dead_fraction, "data",
-        setting->data ? setting->data : "random", "product", fathom__dense_name(trainer->product), "fve",
+        setting->data ? setting->data : "random", "product", fathom__dense_name(trainer->products[0]), "fve",
         outcome->last.fve, "l0", outcome->last.l0, "active_features", (json_int_t)outcome->active_features);
     json_t *memory = json_object();
     for (int p = 0; p < FATHOM_TRAINER_MEMORIES; p++)

@@ -1,4 +1,5 @@
 #include "eval_absorption.h"
+#include "eval_layers.h"
 #include "eval_measured.h"
 #include "eval_saebench.h"
 #include "eval_view.h"
@@ -155,7 +156,10 @@ static int run(struct cli_arguments *arguments) {
                                              .n_threads = (uint32_t)threads,
                                              .progress = cli_progress};
     code = status ? cli_fail(arguments, status) : open_all(&opened, arguments, path);
-    if (code == CLI_OK) code = evaluate(arguments, &opened, &chosen);
+    if (code == CLI_OK)
+        code = fathom_dictionary_describe(opened.dictionary)->n_layers
+                   ? eval_layers(arguments, opened.dictionary, opened.model, &chosen)
+                   : evaluate(arguments, &opened, &chosen);
     close_all(&opened);
     for (size_t i = 0; i < n; i++)
         fathom_free(storage[i]);
@@ -187,7 +191,9 @@ const struct cli_command cli_command_eval = {
         "was not made of, beside the best single token and other features' labels.\n\n"
         "--saebench writes core/, sparse_probing/ and absorption/ with what was measured, under SAEBench's "
         "names and by its formulas; sae_bench_commit_hash says that they are Fathom's. First positions, "
-        "which the dictionary does not cover, are left out.",
+        "which the dictionary does not cover, are left out.\n\n"
+        "Of a cross-layer transcoder, the variance explained at each layer that it writes, beside what the features of "
+        "that layer alone explain and the mean row of each token; nothing is spliced into the model.",
     .examples = "fathom eval layer12.gguf -m smollm2 --corpus held-out.jsonl # figures beside controls\n"
                 "fathom eval layer12.gguf --control frozen12.gguf --corpus held-out.jsonl # beside a frozen decoder",
     .options = options,

@@ -18,8 +18,11 @@ static const struct cli_option options[] = {
      false, false},
     {"seeds", 0, CLI_INTEGER, "N",
      "train each dictionary from so many seeds, from --seed on, and tell which features come back (1)", false, false},
-    {"hook-out", 0, CLI_TEXT, "NAME[,NAME…]",
-     "trains transcoders, which reconstruct the rows of these points from those of --hook, one for each", false, false},
+    {"hook-out", 0, CLI_TEXT, "NAME[+NAME…][,NAME…]",
+     "trains transcoders, which reconstruct the rows of these points from those of --hook, one for each; with + "
+     "between "
+     "as many points as in --hook, a cross-layer transcoder",
+     false, false},
     {"skip", 0, CLI_FLAG, NULL, "transcoders: a linear way from input to output beside the features", false, false},
     {"output", 'o', CLI_FILE, "DICT",
      "the file to write; with several dictionaries, hook, features and k are put before its ending", false, true},
@@ -144,6 +147,9 @@ const struct cli_command cli_command_train = {
         "the "
         "rows of all of them, and the lengths of its parts tell where it is at home. They may be layers of one model, "
         "or, with --model-b, of two that cut text into the same tokens. fathom crosscoder tells what came of it.\n\n"
+        "With as many points in --hook-out, a cross-layer transcoder is trained: a feature reads one of the points of "
+        "--hook, and writes to the one that stands at its place in --hook-out and to all after it. --features and --k "
+        "are then those of all layers together.\n\n"
         "Rows at the first position and rows of outlier norm are left out and counted: they are of another "
         "kind, and a few of them wreck a loss. The first rows of the "
         "corpus are kept aside; FVE, L0 and dead fraction on them are shown as training goes. Ctrl-C, or the end of "

@@ -248,9 +248,15 @@ static int read_tensors(fathom_dictionary *dictionary) {
     const struct fathom_dictionary_info *info = &dictionary->info;
     const fathom__gguf *file = dictionary->file;
     const struct fathom__gguf_tensor *encoder_bias = NULL, *decoder_bias = NULL, *threshold = NULL;
-    int status = find_tensor(&dictionary->encoder, file, "encoder.weight", info->d_in, info->n_features, false);
-    if (!status)
-        status = find_tensor(&dictionary->decoder, file, "decoder.weight", info->d_out, info->n_features, false);
+    int status = find_tensor(&dictionary->encoder, file, "encoder.weight", (int64_t)fathom__encoder_width(info),
+                             info->n_features, false);
+    if (!status) status = fathom__alloc(&dictionary->decoders, dictionary->n_layers, sizeof *dictionary->decoders);
+    for (uint32_t l = 0; l < dictionary->n_layers && !status; l++) {
+        char name[FATHOM__DECODER_NAME];
+        fathom__dictionary_decoder_name(name, info, l);
+        status = find_tensor(&dictionary->decoders[l], file, name, (int64_t)fathom__decoder_width(info, l),
+                             (int64_t)dictionary->layer_features, false);
+    }
     if (!status) status = find_tensor(&encoder_bias, file, "encoder.bias", info->n_features, 1, true);
     if (!status) status = find_tensor(&decoder_bias, file, "decoder.bias", info->d_out, 1, true);
     if (!status && fathom__gguf_tensor_find(file, "threshold"))
@@ -292,11 +298,15 @@ int fathom_dictionary_open(fathom_dictionary **out, const char *path) {
     if (!status) status = read_keys(dictionary);
     if (!status) status = read_groups(dictionary);
     if (!status) status = fathom__dictionary_read_sources(dictionary);
+    if (!status) status = fathom__dictionary_read_layers(dictionary);
+    dictionary->n_layers = dictionary->info.n_layers ? dictionary->info.n_layers : 1;
+    dictionary->layer_features = dictionary->info.n_features / dictionary->n_layers;
     if (!status) status = read_tensors(dictionary);
     if (!status) status = read_transforms(dictionary);
     if (!status && dictionary->input_transform.weights)
         dictionary->info.whitening = dictionary->input_transform.diagonal ? "standardised" : "whitened";
     dictionary->stride = fathom__padded(dictionary->info.d_in);
+    dictionary->read = dictionary->stride / dictionary->n_layers;
     if (!status)
         status = fathom__alloc_aligned(&dictionary->subtracted, dictionary->stride, sizeof *dictionary->subtracted);
     const size_t padded_out = fathom__padded(dictionary->info.d_out);
@@ -318,7 +328,7 @@ int fathom_dictionary_open(fathom_dictionary **out, const char *path) {
 
 void fathom_dictionary_close(fathom_dictionary *dictionary) {
     if (!dictionary) return;
-    fathom__whole_close(dictionary->whole);
+    fathom__whole_close(dictionary->whole, dictionary->n_layers);
     fathom_free(dictionary->whole_decoder);
     fathom_free(dictionary->subtracted);
     fathom_free(dictionary->model_bias);
@@ -327,6 +337,9 @@ void fathom_dictionary_close(fathom_dictionary *dictionary) {
     fathom_free(dictionary->group_sizes);
     fathom_free(dictionary->sources);
     json_decref(dictionary->sources_text);
+    fathom_free(dictionary->layers);
+    json_decref(dictionary->layers_text);
+    fathom_free(dictionary->decoders);
     fathom__gguf_close(dictionary->file);
     pthread_cond_destroy(&dictionary->freed);
     pthread_mutex_destroy(&dictionary->lock);
@@ -345,6 +358,10 @@ int fathom_dictionary_match(struct fathom_hook *hook, const fathom_dictionary *d
         return fathom__fail(FATHOM_ERROR_UNSUPPORTED,
                             "%s: a crosscoder, which reads %s at once; fathom crosscoder tells what it holds",
                             info->path, info->hook_in);
+    if (info->n_layers)
+        return fathom__fail(FATHOM_ERROR_UNSUPPORTED,
+                            "%s: a cross-layer transcoder, which reads %u layers at once and belongs to none",
+                            info->path, info->n_layers);
     if (info->model_identity[0] && strcmp(info->model_identity, m->identity) != 0 &&
         strcmp(info->model_identity, m->source_identity) != 0)
         return fathom__fail(FATHOM_ERROR_MISMATCH, "%s: was trained on %s (%s), not on %s (%s)", info->path,
@@ -377,20 +394,29 @@ static int check_feature(const fathom_dictionary *dictionary, uint32_t feature) 
                         dictionary->info.path, feature, dictionary->info.n_features - 1);
 }
 
-int fathom__dictionary_stored_row(float *out, const fathom_dictionary *dictionary,
-                                  const struct fathom__gguf_tensor *tensor, uint32_t feature) {
+int fathom__dictionary_stored_encoder(float *out, const fathom_dictionary *dictionary, uint32_t feature) {
     int status = check_feature(dictionary, feature);
-    return status ? status : fathom__gguf_rows_f32(out, tensor, feature, 1);
+    if (status) return status;
+    if (dictionary->n_layers > 1) memset(out, 0, dictionary->info.d_in * sizeof *out);
+    return fathom__gguf_rows_f32(out + feature / dictionary->layer_features * dictionary->read, dictionary->encoder,
+                                 feature, 1);
+}
+
+int fathom__dictionary_stored_decoder(float *out, const fathom_dictionary *dictionary, uint32_t feature) {
+    int status = check_feature(dictionary, feature);
+    if (status) return status;
+    const size_t layer = feature / dictionary->layer_features,
+                 before = dictionary->info.d_out - fathom__decoder_width(&dictionary->info, layer);
+    memset(out, 0, before * sizeof *out);
+    return fathom__gguf_rows_f32(out + before, dictionary->decoders[layer],
+                                 (int64_t)(feature - layer * dictionary->layer_features), 1);
 }
 
 /* A stored row through a map, which needs its padding. */
-static int mapped_row(float *out, const fathom_dictionary *dictionary, const struct fathom__gguf_tensor *tensor,
-                      uint32_t feature, const struct fathom__map *map,
-                      void (*apply)(float *, const struct fathom__map *)) {
+static int map_row(float *out, const struct fathom__map *map, void (*apply)(float *, const struct fathom__map *)) {
     float *row = NULL;
-    int status = fathom__dictionary_stored_row(out, dictionary, tensor, feature);
-    if (status || !map->weights) return status;
-    status = fathom__alloc_aligned(&row, map->stride, sizeof *row);
+    if (!map->weights) return 0;
+    int status = fathom__alloc_aligned(&row, map->stride, sizeof *row);
     if (status) return status;
     memset(row, 0, map->stride * sizeof *row);
     memcpy(row, out, map->d * sizeof *row);
@@ -410,16 +436,17 @@ void fathom__dictionary_unmap(float *y, float *scratch, const fathom_dictionary 
 }
 
 int fathom_dictionary_direction(float *out, const fathom_dictionary *dictionary, uint32_t feature) {
-    return mapped_row(out, dictionary, dictionary->decoder, feature, &dictionary->output_transform, fathom__map_apply);
+    int status = fathom__dictionary_stored_decoder(out, dictionary, feature);
+    return status ? status : map_row(out, &dictionary->output_transform, fathom__map_apply);
 }
 
 int fathom_dictionary_trained_direction(float *out, const fathom_dictionary *dictionary, uint32_t feature) {
-    return fathom__dictionary_stored_row(out, dictionary, dictionary->decoder, feature);
+    return fathom__dictionary_stored_decoder(out, dictionary, feature);
 }
 
 int fathom_dictionary_encoder_row(float *out, float *bias, const fathom_dictionary *dictionary, uint32_t feature) {
-    int status = mapped_row(out, dictionary, dictionary->encoder, feature, &dictionary->input_transform,
-                            fathom__map_apply_transposed);
+    int status = fathom__dictionary_stored_encoder(out, dictionary, feature);
+    if (!status) status = map_row(out, &dictionary->input_transform, fathom__map_apply_transposed);
     if (!status) *bias = dictionary->gate_bias ? dictionary->gate_bias[feature] : dictionary->encoder_bias[feature];
     return status;
 }

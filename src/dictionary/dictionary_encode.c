@@ -13,9 +13,11 @@
 
 #define ROUNDING (1.05F / 256) /* 2 · 2^-9, with room for the second order and for sums in f32 */
 
-void fathom__whole_close(struct fathom__whole *whole) {
+void fathom__whole_close(struct fathom__whole *whole, size_t n_layers) {
     if (!whole) return;
-    fathom__dense_close(whole->product);
+    for (size_t l = 0; whole->products && l < n_layers; l++)
+        fathom__dense_close(whole->products[l]);
+    fathom_free(whole->products);
     fathom_free(whole->encoder);
     fathom_free(whole->tile_norm);
     fathom_free(whole->shifted_bias);
@@ -24,47 +26,60 @@ void fathom__whole_close(struct fathom__whole *whole) {
     fathom_free(whole);
 }
 
+/* Features of a tile, counted over the layers' tiles. */
+static size_t tile_first(const fathom_dictionary *dictionary, const struct fathom__whole *whole, size_t tile) {
+    return tile / whole->n_tiles * dictionary->layer_features + tile % whole->n_tiles * FATHOM__TILE_FEATURES;
+}
+
+static size_t tile_width(const fathom_dictionary *dictionary, const struct fathom__whole *whole, size_t tile) {
+    const size_t left = dictionary->layer_features - tile % whole->n_tiles * FATHOM__TILE_FEATURES;
+    return left < FATHOM__TILE_FEATURES ? left : FATHOM__TILE_FEATURES;
+}
+
 static int pack_tile(struct fathom__whole *whole, const fathom_dictionary *dictionary, size_t tile) {
     const float *rows[FATHOM__TILE_FEATURES];
-    const size_t d = dictionary->info.d_in, stride = dictionary->stride, F = dictionary->info.n_features;
-    size_t n = 0;
+    const size_t d = fathom__encoder_width(&dictionary->info), read = dictionary->read,
+                 first = tile_first(dictionary, whole, tile), width = tile_width(dictionary, whole, tile);
     float longest = 0;
-    for (size_t f = tile * FATHOM__TILE_FEATURES; n < FATHOM__TILE_FEATURES && f < F; f++) {
-        float *row = whole->encoder + f * stride;
+    for (size_t n = 0; n < width; n++) {
+        const size_t f = first + n;
+        float *row = whole->encoder + f * read;
         int status = fathom__gguf_rows_f32(row, dictionary->encoder, (int64_t)f, 1);
         if (status) return status;
-        for (size_t j = d; j < stride; j++)
+        for (size_t j = d; j < read; j++)
             row[j] = 0;
-        const float squares = fathom__dot(row, row, stride);
+        const float squares = fathom__dot(row, row, read);
         if (squares > longest) longest = squares;
         whole->bias[f] = dictionary->encoder_bias[f];
         whole->shifted_bias[f] =
             dictionary->gate_bias ? dictionary->gate_bias[f]
                                   : dictionary->encoder_bias[f] - fathom_dictionary_threshold(dictionary, (uint32_t)f);
-        rows[n++] = row;
+        rows[n] = row;
     }
     whole->tile_norm[tile] = sqrtf(longest);
-    return fathom__dense_pack(whole->product, 0, tile, rows, n);
+    return fathom__dense_pack(whole->products[tile / whole->n_tiles], 0, tile % whole->n_tiles, rows, width);
 }
 
 static int make_whole(struct fathom__whole **out, const fathom_dictionary *dictionary) {
-    const size_t F = dictionary->info.n_features, padded = F + FATHOM__TILE_FEATURES;
+    const size_t F = dictionary->info.n_features, padded = F + FATHOM__TILE_FEATURES, n_layers = dictionary->n_layers;
     struct fathom__whole *whole = NULL;
     int status = fathom__alloc(&whole, 1, sizeof *whole);
     if (status) return status;
     whole->n_lanes = fathom__cores();
     status = fathom__alloc(&whole->busy, whole->n_lanes, sizeof *whole->busy);
-    if (!status) status = fathom__alloc_aligned(&whole->encoder, F * dictionary->stride, sizeof *whole->encoder);
+    if (!status) status = fathom__alloc_aligned(&whole->encoder, F * dictionary->read, sizeof *whole->encoder);
     if (!status) status = fathom__alloc(&whole->bias, padded, sizeof *whole->bias);
     if (!status) status = fathom__alloc(&whole->shifted_bias, padded, sizeof *whole->shifted_bias);
-    if (!status)
-        status = fathom__dense_open(&whole->product, FATHOM__PRODUCT_BEST, dictionary->stride, F, whole->n_lanes);
-    if (!status)
-        status = fathom__alloc(&whole->tile_norm, fathom__dense_tiles(whole->product), sizeof *whole->tile_norm);
-    for (size_t tile = 0; !status && tile < fathom__dense_tiles(whole->product); tile++)
+    if (!status) status = fathom__alloc(&whole->products, n_layers, sizeof *whole->products);
+    for (size_t l = 0; l < n_layers && !status; l++)
+        status = fathom__dense_open(&whole->products[l], FATHOM__PRODUCT_BEST, dictionary->read,
+                                    dictionary->layer_features, whole->n_lanes);
+    if (!status) whole->n_tiles = fathom__dense_tiles(whole->products[0]);
+    if (!status) status = fathom__alloc(&whole->tile_norm, n_layers * whole->n_tiles, sizeof *whole->tile_norm);
+    for (size_t tile = 0; !status && tile < n_layers * whole->n_tiles; tile++)
         status = pack_tile(whole, dictionary, tile);
     if (status)
-        fathom__whole_close(whole);
+        fathom__whole_close(whole, n_layers);
     else
         *out = whole;
     return status;
@@ -110,25 +125,28 @@ struct encoding {
     const fathom_dictionary *dictionary;
     struct fathom__whole *whole;
     uint32_t lane;
-    bool by_rank; /* TopK or GroupMax without their threshold */
-    float *x;     /* [FATHOM__TILE_ROWS, stride] */
-    uint16_t *x_bf16;
-    float *products; /* [tiles, FATHOM__TILE_ROWS, FATHOM__TILE_FEATURES] */
-    float *norm;     /* [FATHOM__TILE_ROWS] */
+    bool by_rank;     /* TopK or GroupMax without their threshold */
+    float *x;         /* [FATHOM__TILE_ROWS, stride] */
+    uint16_t *x_bf16; /* [n_layers, FATHOM__TILE_ROWS, read] */
+    size_t tiles;     /* of all layers */
+    float *products;  /* [tiles, FATHOM__TILE_ROWS, FATHOM__TILE_FEATURES] */
+    float *norm;      /* [n_layers, FATHOM__TILE_ROWS] */
     bool *covered;
     struct fathom__candidates found, exact; /* of one row: by the product, and decided */
 };
 
 static int open_encoding(struct encoding *encoding) {
-    const size_t stride = encoding->dictionary->stride, tiles = fathom__dense_tiles(encoding->whole->product),
-                 width = tiles * FATHOM__TILE_FEATURES,
+    encoding->tiles = encoding->dictionary->n_layers * encoding->whole->n_tiles;
+    const size_t stride = encoding->dictionary->stride, width = encoding->tiles * FATHOM__TILE_FEATURES,
                  room = width + fathom__candidate_room(encoding->dictionary->info.k);
     int status = fathom__alloc_aligned(&encoding->x, FATHOM__TILE_ROWS * stride, sizeof *encoding->x);
     if (!status)
         status = fathom__alloc_aligned(&encoding->x_bf16, FATHOM__TILE_ROWS * stride, sizeof *encoding->x_bf16);
     if (!status)
         status = fathom__alloc_aligned(&encoding->products, FATHOM__TILE_ROWS * width, sizeof *encoding->products);
-    if (!status) status = fathom__alloc(&encoding->norm, FATHOM__TILE_ROWS, sizeof *encoding->norm);
+    if (!status)
+        status =
+            fathom__alloc(&encoding->norm, encoding->dictionary->n_layers * FATHOM__TILE_ROWS, sizeof *encoding->norm);
     if (!status) status = fathom__alloc(&encoding->covered, FATHOM__TILE_ROWS, sizeof *encoding->covered);
     if (!status) status = fathom__alloc(&encoding->found.values, room, sizeof *encoding->found.values);
     if (!status) status = fathom__alloc(&encoding->found.features, room, sizeof *encoding->found.features);
@@ -152,7 +170,7 @@ static void close_encoding(struct encoding *encoding) {
 
 static int load_rows(struct encoding *encoding, const float *rows, const int32_t *positions, size_t first, size_t n) {
     const fathom_dictionary *dictionary = encoding->dictionary;
-    const size_t d = dictionary->info.d_in, stride = dictionary->stride;
+    const size_t d = dictionary->info.d_in, stride = dictionary->stride, read = dictionary->read;
     for (size_t r = 0; r < n; r++) {
         const float *row = rows + (first + r) * d;
         float *x = encoding->x + r * stride;
@@ -161,28 +179,33 @@ static int load_rows(struct encoding *encoding, const float *rows, const int32_t
             fathom__dictionary_input(x, dictionary, row);
         else
             memset(x, 0, stride * sizeof *x);
-        const float squares = fathom__dot(x, x, stride);
-        if (!isfinite(squares))
-            return fathom__fail(FATHOM_ERROR_NUMERIC, "%s: row %zu to encode is not finite", dictionary->info.path,
-                                first + r);
-        encoding->norm[r] = sqrtf(squares);
-        fathom__row_to_bf16(encoding->x_bf16 + r * stride, x, stride);
+        for (size_t l = 0; l < dictionary->n_layers; l++) {
+            const float *part = x + l * read, squares = fathom__dot(part, part, read);
+            if (!isfinite(squares))
+                return fathom__fail(FATHOM_ERROR_NUMERIC, "%s: row %zu to encode is not finite", dictionary->info.path,
+                                    first + r);
+            encoding->norm[l * FATHOM__TILE_ROWS + r] = sqrtf(squares);
+            fathom__row_to_bf16(encoding->x_bf16 + (l * FATHOM__TILE_ROWS + r) * read, part, read);
+        }
     }
     return 0;
 }
 
 static float exact_product(const struct encoding *encoding, size_t r, uint32_t feature) {
-    const size_t stride = encoding->dictionary->stride;
-    return fathom__dot(encoding->x + r * stride, encoding->whole->encoder + feature * stride, stride);
+    const fathom_dictionary *dictionary = encoding->dictionary;
+    const size_t read = dictionary->read;
+    return fathom__dot(encoding->x + r * dictionary->stride + feature / dictionary->layer_features * read,
+                       encoding->whole->encoder + feature * read, read);
 }
 
 static const float *tile_row(const struct encoding *encoding, size_t tile, size_t r) {
     return encoding->products + (tile * FATHOM__TILE_ROWS + r) * FATHOM__TILE_FEATURES;
 }
 
-static size_t tile_width(const struct encoding *encoding, size_t tile) {
-    const size_t left = encoding->dictionary->info.n_features - tile * FATHOM__TILE_FEATURES;
-    return left < FATHOM__TILE_FEATURES ? left : FATHOM__TILE_FEATURES;
+/* How far the rounded product of a row with a tile's features may be from the exact one. */
+static float margin(const struct encoding *encoding, size_t r, size_t tile) {
+    const struct fathom__whole *whole = encoding->whole;
+    return ROUNDING * encoding->norm[tile / whole->n_tiles * FATHOM__TILE_ROWS + r] * whole->tile_norm[tile];
 }
 
 /* All features whose product lies above `floor` less the rounding's bound are computed again; those that are active
@@ -192,11 +215,11 @@ static void gather(struct encoding *encoding, size_t r, const float *bias, float
     struct fathom__candidates *found = &encoding->found, *exact = &encoding->exact;
     found->n = exact->n = 0;
     exact->floor = 0;
-    for (size_t tile = 0; tile < fathom__dense_tiles(whole->product); tile++) {
-        const float margin = ROUNDING * encoding->norm[r] * whole->tile_norm[tile];
-        const uint32_t first = (uint32_t)(tile * FATHOM__TILE_FEATURES);
-        fathom__offer_above(found->values, found->features, &found->n, floor - margin, tile_row(encoding, tile, r),
-                            bias + first, first, tile_width(encoding, tile));
+    for (size_t tile = 0; tile < encoding->tiles; tile++) {
+        const uint32_t first = (uint32_t)tile_first(encoding->dictionary, whole, tile);
+        fathom__offer_above(found->values, found->features, &found->n, floor - margin(encoding, r, tile),
+                            tile_row(encoding, tile, r), bias + first, first,
+                            tile_width(encoding->dictionary, whole, tile));
     }
     for (size_t i = 0; i < found->n; i++) {
         const uint32_t feature = found->features[i];
@@ -214,16 +237,17 @@ static void gather_topk(struct encoding *encoding, size_t r) {
     const struct fathom__whole *whole = encoding->whole;
     const uint32_t k = encoding->dictionary->info.k;
     struct fathom__candidates *found = &encoding->found;
-    float longest = 0;
+    float largest = 0; /* of all margins */
     found->n = 0;
     found->floor = 0;
-    for (size_t tile = 0; tile < fathom__dense_tiles(whole->product); tile++) {
-        const uint32_t first = (uint32_t)(tile * FATHOM__TILE_FEATURES);
-        fathom__offer(found, k, tile_row(encoding, tile, r), whole->bias + first, first, tile_width(encoding, tile));
-        if (whole->tile_norm[tile] > longest) longest = whole->tile_norm[tile];
+    for (size_t tile = 0; tile < encoding->tiles; tile++) {
+        const uint32_t first = (uint32_t)tile_first(encoding->dictionary, whole, tile);
+        fathom__offer(found, k, tile_row(encoding, tile, r), whole->bias + first, first,
+                      tile_width(encoding->dictionary, whole, tile));
+        if (margin(encoding, r, tile) > largest) largest = margin(encoding, r, tile);
     }
     fathom__settle(found, k);
-    const float floor = found->n < k ? 0 : found->floor - ROUNDING * encoding->norm[r] * longest;
+    const float floor = found->n < k ? 0 : found->floor - largest;
     gather(encoding, r, whole->bias, floor);
     fathom__settle(&encoding->exact, k);
 }
@@ -263,9 +287,13 @@ static int append(struct fathom_sparse *out, const struct fathom__candidates *ac
 static int encode_block(struct fathom_sparse *out, struct encoding *encoding, const float *rows,
                         const int32_t *positions, size_t first, size_t n) {
     int status = load_rows(encoding, rows, positions, first, n);
-    for (size_t tile = 0; !status && tile < fathom__dense_tiles(encoding->whole->product); tile++)
+    const struct fathom__whole *whole = encoding->whole;
+    for (size_t tile = 0; !status && tile < encoding->tiles; tile++) {
+        const size_t layer = tile / whole->n_tiles;
         status = fathom__dense_run(encoding->products + tile * FATHOM__TILE_ROWS * FATHOM__TILE_FEATURES,
-                                   encoding->whole->product, encoding->lane, tile, encoding->x_bf16, n);
+                                   whole->products[layer], encoding->lane, tile % whole->n_tiles,
+                                   encoding->x_bf16 + layer * FATHOM__TILE_ROWS * encoding->dictionary->read, n);
+    }
     for (size_t r = 0; r < n && !status; r++) {
         encoding->exact.n = 0;
         if (encoding->covered[r] && !encoding->by_rank)

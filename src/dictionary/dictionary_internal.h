@@ -13,8 +13,8 @@
 #define FATHOM__DICTIONARY_ARCHITECTURE "fathom-dictionary"
 #define FATHOM__DICTIONARY_KEY "fathom.dictionary."
 /* A file has the lowest version that knows all that is in it: 2 came with norms, an output scale, a skip and groups, 3
- * with transforms and the sources of crosscoders. */
-#define FATHOM__DICTIONARY_VERSION 3
+ * with transforms and the sources of crosscoders, 4 with the layers of cross-layer transcoders. */
+#define FATHOM__DICTIONARY_VERSION 4
 
 enum fathom__dictionary_kind {
     FATHOM__KIND_TOPK,
@@ -44,12 +44,13 @@ enum fathom__input_norm fathom__input_norm(const char *name);
 
 /* What encoding by the whole encoder needs; made when it is first asked for. */
 struct fathom__whole {
-    float *encoder;      /* f32 [n_features, stride] */
+    float *encoder;      /* f32 [n_features, read] */
     float *tile_norm;    /* [tiles]: length of the longest encoder row in a tile */
     float *shifted_bias; /* [padded]: bias less threshold (or the gate's bias), so that a feature is active above 0 */
     float *bias;         /* [padded] */
-    fathom__dense *product;
-    bool *busy; /* [lanes]: a lane of the product belongs to one call at a time */
+    fathom__dense **products; /* [n_layers] */
+    size_t n_tiles;           /* of each */
+    bool *busy;               /* [lanes]: a lane of the products belongs to one call at a time */
     uint32_t n_lanes;
 };
 
@@ -57,7 +58,7 @@ struct fathom_dictionary {
     struct fathom_dictionary_info info;
     enum fathom__dictionary_kind kind;
     fathom__gguf *file;
-    const struct fathom__gguf_tensor *encoder, *decoder;
+    const struct fathom__gguf_tensor *encoder, **decoders; /* decoders: [n_layers] */
     const float *encoder_bias, *decoder_bias;
     const float *threshold;                   /* NULL: none */
     const float *gate_bias, *magnitude_scale; /* NULL: not gated */
@@ -68,14 +69,19 @@ struct fathom_dictionary {
     struct fathom__map input_transform, output_transform;
     struct fathom_dictionary_source *sources;
     json_t *sources_text; /* what their names lie in */
-    size_t stride;        /* d_in padded */
-    float *subtracted;    /* [stride]: b_dec, or zeros where it is not subtracted */
-    float *model_bias;    /* [d_out]: P_out⁻¹ b_dec */
+    struct fathom_dictionary_layer *layers;
+    json_t *layers_text;
+    size_t stride; /* d_in padded */
+    /* Of a cross-layer transcoder; 1 of all others. Of an encoder row `read` numbers may be other than 0, those of its
+     * layer. */
+    size_t n_layers, layer_features, read;
+    float *subtracted; /* [stride]: b_dec, or zeros where it is not subtracted */
+    float *model_bias; /* [d_out]: P_out⁻¹ b_dec */
     /* under lock; made once and then never changed */
     pthread_mutex_t lock;
     pthread_cond_t freed;
     struct fathom__whole *whole;
-    float *whole_decoder; /* f32 [n_features, d_out] */
+    float *whole_decoder; /* f32, the layers' rows one after another */
 };
 
 /* The input of the file's encoder for a row of the model: x [stride] = P_in s_in · n(row) - b_dec, zeros in the
@@ -83,9 +89,9 @@ struct fathom_dictionary {
 void fathom__dictionary_input(float *x, const fathom_dictionary *dictionary, const float *row);
 /* Gives a reconstruction y [d_out] what the norm took away from the row, and what the skip adds. */
 void fathom__dictionary_restore(float *y, const fathom_dictionary *dictionary, const float *row);
-/* One row of a stored matrix as f32, without transforms. Errors: NOT_FOUND (feature number). */
-int fathom__dictionary_stored_row(float *out, const fathom_dictionary *dictionary,
-                                  const struct fathom__gguf_tensor *tensor, uint32_t feature);
+/* One row of a stored matrix as f32 [d_in] or [d_out], without transforms. Errors: NOT_FOUND (feature number). */
+int fathom__dictionary_stored_encoder(float *out, const fathom_dictionary *dictionary, uint32_t feature);
+int fathom__dictionary_stored_decoder(float *out, const fathom_dictionary *dictionary, uint32_t feature);
 /* y [d_out] = P_out⁻¹ y; scratch: [d_out padded]. */
 void fathom__dictionary_unmap(float *y, float *scratch, const fathom_dictionary *dictionary);
 /* What a feature is worth whose product with the encoder's input is `product`; 0: not active. */
@@ -95,8 +101,34 @@ float fathom__dictionary_value(const fathom_dictionary *dictionary, uint32_t fea
 int fathom__dictionary_read_sources(fathom_dictionary *dictionary);
 int fathom__dictionary_put_sources(fathom__gguf_writer *writer, const struct fathom_dictionary_info *info);
 
+/* dictionary_layers.c: those of a cross-layer transcoder, in one key as JSON. */
+int fathom__dictionary_read_layers(fathom_dictionary *dictionary);
+int fathom__dictionary_check_layers(const struct fathom_dictionary_info *info);
+int fathom__dictionary_put_layers(fathom__gguf_writer *writer, const struct fathom_dictionary_info *info);
+/* The name of a layer's decoder in the file. */
+#define FATHOM__DECODER_NAME 40
+void fathom__dictionary_decoder_name(char name[FATHOM__DECODER_NAME], const struct fathom_dictionary_info *info,
+                                     uint32_t layer);
+/* Numbers in a decoder row of a layer, and in all decoder rows of the layers before it. */
+static inline size_t fathom__decoder_width(const struct fathom_dictionary_info *info, size_t layer) {
+    return info->n_layers ? info->d_out / info->n_layers * (info->n_layers - layer) : info->d_out;
+}
+static inline size_t fathom__decoders_before(const struct fathom_dictionary_info *info, size_t layer) {
+    size_t n = 0;
+    for (size_t l = 0; l < layer; l++)
+        n += info->n_features / (info->n_layers ? info->n_layers : 1) * fathom__decoder_width(info, l);
+    return n;
+}
+static inline size_t fathom__decoders_count(const struct fathom_dictionary_info *info) {
+    return fathom__decoders_before(info, info->n_layers ? info->n_layers : 1);
+}
+/* Numbers in an encoder row. */
+static inline size_t fathom__encoder_width(const struct fathom_dictionary_info *info) {
+    return info->n_layers ? info->d_in / info->n_layers : info->d_in;
+}
+
 /* Makes (once) what whole encoding needs. */
 int fathom__dictionary_whole(struct fathom__whole **out, fathom_dictionary *dictionary);
-void fathom__whole_close(struct fathom__whole *whole);
+void fathom__whole_close(struct fathom__whole *whole, size_t n_layers);
 
 #endif

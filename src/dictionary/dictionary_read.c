@@ -6,7 +6,7 @@
 
 static int load_encoder(float *out, const fathom_dictionary *dictionary, uint32_t feature) {
     memset(out, 0, dictionary->stride * sizeof *out);
-    return fathom__dictionary_stored_row(out, dictionary, dictionary->encoder, feature);
+    return fathom__dictionary_stored_encoder(out, dictionary, feature);
 }
 
 int fathom_dictionary_read(float *out, const fathom_dictionary *dictionary, const uint32_t *features, size_t n_features,
@@ -52,8 +52,10 @@ static int whole_decoder(const float **out, const fathom_dictionary *dictionary)
     pthread_mutex_lock(&own->lock);
     if (!own->whole_decoder) {
         float *rows = NULL;
-        status = fathom__alloc_aligned(&rows, (size_t)own->info.n_features * own->info.d_out, sizeof *rows);
-        if (!status) status = fathom__gguf_rows_f32(rows, own->decoder, 0, own->info.n_features);
+        status = fathom__alloc_aligned(&rows, fathom__decoders_count(&own->info), sizeof *rows);
+        for (size_t l = 0; l < own->n_layers && !status; l++)
+            status = fathom__gguf_rows_f32(rows + fathom__decoders_before(&own->info, l), own->decoders[l], 0,
+                                           (int64_t)own->layer_features);
         if (status)
             fathom_free(rows);
         else
@@ -79,6 +81,7 @@ int fathom_dictionary_reconstruct(float *out, const fathom_dictionary *dictionar
     const size_t d = info->d_out;
     const float *whole = NULL;
     float *row = NULL, *mapped = NULL;
+    size_t *before = NULL; /* numbers before each layer's rows */
     int status = 0;
     if (sparse->n_rows == 0) return 0;
     for (size_t i = 0; i < sparse->offsets[sparse->n_rows]; i++)
@@ -88,14 +91,20 @@ int fathom_dictionary_reconstruct(float *out, const fathom_dictionary *dictionar
     if (sparse->offsets[sparse->n_rows] > info->n_features / FEW_PART) status = whole_decoder(&whole, dictionary);
     if (!status) status = fathom__alloc_aligned(&row, d, sizeof *row);
     if (!status) status = fathom__alloc_aligned(&mapped, fathom__padded(d), sizeof *mapped);
+    if (!status) status = fathom__alloc(&before, dictionary->n_layers, sizeof *before);
+    for (size_t l = 0; l < dictionary->n_layers && !status; l++)
+        before[l] = fathom__decoders_before(info, l);
     for (size_t r = 0; r < sparse->n_rows && !status; r++) {
         float *y = out + r * d;
         memcpy(y, dictionary->decoder_bias, d * sizeof *y);
         for (size_t i = sparse->offsets[r]; i < sparse->offsets[r + 1] && !status; i++) {
-            const float *direction = whole ? whole + sparse->features[i] * d : row;
-            if (!whole) status = fathom__gguf_rows_f32(row, dictionary->decoder, sparse->features[i], 1);
-            for (size_t j = 0; j < d; j++)
-                y[j] += sparse->values[i] * direction[j];
+            const size_t layer = sparse->features[i] / dictionary->layer_features,
+                         of_layer = sparse->features[i] - layer * dictionary->layer_features,
+                         n = fathom__decoder_width(info, layer);
+            const float *direction = whole ? whole + before[layer] + of_layer * n : row;
+            if (!whole) status = fathom__gguf_rows_f32(row, dictionary->decoders[layer], (int64_t)of_layer, 1);
+            for (size_t j = 0; j < n; j++)
+                y[d - n + j] += sparse->values[i] * direction[j];
         }
         fathom__dictionary_unmap(y, mapped, dictionary);
         for (size_t j = 0; j < d; j++)
@@ -104,5 +113,6 @@ int fathom_dictionary_reconstruct(float *out, const fathom_dictionary *dictionar
     }
     fathom_free(row);
     fathom_free(mapped);
+    fathom_free(before);
     return status;
 }

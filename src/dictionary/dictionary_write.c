@@ -12,10 +12,12 @@ static int find_type(enum ggml_type *out, const char *dtype, const struct fathom
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         if (strcmp(dtype, types[i].name) != 0) continue;
         const int64_t block = ggml_blck_size(types[i].type);
-        if (info->d_in % block || info->d_out % block)
+        const uint32_t parts = info->n_layers ? info->n_layers : 1, d_in = info->d_in / parts,
+                       d_out = info->d_out / parts;
+        if (d_in % block || d_out % block)
             return fathom__fail(FATHOM_ERROR_ARGUMENT,
                                 "dictionary: %s needs widths that are multiples of %lld; they are %u and %u", dtype,
-                                (long long)block, info->d_in, info->d_out);
+                                (long long)block, d_in, d_out);
         *out = types[i].type;
         return 0;
     }
@@ -73,8 +75,12 @@ static int check_parts(const struct fathom_dictionary_parts *parts) {
         return fathom__fail(FATHOM_ERROR_ARGUMENT,
                             "dictionary: gate_bias and magnitude_scale are expected of gated, and of nothing else");
     int status = check_groups(info);
-    if (!status) status = check_finite(parts->encoder, F * info->d_in, "the encoder");
-    if (!status) status = check_finite(parts->decoder, F * info->d_out, "the decoder");
+    if (!status) status = fathom__dictionary_check_layers(info);
+    if (!status && info->n_layers && (parts->skip || parts->input_transform))
+        status =
+            fathom__fail(FATHOM_ERROR_ARGUMENT, "dictionary: a cross-layer transcoder has no skip and no transforms");
+    if (!status) status = check_finite(parts->encoder, F * fathom__encoder_width(info), "the encoder");
+    if (!status) status = check_finite(parts->decoder, fathom__decoders_count(info), "the decoder");
     if (!status) status = check_finite(parts->encoder_bias, F, "the encoder's bias");
     if (!status) status = check_finite(parts->decoder_bias, info->d_out, "the decoder's bias");
     if (!status && parts->threshold) status = check_finite(parts->threshold, F, "the threshold");
@@ -121,9 +127,10 @@ static int put_keys(fathom__gguf_writer *writer, const struct fathom_dictionary_
         const char *key;
         uint32_t value;
     } integers[] = {
-        {FATHOM__DICTIONARY_KEY "version", parts->input_transform || info->n_sources ? FATHOM__DICTIONARY_VERSION
-                                           : more || parts->skip                     ? 2
-                                                                                     : 1},
+        {FATHOM__DICTIONARY_KEY "version", info->n_layers                              ? 4
+                                           : parts->input_transform || info->n_sources ? 3
+                                           : more || parts->skip                       ? 2
+                                                                                       : 1},
         {FATHOM__DICTIONARY_KEY "d_in", info->d_in},
         {FATHOM__DICTIONARY_KEY "d_out", info->d_out},
         {FATHOM__DICTIONARY_KEY "n_features", info->n_features},
@@ -139,6 +146,7 @@ static int put_keys(fathom__gguf_writer *writer, const struct fathom_dictionary_
             fathom__gguf_put_bool(writer, FATHOM__DICTIONARY_KEY "subtract_decoder_bias", info->subtract_decoder_bias);
     if (!status) status = fathom__gguf_put_number(writer, FATHOM__DICTIONARY_KEY "input_scale", info->input_scale);
     if (!status) status = fathom__dictionary_put_sources(writer, info);
+    if (!status) status = fathom__dictionary_put_layers(writer, info);
     if (!status && isfinite(info->max_norm) && info->max_norm > 0)
         status = fathom__gguf_put_number(writer, FATHOM__DICTIONARY_KEY "max_norm", info->max_norm);
     return status;
@@ -157,6 +165,21 @@ static int put_matrix(fathom__gguf_writer *writer, void **storage, const char *n
     return fathom__gguf_put_tensor(writer, name, type, shape, 2, data);
 }
 
+/* One matrix, or one of each layer; *storage is an array of n_layers. */
+static int put_decoders(fathom__gguf_writer *writer, void **storage, enum ggml_type type,
+                        const struct fathom_dictionary_parts *parts) {
+    const struct fathom_dictionary_info *info = &parts->info;
+    const uint32_t n = info->n_layers ? info->n_layers : 1;
+    int status = 0;
+    for (uint32_t l = 0; l < n && !status; l++) {
+        char name[FATHOM__DECODER_NAME];
+        fathom__dictionary_decoder_name(name, info, l);
+        status = put_matrix(writer, &storage[l], name, type, parts->decoder + fathom__decoders_before(info, l),
+                            (int64_t)fathom__decoder_width(info, l), info->n_features / n);
+    }
+    return status;
+}
+
 static int put_transform(fathom__gguf_writer *writer, const char *name, const float *weights, int64_t d,
                          const struct fathom_dictionary_parts *parts) {
     const int64_t shape[] = {d, d};
@@ -169,14 +192,18 @@ int fathom_dictionary_write(const char *path, const struct fathom_dictionary_par
     const int64_t F = info->n_features, d_out = info->d_out, skip[] = {info->d_in, info->d_out};
     enum ggml_type type = GGML_TYPE_F32;
     fathom__gguf_writer *writer = NULL;
-    void *encoder = NULL, *decoder = NULL;
+    const uint32_t n_layers = info->n_layers ? info->n_layers : 1;
+    void *encoder = NULL, **decoders = NULL;
     int status = find_type(&type, dtype, info);
     if (!status) status = check_parts(parts);
+    if (!status) status = fathom__alloc(&decoders, n_layers, sizeof *decoders);
     if (!status) status = fathom__gguf_writer_open(&writer);
     if (!status) status = put_keys(writer, parts);
-    if (!status) status = put_matrix(writer, &encoder, "encoder.weight", type, parts->encoder, info->d_in, F);
+    if (!status)
+        status = put_matrix(writer, &encoder, "encoder.weight", type, parts->encoder,
+                            (int64_t)fathom__encoder_width(info), F);
     if (!status) status = fathom__gguf_put_tensor(writer, "encoder.bias", GGML_TYPE_F32, &F, 1, parts->encoder_bias);
-    if (!status) status = put_matrix(writer, &decoder, "decoder.weight", type, parts->decoder, info->d_out, F);
+    if (!status) status = put_decoders(writer, decoders, type, parts);
     if (!status)
         status = fathom__gguf_put_tensor(writer, "decoder.bias", GGML_TYPE_F32, &d_out, 1, parts->decoder_bias);
     if (!status && parts->threshold)
@@ -192,7 +219,9 @@ int fathom_dictionary_write(const char *path, const struct fathom_dictionary_par
     if (!status) status = fathom__gguf_writer_commit(writer, path);
     fathom__gguf_writer_close(writer);
     fathom_free(encoder);
-    fathom_free(decoder);
+    for (uint32_t l = 0; decoders && l < n_layers; l++)
+        fathom_free(decoders[l]);
+    fathom_free(decoders);
     return status;
 }
 
@@ -213,10 +242,12 @@ int fathom_dictionary_quantise(const char *path, const fathom_dictionary *dictio
                                             .magnitude_scale = dictionary->magnitude_scale,
                                             .skip = dictionary->skip};
     float *encoder = NULL, *decoder = NULL, *transforms[2] = {NULL, NULL};
-    int status = fathom__alloc_aligned(&encoder, (size_t)info->n_features * info->d_in, sizeof *encoder);
-    if (!status) status = fathom__alloc_aligned(&decoder, (size_t)info->n_features * info->d_out, sizeof *decoder);
+    int status = fathom__alloc_aligned(&encoder, info->n_features * fathom__encoder_width(info), sizeof *encoder);
+    if (!status) status = fathom__alloc_aligned(&decoder, fathom__decoders_count(info), sizeof *decoder);
     if (!status) status = fathom__gguf_rows_f32(encoder, dictionary->encoder, 0, info->n_features);
-    if (!status) status = fathom__gguf_rows_f32(decoder, dictionary->decoder, 0, info->n_features);
+    for (size_t l = 0; l < dictionary->n_layers && !status; l++)
+        status = fathom__gguf_rows_f32(decoder + fathom__decoders_before(info, l), dictionary->decoders[l], 0,
+                                       (int64_t)dictionary->layer_features);
     if (!status) status = copy_transform(&transforms[0], &dictionary->input_transform);
     if (!status) status = copy_transform(&transforms[1], &dictionary->output_transform);
     parts.encoder = encoder;

@@ -31,16 +31,20 @@ int fathom__run_finish(struct fathom_train_result *result, struct fathom__run *r
     if (!status && !wanted->name && strrchr(name, '.')) *strrchr(name, '.') = '\0';
     if (!status) {
         struct fathom_dictionary_source *sources = NULL;
+        struct fathom_dictionary_layer *layers = NULL;
         char *full = NULL, *full_out = NULL;
         status = fathom__run_full_hooks(&full, run, wanted->hook);
         if (!status)
             status = fathom__run_full_hooks(&full_out, run, wanted->hook_out ? wanted->hook_out : wanted->hook);
         if (!status) status = fathom__run_sources(&sources, &parts.info.n_sources, run, learner);
+        parts.info.n_layers = 0;
+        if (!status) status = fathom__run_layers(&layers, &parts.info.n_layers, run, learner);
         if (!status) {
             parts.info.name = name;
             parts.info.hook_in = full;
             parts.info.hook_out = full_out;
             parts.info.sources = sources;
+            parts.info.layers = layers;
             parts.info.model_identity = run->identity;
             parts.info.model_name = run->model_name;
             parts.info.training = training;
@@ -49,6 +53,7 @@ int fathom__run_finish(struct fathom_train_result *result, struct fathom__run *r
             status = fathom_dictionary_write(wanted->path, &parts, wanted->dtype ? wanted->dtype : DEFAULT_DTYPE);
         }
         fathom__run_sources_free(sources, parts.info.n_sources);
+        fathom__run_layers_free(layers, parts.info.n_layers);
         fathom_free(full);
         fathom_free(full_out);
     }

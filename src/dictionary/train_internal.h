@@ -8,15 +8,15 @@
 #include <jansson.h>
 #include <stdio.h>
 
-#define NO_HOOK SIZE_MAX
 /* Hook points of the second model have this before their names. */
 #define MODEL_B "b:"
 
-/* The hook points of a stream of rows: one, of a transcoder two, of a crosscoder as many inputs as it has sources. */
+/* The hook points of a stream of rows: one, of a transcoder two, of a crosscoder as many inputs as it has sources, of a
+ * cross-layer transcoder as many inputs and outputs as it has layers. */
 struct fathom__tap {
     size_t inputs[FATHOM_TRAIN_SOURCES];
-    uint32_t n_inputs;
-    size_t output; /* NO_HOOK: none */
+    size_t outputs[FATHOM_TRAIN_SOURCES];
+    uint32_t n_inputs, n_outputs;
 };
 
 /* One dictionary in the making. */
@@ -82,14 +82,21 @@ void fathom__health_of_evaluation(struct fathom__learner *learner, const struct 
 bool fathom__of_model_b(const char *hook);
 /* A stream's row: that of its hook point, or those of several, one after another. */
 const float *fathom__tapped_row(struct fathom__run *run, size_t s, const struct fathom_harvest_block *block, size_t r);
-/* How many numbers of a stream's row are read. */
+/* How many numbers of a stream's row are read, and how many are only reconstructed. */
 size_t fathom__tap_width(const struct fathom__tap *tap, const size_t *widths);
+size_t fathom__tap_written(const struct fathom__tap *tap, const size_t *widths);
 /* The full names of a list of hook points, as a file has them; new. */
 int fathom__run_full_hooks(char **out, const struct fathom__run *run, const char *hook);
 /* What the file of a crosscoder says of its sources; none (NULL) of others. */
 int fathom__run_sources(struct fathom_dictionary_source **out, uint32_t *n, const struct fathom__run *run,
                         const struct fathom__learner *learner);
 void fathom__run_sources_free(struct fathom_dictionary_source *sources, uint32_t n);
+/* Whether the hook points of a cross-layer transcoder are of equal widths and ascending layers. */
+int fathom__run_check_layers(const struct fathom__run *run, const struct fathom__tap *tap, const fathom_model *model);
+/* What its file says of its layers; none (NULL) of others. */
+int fathom__run_layers(struct fathom_dictionary_layer **out, uint32_t *n, const struct fathom__run *run,
+                       const struct fathom__learner *learner);
+void fathom__run_layers_free(struct fathom_dictionary_layer *layers, uint32_t n);
 
 /* train_pair.c: a harvest of both models in step, whose blocks have the hook points of both in the options' order. The
  * corpus is the first model's; the second gets its own. Errors: as fathom_harvest; MISMATCH where the models' tokens

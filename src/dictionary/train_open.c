@@ -13,20 +13,37 @@
 /* A corpus with less than this part of the rows wanted, by a sample of its text, is too small. */
 #define CORPUS_LEAST 0.8
 
+static size_t count_sources(const char *hook) {
+    size_t n = 1;
+    for (; *hook; hook++)
+        n += *hook == '+';
+    return n;
+}
+
+/* A transcoder's hook points: one to read and one to write, or as many of both. */
+static int check_outputs(const struct fathom_train_dictionary *wanted) {
+    if (!wanted->hook_out) return 0;
+    if (count_sources(wanted->hook) != count_sources(wanted->hook_out))
+        return fathom__fail(FATHOM_ERROR_ARGUMENT,
+                            "train: %s reads %s and writes %s; a transcoder reads one hook point and writes one, and a "
+                            "cross-layer transcoder has as many of both",
+                            wanted->path, wanted->hook, wanted->hook_out);
+    if (strchr(wanted->hook, '+') && (strstr(wanted->hook, MODEL_B) || strstr(wanted->hook_out, MODEL_B)))
+        return fathom__fail(FATHOM_ERROR_ARGUMENT, "train: %s: a cross-layer transcoder is of one model", wanted->path);
+    return 0;
+}
+
 int fathom__run_check(const struct fathom_train_dictionary *dictionaries, size_t n,
                       const struct fathom_train_options *options) {
+    int status;
     if (n == 0) return fathom__fail(FATHOM_ERROR_ARGUMENT, "train: no dictionary is asked for");
     if (!options->model_path || options->n_sources == 0)
         return fathom__fail(FATHOM_ERROR_ARGUMENT, "train: a model and a corpus are expected");
     for (size_t i = 0; i < n; i++) {
         if (!dictionaries[i].path || !dictionaries[i].hook)
             return fathom__fail(FATHOM_ERROR_ARGUMENT, "train: dictionary %zu needs a path and a hook point", i);
-        if (strchr(dictionaries[i].hook, '+') && dictionaries[i].hook_out)
-            return fathom__fail(
-                FATHOM_ERROR_ARGUMENT,
-                "train: %s reads %s; a transcoder reads one hook point, and a crosscoder writes what it "
-                "reads",
-                dictionaries[i].path, dictionaries[i].hook);
+        status = check_outputs(&dictionaries[i]);
+        if (status) return status;
         if (strstr(dictionaries[i].hook, MODEL_B) && !options->model_b_path)
             return fathom__fail(FATHOM_ERROR_ARGUMENT, "train: %s reads %s, but there is no second model",
                                 dictionaries[i].path, dictionaries[i].hook);
@@ -72,43 +89,43 @@ static int find_hook(size_t *out, struct fathom__run *run, const char *text, siz
     return 0;
 }
 
-static size_t count_sources(const char *hook) {
-    size_t n = 1;
-    for (; *hook; hook++)
-        n += *hook == '+';
-    return n;
-}
-
-static int find_tap(struct fathom__tap *out, struct fathom__run *run, const struct fathom_train_dictionary *wanted) {
-    const char *text = wanted->hook;
+/* The numbers of the hook points of a list. */
+static int find_list(size_t *hooks, uint32_t *n, struct fathom__run *run, const struct fathom_train_dictionary *wanted,
+                     const char *text) {
     int status = 0;
-    *out = (struct fathom__tap){.output = NO_HOOK};
     if (count_sources(text) > FATHOM_TRAIN_SOURCES)
         return fathom__fail(FATHOM_ERROR_LIMIT, "train: %s has %zu sources; at most %d are expected", wanted->path,
                             count_sources(text), FATHOM_TRAIN_SOURCES);
     while (!status && text) {
         const char *end = strchr(text, '+');
-        status = find_hook(&out->inputs[out->n_inputs++], run, text, end ? (size_t)(end - text) : strlen(text));
+        status = find_hook(&hooks[(*n)++], run, text, end ? (size_t)(end - text) : strlen(text));
         text = end ? end + 1 : NULL;
     }
-    for (uint32_t i = 1; i < out->n_inputs && !status; i++)
+    for (uint32_t i = 1; i < *n && !status; i++)
         for (uint32_t j = 0; j < i; j++)
-            if (out->inputs[i] == out->inputs[j])
-                return fathom__fail(FATHOM_ERROR_ARGUMENT, "train: %s reads %s twice", wanted->path,
-                                    run->hooks[out->inputs[i]]);
-    if (!status && wanted->hook_out) status = find_hook(&out->output, run, wanted->hook_out, strlen(wanted->hook_out));
+            if (hooks[i] == hooks[j])
+                return fathom__fail(FATHOM_ERROR_ARGUMENT, "train: %s names %s twice", wanted->path,
+                                    run->hooks[hooks[i]]);
+    return status;
+}
+
+static int find_tap(struct fathom__tap *out, struct fathom__run *run, const struct fathom_train_dictionary *wanted) {
+    *out = (struct fathom__tap){.n_inputs = 0};
+    int status = find_list(out->inputs, &out->n_inputs, run, wanted, wanted->hook);
+    if (!status && wanted->hook_out) status = find_list(out->outputs, &out->n_outputs, run, wanted, wanted->hook_out);
     return status;
 }
 
 static bool same_tap(const struct fathom__tap *a, const struct fathom__tap *b) {
-    return a->n_inputs == b->n_inputs && a->output == b->output &&
-           memcmp(a->inputs, b->inputs, a->n_inputs * sizeof *a->inputs) == 0;
+    return a->n_inputs == b->n_inputs && a->n_outputs == b->n_outputs &&
+           memcmp(a->inputs, b->inputs, a->n_inputs * sizeof *a->inputs) == 0 &&
+           memcmp(a->outputs, b->outputs, a->n_outputs * sizeof *a->outputs) == 0;
 }
 
 int fathom__run_find_streams(struct fathom__run *run, const struct fathom_train_dictionary *dictionaries) {
     size_t most_hooks = 0;
     for (size_t i = 0; i < run->n_learners; i++)
-        most_hooks += count_sources(dictionaries[i].hook) + 1;
+        most_hooks += 2 * count_sources(dictionaries[i].hook);
     int status = fathom__alloc(&run->learners, run->n_learners, sizeof *run->learners);
     if (!status) status = fathom__alloc(&run->hooks, most_hooks, sizeof *run->hooks);
     if (!status) status = fathom__alloc(&run->widths, most_hooks, sizeof *run->widths);
@@ -196,7 +213,7 @@ static int settle_tokens(struct fathom__run *run, const fathom_model *model) {
 }
 
 static size_t stream_width(const struct fathom__run *run, const struct fathom__tap *tap) {
-    return fathom__tap_width(tap, run->widths) + (tap->output == NO_HOOK ? 0 : run->widths[tap->output]);
+    return fathom__tap_width(tap, run->widths) + fathom__tap_written(tap, run->widths);
 }
 
 static size_t pool_rows(const struct fathom__run *run) {
@@ -210,10 +227,11 @@ static struct fathom_trainer_options learner_options(const struct fathom__run *r
     const struct fathom__tap *tap = &run->taps[learner->stream];
     struct fathom_trainer_options options = learner->wanted->options;
     options.d_in = (uint32_t)fathom__tap_width(tap, run->widths);
-    options.n_sources = tap->n_inputs > 1 ? tap->n_inputs : 0;
+    options.n_sources = tap->n_inputs > 1 && tap->n_outputs == 0 ? tap->n_inputs : 0;
+    options.n_layers = tap->n_outputs > 1 ? tap->n_outputs : 0;
     for (uint32_t s = 0; s < options.n_sources; s++)
         options.sources[s] = (uint32_t)run->widths[tap->inputs[s]];
-    options.d_out = tap->output == NO_HOOK ? 0 : (uint32_t)run->widths[tap->output];
+    options.d_out = (uint32_t)fathom__tap_written(tap, run->widths);
     options.batch = (uint32_t)run->batch;
     options.total_steps = learner->total_steps;
     options.n_threads = run->options->n_threads;
@@ -293,6 +311,8 @@ int fathom__run_describe_model(struct fathom__run *run) {
     if (status) return status;
     status = describe_model(run->identity, &run->model_name, run, model, false);
     if (!status && run->options->model_b_path) status = describe_model_b(run, model);
+    for (size_t s = 0; s < run->n_streams && !status; s++)
+        status = fathom__run_check_layers(run, &run->taps[s], model);
     run->tokens = run->options->tokens;
     if (!status) status = settle_tokens(run, model);
     fathom_model_close(model);

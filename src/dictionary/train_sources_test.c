@@ -1,11 +1,14 @@
-/* Runs whose dictionaries are crosscoders: of layers of one model and of two models, on tiny ones. */
+/* Runs whose dictionaries are crosscoders, of layers of one model and of two models, or cross-layer transcoders, on tiny
+ * models. */
 #include <base/error.h>
 #include <base/file.h>
 #include <base/memory.h>
 #include <base/random.h>
 #include <fathom/dictionary.h>
+#include <fathom/layers.h>
 #include <fathom/model.h>
 #include <fathom/trainer.h>
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -200,6 +203,102 @@ static void test_same_model(void **state) {
     fathom_dictionary_close(dictionary);
 }
 
+#define READ "mlp_in.0+mlp_in.1+mlp_in.2"
+#define WRITTEN "mlp_out.0+mlp_out.1+mlp_out.2"
+
+/* Three layers' features and more of them, since outputs are new to the decoder at first. */
+static void fill_cross_layer(struct setting *setting, const char *path) {
+    fill_setting(setting, path, READ, NULL);
+    setting->dictionary.hook_out = WRITTEN;
+    setting->dictionary.options.k = 8 * K;
+    setting->dictionary.options.learning_rate = 2e-2;
+}
+
+static void test_cross_layer(void **state) {
+    (void)state;
+    struct setting setting;
+    struct fathom_train_result result;
+    fathom_dictionary *dictionary = NULL;
+    fathom_model *model = NULL;
+    fill_cross_layer(&setting, in_folder("cross.gguf"));
+    assert_int_equal(train(&result, &setting), 0);
+    assert_true(result.fve > 0.05 && result.fve < 1);
+    assert_int_equal(fathom_dictionary_open(&dictionary, setting.dictionary.path), 0);
+    const struct fathom_dictionary_info *info = fathom_dictionary_describe(dictionary);
+    assert_int_equal(info->n_layers, 3);
+    assert_int_equal(info->n_sources, 0);
+    assert_string_equal(info->layers[1].hook_in, "blocks.1.mlp.hook_in");
+    assert_string_equal(info->layers[2].hook_out, "blocks.2.hook_mlp_out");
+    assert_true(info->layers[0].input_scale > 0 && info->layers[0].output_scale > 0);
+    assert_int_equal(fathom_model_open(&model, in_folder("a.gguf"), NULL), 0);
+    assert_string_equal(info->model_identity, fathom_model_describe(model)->source_identity);
+    assert_int_equal(info->d_in, 3 * fathom_model_describe(model)->d_model);
+    assert_int_equal(fathom_dictionary_match(NULL, dictionary, model), FATHOM_ERROR_UNSUPPORTED);
+    assert_non_null(strstr(fathom_error_message(), "a cross-layer transcoder, which reads 3 layers at once"));
+    fathom_model_close(model);
+    fathom_dictionary_close(dictionary);
+
+    fill_cross_layer(&setting, in_folder("cross-resumed.gguf"));
+    setting.options.checkpoint = in_folder("cross-checkpoint");
+    setting.options.progress = stop_when_stepped;
+    assert_int_equal(train(NULL, &setting), FATHOM_ERROR_STOPPED);
+    setting.options.progress = NULL;
+    setting.options.resume = true;
+    assert_int_equal(train(NULL, &setting), 0);
+    check_same(in_folder("cross.gguf"), in_folder("cross-resumed.gguf"));
+}
+
+/* By layer: what its features and those of earlier layers explain. */
+static void test_cross_layer_evaluation(void **state) {
+    (void)state;
+    struct setting setting;
+    struct fathom_train_result result;
+    struct fathom_layers_evaluation *evaluation = NULL;
+    fathom_dictionary *dictionary = NULL, *crosscoder = NULL;
+    fathom_model *model = NULL, *other = NULL;
+    fill_cross_layer(&setting, in_folder("evaluated.gguf"));
+    assert_int_equal(train(&result, &setting), 0);
+    assert_int_equal(fathom_dictionary_open(&dictionary, setting.dictionary.path), 0);
+    assert_int_equal(fathom_model_open(&model, in_folder("a.gguf"), NULL), 0);
+    assert_int_equal(fathom_model_open(&other, in_folder("b.gguf"), NULL), 0);
+    struct fathom_evaluate_options options = {
+        .sources = &setting.source, .n_sources = 1, .seed = 5, .tokens = 2000, .context = 64, .n_threads = 2};
+    assert_int_equal(fathom_layers_evaluate(&evaluation, dictionary, model, &options), 0);
+    const struct fathom_layer_evaluation *layers = evaluation->layers;
+    double l0 = 0;
+    assert_int_equal(evaluation->n_layers, 3);
+    assert_int_equal(evaluation->rows, 1000);
+    assert_true(evaluation->rows_left_out > 0);
+    /* other rows of the same corpus, read by threshold */
+    assert_true(fabs(evaluation->fve[FATHOM_LAYERS_WHOLE] - result.fve) < 0.1);
+    assert_true(fabs(evaluation->l0 / result.l0 - 1) < 0.2);
+    assert_true(evaluation->fve[FATHOM_LAYERS_OWN] < evaluation->fve[FATHOM_LAYERS_WHOLE]);
+    assert_true(layers[0].quality[FATHOM_LAYERS_OWN].fve == layers[0].quality[FATHOM_LAYERS_WHOLE].fve);
+    assert_true(layers[0].quality[FATHOM_LAYERS_TOKEN_MEAN].fve > 0.05);
+    for (int l = 0; l < 3; l++) {
+        assert_true(layers[l].quality[FATHOM_LAYERS_WHOLE].fve < 1);
+        assert_true(layers[l].quality[FATHOM_LAYERS_TOKEN_MEAN].fve < layers[l].quality[FATHOM_LAYERS_WHOLE].fve);
+        l0 += layers[l].l0;
+    }
+    assert_true(fabs(l0 / evaluation->l0 - 1) < 1e-6);
+    fathom_layers_evaluation_free(evaluation);
+    evaluation = NULL;
+
+    assert_int_equal(fathom_layers_evaluate(&evaluation, dictionary, other, &options), FATHOM_ERROR_MISMATCH);
+    options.tokens = 100;
+    assert_int_equal(fathom_layers_evaluate(&evaluation, dictionary, model, &options), FATHOM_ERROR_LIMIT);
+    assert_non_null(strstr(fathom_error_message(), "100 rows; 512 are needed"));
+    fill_setting(&setting, in_folder("sources.gguf"), LAYERS, NULL);
+    assert_int_equal(train(NULL, &setting), 0);
+    assert_int_equal(fathom_dictionary_open(&crosscoder, setting.dictionary.path), 0);
+    assert_int_equal(fathom_layers_evaluate(&evaluation, crosscoder, model, &options), FATHOM_ERROR_ARGUMENT);
+    assert_null(evaluation);
+    fathom_dictionary_close(crosscoder);
+    fathom_dictionary_close(dictionary);
+    fathom_model_close(model);
+    fathom_model_close(other);
+}
+
 static void check_refused(const char *hook, const char *hook_out, const char *model_b, int status, const char *part) {
     struct setting setting;
     fill_setting(&setting, in_folder("refused.gguf"), hook, model_b);
@@ -212,8 +311,14 @@ static void check_refused(const char *hook, const char *hook_out, const char *mo
 static void test_bad_sources(void **state) {
     (void)state;
     check_refused(MODELS, NULL, NULL, FATHOM_ERROR_ARGUMENT, "there is no second model");
-    check_refused("resid_post.1+resid_post.1", NULL, NULL, FATHOM_ERROR_ARGUMENT, "reads resid_post.1 twice");
-    check_refused(LAYERS, "mlp_out.1", NULL, FATHOM_ERROR_ARGUMENT, "a crosscoder writes what it reads");
+    check_refused("resid_post.1+resid_post.1", NULL, NULL, FATHOM_ERROR_ARGUMENT, "names resid_post.1 twice");
+    check_refused(LAYERS, "mlp_out.1", NULL, FATHOM_ERROR_ARGUMENT, "has as many of both");
+    check_refused("mlp_in.1+mlp_in.0", "mlp_out.1+mlp_out.0", NULL, FATHOM_ERROR_ARGUMENT, "ascending order");
+    check_refused("mlp_in.0+mlp_in.1", "mlp_out.0+mlp_out.0", NULL, FATHOM_ERROR_ARGUMENT, "names mlp_out.0 twice");
+    check_refused("mlp_in.1+mlp_in.2", "mlp_out.1+mlp_out.0", NULL, FATHOM_ERROR_ARGUMENT, "ascending order");
+    check_refused("mlp_in.0+mlp_in.1", "mlp_out.0+b:mlp_out.1", in_folder("b.gguf"), FATHOM_ERROR_ARGUMENT,
+                  "is of one model");
+    check_refused("mlp_in.0+mlp_in.1", "mlp_out.0+mlp_post.1", NULL, FATHOM_ERROR_ARGUMENT, "have one width");
     check_refused("resid_post.1+", NULL, NULL, FATHOM_ERROR_NOT_FOUND, "");
     check_refused(LAYERS, NULL, in_folder("b.gguf"), FATHOM_ERROR_ARGUMENT, "no hook point of the second");
     check_refused("b:resid_post.1+b:resid_post.2", NULL, in_folder("b.gguf"), FATHOM_ERROR_ARGUMENT,
@@ -226,6 +331,8 @@ int main(void) {
         cmocka_unit_test(test_layers),
         cmocka_unit_test(test_models),
         cmocka_unit_test(test_same_model),
+        cmocka_unit_test(test_cross_layer),
+        cmocka_unit_test(test_cross_layer_evaluation),
         cmocka_unit_test(test_bad_sources),
     };
     return cmocka_run_group_tests(tests, open_folder, remove_folder);

@@ -67,8 +67,9 @@ static void close_worker(struct fathom__worker *worker) {
 static int open_errors(fathom_trainer *trainer) {
     const size_t n = trainer->options.batch * trainer->stride;
     size_t bytes;
-    void *storage = fathom__dense_storage(&bytes, trainer->product);
-    trainer->errors_lent = bytes >= n * sizeof *trainer->error;
+    void *storage = fathom__dense_storage(&bytes, trainer->products[0]);
+    /* Where there are layers, the auxiliary loss needs the packed encoder once more. */
+    trainer->errors_lent = trainer->n_layers == 1 && bytes >= n * sizeof *trainer->error;
     if (!trainer->errors_lent) return fathom__alloc_aligned(&trainer->error, n, sizeof *trainer->error);
     trainer->error = storage;
     return 0;
@@ -76,14 +77,16 @@ static int open_errors(fathom_trainer *trainer) {
 
 static int open_batch(fathom_trainer *trainer) {
     const struct fathom_trainer_options *options = &trainer->options;
-    const size_t rows = options->batch, padded = rows + FATHOM__TILE_ROWS, F = options->n_features;
+    const size_t rows = options->batch, F = options->n_features;
     int status = 0;
+    trainer->x_rows = rows + FATHOM__TILE_ROWS;
     if (options->d_out) status = fathom__alloc(&trainer->centre, trainer->stride, sizeof *trainer->centre);
     if (!status && options->skip) status = fathom__skip_open(trainer);
-    if (!status && options->n_sources) status = fathom__sources_open(trainer);
+    if (!status && (options->n_sources || options->n_layers)) status = fathom__sources_open(trainer);
     if (!status) status = open_errors(trainer);
-    if (!status) status = fathom__alloc_aligned(&trainer->x_bf16, padded * trainer->stride, sizeof *trainer->x_bf16);
-    if (!status) memset(trainer->x_bf16, 0, padded * trainer->stride * sizeof *trainer->x_bf16);
+    if (!status)
+        status = fathom__alloc_aligned(&trainer->x_bf16, trainer->x_rows * trainer->stride, sizeof *trainer->x_bf16);
+    if (!status) memset(trainer->x_bf16, 0, trainer->x_rows * trainer->stride * sizeof *trainer->x_bf16);
     if (!status) status = fathom__alloc(&trainer->column, trainer->stride, sizeof *trainer->column);
     if (!status) status = fathom__alloc(&trainer->error_column, trainer->stride, sizeof *trainer->error_column);
     if (!status) status = fathom__alloc(&trainer->inputs_column, trainer->stride, sizeof *trainer->inputs_column);
@@ -106,12 +109,22 @@ static int open_transforms(fathom_trainer *trainer) {
     return status;
 }
 
+static int open_products(fathom_trainer *trainer) {
+    int status = fathom__alloc(&trainer->products, trainer->n_layers, sizeof *trainer->products);
+    for (size_t l = 0; l < trainer->n_layers && !status; l++)
+        status = fathom__dense_open(&trainer->products[l], FATHOM__PRODUCT_BEST, trainer->read, trainer->layer_features,
+                                    trainer->n_workers);
+    for (uint32_t w = 0; w < trainer->n_workers && !status; w++)
+        trainer->workers[w].tile = fathom__dense_tile(trainer->products[0], w);
+    return status;
+}
+
 static int open_arrays(fathom_trainer *trainer) {
     const struct fathom_trainer_options *options = &trainer->options;
     const size_t F = options->n_features, padded = F + FATHOM__TILE_FEATURES;
-    int status = fathom__parameter_open(&trainer->encoder, F * trainer->stride);
+    int status = fathom__parameter_open(&trainer->encoder, F * trainer->read);
     if (!status) status = fathom__parameter_open(&trainer->encoder_bias, padded);
-    if (!status) status = fathom__parameter_open(&trainer->decoder, F * trainer->stride);
+    if (!status) status = fathom__parameter_open(&trainer->decoder, fathom__decoder_count(trainer));
     if (!status) status = fathom__parameter_open(&trainer->decoder_bias, trainer->stride);
     for (uint32_t i = 0; i < trainer->architecture->n_scalars && !status; i++)
         status = fathom__parameter_open(&trainer->scalar[i], padded);
@@ -124,14 +137,10 @@ static int open_arrays(fathom_trainer *trainer) {
     if (!status) status = fathom__alloc(&trainer->last_active, F, sizeof *trainer->last_active);
     if (!status) status = fathom__alloc(&trainer->dead, F, sizeof *trainer->dead);
     if (!status) status = fathom__alloc(&trainer->dead_slot, F, sizeof *trainer->dead_slot);
-    if (!status)
-        status = fathom__dense_open(&trainer->product, FATHOM__PRODUCT_BEST, trainer->stride, F, trainer->n_workers);
-    for (uint32_t w = 0; w < trainer->n_workers && !status; w++)
-        trainer->workers[w].tile = fathom__dense_tile(trainer->product, w);
-    return status;
+    return status ? status : open_products(trainer);
 }
 
-/* A random direction of d numbers, of this length. */
+/* A random direction of d numbers, of this length; `stride` with its padding. */
 static void random_row(float *row, size_t d, size_t stride, float length, struct fathom__random *random) {
     for (size_t j = 0; j < d; j++)
         row[j] = (float)fathom__random_normal(random);
@@ -141,30 +150,37 @@ static void random_row(float *row, size_t d, size_t stride, float length, struct
 }
 
 /* Decoder rows in random directions; an SAE's encoder is its transpose, a transcoder's has directions of its own. */
-static void initialise(fathom_trainer *trainer) {
+static void initialise_feature(fathom_trainer *trainer, size_t f, struct fathom__random *random) {
     const struct fathom_trainer_options *options = &trainer->options;
+    const struct fathom__span span = fathom__decoder_span(trainer, f);
+    const size_t d_out = options->d_out ? options->d_out : options->d_in;
     const float norm = options->free_norms ? FREE_NORM : 1;
+    float *encoder = trainer->encoder.value + f * trainer->read, *decoder = trainer->decoder.value + span.at;
+    random_row(decoder, d_out - span.begin, span.n, norm, random);
+    if (options->n_sources) fathom__sources_align(decoder, trainer);
+    if (trainer->norm) trainer->norm[f] = options->n_sources ? fathom__sources_length(trainer, decoder) : norm;
+    if (options->d_out)
+        random_row(encoder, options->d_in / trainer->n_layers, trainer->read, norm, random);
+    else
+        memcpy(encoder, decoder, trainer->stride * sizeof *encoder);
+    for (uint32_t i = 0; i < trainer->architecture->n_scalars; i++)
+        trainer->scalar[i].value[f] = trainer->architecture->scalar_start[i];
+}
+
+static void initialise(fathom_trainer *trainer) {
     struct fathom__random random;
-    fathom__random_seed(&random, options->seed);
-    for (size_t f = 0; f < options->n_features; f++) {
-        float *encoder = trainer->encoder.value + f * trainer->stride,
-              *decoder = trainer->decoder.value + f * trainer->stride;
-        random_row(decoder, options->d_out ? options->d_out : options->d_in, trainer->stride, norm, &random);
-        if (options->n_sources) fathom__sources_align(decoder, trainer);
-        if (trainer->norm) trainer->norm[f] = options->n_sources ? fathom__sources_length(trainer, decoder) : norm;
-        if (options->d_out)
-            random_row(encoder, options->d_in, trainer->stride, norm, &random);
-        else
-            memcpy(encoder, decoder, trainer->stride * sizeof *encoder);
-        for (uint32_t i = 0; i < trainer->architecture->n_scalars; i++)
-            trainer->scalar[i].value[f] = trainer->architecture->scalar_start[i];
-    }
+    fathom__random_seed(&random, trainer->options.seed);
+    for (size_t f = 0; f < trainer->options.n_features; f++)
+        initialise_feature(trainer, f, &random);
 }
 
 double fathom__trainer_bytes(const struct fathom_trainer_options *options) {
     const size_t stride = fathom__padded(options->d_in > options->d_out ? options->d_in : options->d_out);
-    const double matrix = (double)options->n_features * (double)stride, rows = (double)options->batch * (double)stride;
-    return 2 * matrix * (options->ema > 0 ? 4 : 3) * sizeof(float) + matrix * sizeof(uint16_t) +
+    const double layers = options->n_layers ? options->n_layers : 1,
+                 encoder = (double)options->n_features * (double)stride / layers,
+                 decoder = encoder * (layers + 1) / 2, /* of a layer's features and those of later layers */
+        rows = (double)options->batch * (double)stride;
+    return (encoder + decoder) * (options->ema > 0 ? 4 : 3) * sizeof(float) + encoder * sizeof(uint16_t) +
            rows * (double)(2 + (options->n_groups > 1 ? options->n_groups - 1 : 0)) * sizeof(uint16_t);
 }
 
@@ -188,6 +204,9 @@ int fathom_trainer_open(fathom_trainer **out, const struct fathom_trainer_option
     if (options->quadratic_l0) trainer->sparsity = options->d_in * (options->sparsity > 0 ? options->sparsity : 1);
     trainer->stride = fathom__padded(options->d_in > options->d_out ? options->d_in : options->d_out);
     trainer->row_width = (size_t)options->d_in + options->d_out;
+    trainer->n_layers = options->n_layers ? options->n_layers : 1;
+    trainer->layer_features = options->n_features / trainer->n_layers;
+    trainer->read = trainer->stride / trainer->n_layers;
     status = check_memory(options);
     if (status) {
         fathom_free(trainer);
@@ -226,7 +245,9 @@ void fathom_trainer_close(fathom_trainer *trainer) {
         close_worker(&trainer->workers[w]);
     fathom_free(trainer->workers);
     fathom__team_close(trainer->team);
-    fathom__dense_close(trainer->product);
+    for (size_t l = 0; trainer->products && l < trainer->n_layers; l++)
+        fathom__dense_close(trainer->products[l]);
+    fathom_free(trainer->products);
     close_parameter(&trainer->encoder);
     close_parameter(&trainer->encoder_bias);
     close_parameter(&trainer->decoder);

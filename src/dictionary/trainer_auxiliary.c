@@ -11,7 +11,7 @@ static void find_dead(fathom_trainer *trainer) {
     trainer->n_dead = 0;
     for (uint32_t f = 0; f < trainer->options.n_features; f++) {
         const bool dead = f < trainer->forced_dead || trainer->rows - trainer->last_active[f] >= dead_after;
-        trainer->dead_slot[f] = dead ? trainer->n_dead : UINT32_MAX;
+        trainer->dead_slot[f] = !dead ? UINT32_MAX : trainer->n_layers > 1 ? f : trainer->n_dead;
         if (dead) trainer->dead[trainer->n_dead++] = f;
     }
 }
@@ -93,7 +93,7 @@ static void pack_dead(uint32_t worker, uint32_t n_workers, void *payload) {
 
 static int sparse_auxiliary(fathom_trainer *trainer, uint32_t k) {
     struct fathom__active *active = &trainer->auxiliary;
-    const struct fathom__choice choice = {active, trainer->dead_encoder, trainer->dead_bias, trainer->n_dead, k, 0};
+    const struct fathom__choice choice = {active, &trainer->dead_encoder, 1, trainer->dead_bias, trainer->n_dead, k, 0};
     const struct fathom__decoding what = {.active = active,
                                           .number = trainer->dead,
                                           .from = FATHOM__FROM_ERROR,
@@ -105,6 +105,47 @@ static int sparse_auxiliary(fathom_trainer *trainer, uint32_t k) {
     active->n_features = trainer->n_dead;
     fathom__active_sort(active, trainer);
     return 0;
+}
+
+/* Of layers' features: by the products of the whole encoder, in which those that are not dead can never be chosen. */
+static int open_layers(fathom_trainer *trainer) {
+    const struct fathom_trainer_options *options = &trainer->options;
+    if (trainer->dead_capacity) return 0;
+    int status = fathom__trainer_room(trainer, options->k_aux);
+    if (!status)
+        status =
+            fathom__alloc(&trainer->dead_bias, options->n_features + FATHOM__TILE_FEATURES, sizeof *trainer->dead_bias);
+    if (!status) status = open_sparse(trainer, options->n_features);
+    if (status)
+        fathom__auxiliary_close(trainer);
+    else
+        trainer->dead_capacity = options->n_features;
+    return status;
+}
+
+static int layered_auxiliary(fathom_trainer *trainer, uint32_t k) {
+    int status = open_layers(trainer);
+    if (status) return status;
+    struct fathom__active *active = &trainer->auxiliary;
+    const struct fathom__choice choice = {
+        active, trainer->products, trainer->n_layers, trainer->dead_bias, trainer->layer_features, k, 0};
+    const struct fathom__decoding what = {
+        .active = active, .from = FATHOM__FROM_ERROR, .error = trainer->auxiliary_error, .slopes = true};
+    for (uint32_t f = 0; f < trainer->options.n_features; f++)
+        trainer->dead_bias[f] = trainer->dead_slot[f] == UINT32_MAX ? -INFINITY : dead_bias(trainer, f);
+    status = fathom__trainer_choose(&choice, trainer);
+    if (status) return status;
+    fathom__trainer_decode_pairs(trainer, &what);
+    fathom__active_sort(active, trainer);
+    return 0;
+}
+
+static int dead_auxiliary(fathom_trainer *trainer, uint32_t k) {
+    if (trainer->n_layers > 1) return layered_auxiliary(trainer, k);
+    int status = reserve(trainer);
+    if (!status) status = fathom__trainer_run(trainer, pack_dead, trainer);
+    if (!status) status = trainer->auxiliary_dense ? fathom__dense_auxiliary(trainer, k) : sparse_auxiliary(trainer, k);
+    return status;
 }
 
 static double sum_errors(const struct fathom__worker *worker) {
@@ -128,9 +169,7 @@ int fathom__trainer_auxiliary(double *loss, double *factor, fathom_trainer *trai
     const double spread = residual_spread(trainer);
     if (!(spread > 0)) return 0;
     const uint32_t k = options->k_aux < trainer->n_dead ? options->k_aux : trainer->n_dead;
-    int status = reserve(trainer);
-    if (!status) status = fathom__trainer_run(trainer, pack_dead, trainer);
-    if (!status) status = trainer->auxiliary_dense ? fathom__dense_auxiliary(trainer, k) : sparse_auxiliary(trainer, k);
+    int status = dead_auxiliary(trainer, k);
     if (status) return status;
     double left = 0;
     for (uint32_t w = 0; w < trainer->n_workers; w++)

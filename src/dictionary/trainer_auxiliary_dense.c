@@ -23,7 +23,7 @@ static size_t section_rows(const fathom_trainer *trainer) {
 static int open_gradients(fathom_trainer *trainer, size_t n_chunks) {
     const size_t count = 2 * CHUNK * trainer->stride;
     size_t bytes, used = trainer->options.batch * trainer->stride * sizeof *trainer->error; /* by the errors */
-    unsigned char *storage = fathom__dense_storage(&bytes, trainer->product);
+    unsigned char *storage = fathom__dense_storage(&bytes, trainer->products[0]);
     used = (used + FATHOM__CACHE_LINE - 1) / FATHOM__CACHE_LINE * FATHOM__CACHE_LINE;
     trainer->n_lent = trainer->errors_lent && bytes > used ? (bytes - used) / (count * sizeof(float)) : 0;
     if (trainer->n_lent > n_chunks) trainer->n_lent = n_chunks;
@@ -168,8 +168,9 @@ static void explain_block(uint32_t worker, uint32_t n_workers, void *payload) {
     (void)n_workers;
     const struct section *section = payload;
     fathom_trainer *trainer = section->trainer;
-    const struct fathom__choice choice = {
-        &trainer->auxiliary, trainer->dead_encoder, trainer->dead_bias, trainer->n_dead, section->k, section->first};
+    const struct fathom__choice choice = {&trainer->auxiliary, &trainer->dead_encoder, 1,
+                                          trainer->dead_bias,  trainer->n_dead,        section->k,
+                                          section->first};
     const size_t block = section->first + (size_t)worker * ROWS;
     if (block >= section->last) return;
     const size_t n = section->last - block < ROWS ? section->last - block : ROWS;

@@ -7,20 +7,32 @@
 #include <base/memory.h>
 #include <dictionary/trainer_internal.h>
 
-/* Visits parameters that features have rows of, then the others. */
-static size_t list(struct fathom__parameter **out, size_t *widths, fathom_trainer *trainer) {
+enum { MOST = 5 };
+
+/* Those that features have parts of. */
+static size_t list(struct fathom__parameter **out, fathom_trainer *trainer) {
     size_t n = 0;
-    struct fathom__parameter *const all[] = {&trainer->encoder, &trainer->decoder, &trainer->encoder_bias,
-                                             &trainer->scalar[0], &trainer->scalar[1]};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-        if (!all[i]->value) continue;
-        widths[n] = i < 2 ? trainer->stride : 1;
-        out[n++] = all[i];
-    }
+    struct fathom__parameter *const all[MOST] = {&trainer->encoder, &trainer->decoder, &trainer->encoder_bias,
+                                                 &trainer->scalar[0], &trainer->scalar[1]};
+    for (size_t i = 0; i < MOST; i++)
+        if (all[i]->value) out[n++] = all[i];
     return n;
 }
 
-enum { MOST = 5 };
+/* How many numbers a parameter has. */
+static size_t count(const struct fathom__parameter *parameter, const fathom_trainer *trainer) {
+    const size_t F = trainer->options.n_features;
+    if (parameter == &trainer->encoder) return F * trainer->read;
+    return parameter == &trainer->decoder ? fathom__decoder_count(trainer) : F + FATHOM__TILE_FEATURES;
+}
+
+/* A feature's part: n numbers at `at`. */
+static struct fathom__span part(const struct fathom__parameter *parameter, const fathom_trainer *trainer,
+                                uint32_t feature) {
+    if (parameter == &trainer->decoder) return fathom__decoder_span(trainer, feature);
+    if (parameter == &trainer->encoder) return (struct fathom__span){feature * trainer->read, 0, trainer->read};
+    return (struct fathom__span){feature, 0, 1};
+}
 
 static int open_mean(struct fathom__parameter *parameter, size_t n) {
     int status = fathom__alloc_aligned(&parameter->average, n, sizeof(float));
@@ -31,12 +43,11 @@ static int open_mean(struct fathom__parameter *parameter, size_t n) {
 int fathom__average_open(fathom_trainer *trainer) {
     const size_t F = trainer->options.n_features;
     struct fathom__parameter *parameters[MOST];
-    size_t widths[MOST];
     if (!(trainer->options.ema > 0)) return 0;
-    const size_t n = list(parameters, widths, trainer);
+    const size_t n = list(parameters, trainer);
     int status = fathom__alloc(&trainer->averaged, F, sizeof *trainer->averaged);
     for (size_t i = 0; i < n && !status; i++)
-        status = open_mean(parameters[i], F * widths[i] + FATHOM__TILE_FEATURES * (widths[i] == 1));
+        status = open_mean(parameters[i], count(parameters[i], trainer));
     if (!status) status = open_mean(&trainer->decoder_bias, trainer->stride);
     if (!status && trainer->skip.value) status = open_mean(&trainer->skip, trainer->options.d_out * trainer->stride);
     return status;
@@ -57,12 +68,13 @@ static float keep_for(const fathom_trainer *trainer, uint64_t from, uint64_t ste
 /* Of one feature, over steps in which it stayed where it is. */
 static void approach_feature(fathom_trainer *trainer, uint32_t feature, uint64_t from, uint64_t steps) {
     struct fathom__parameter *parameters[MOST];
-    size_t widths[MOST];
     if (steps == 0) return;
-    const size_t n = list(parameters, widths, trainer);
+    const size_t n = list(parameters, trainer);
     const float keep = keep_for(trainer, from, steps);
-    for (size_t i = 0; i < n; i++)
-        approach(parameters[i], feature * widths[i], widths[i], keep);
+    for (size_t i = 0; i < n; i++) {
+        const struct fathom__span span = part(parameters[i], trainer, feature);
+        approach(parameters[i], span.at, span.n, keep);
+    }
 }
 
 void fathom__average_before(fathom_trainer *trainer, uint32_t feature) {
@@ -94,8 +106,7 @@ static void exchange(struct fathom__parameter *parameter) {
 /* Its own inverse. */
 static void exchange_all(fathom_trainer *trainer) {
     struct fathom__parameter *parameters[MOST];
-    size_t widths[MOST];
-    const size_t n = list(parameters, widths, trainer);
+    const size_t n = list(parameters, trainer);
     for (size_t i = 0; i < n; i++)
         exchange(parameters[i]);
     exchange(&trainer->decoder_bias);
@@ -118,8 +129,7 @@ void fathom__average_leave(fathom_trainer *trainer) {
 
 void fathom__average_close(fathom_trainer *trainer) {
     struct fathom__parameter *parameters[MOST];
-    size_t widths[MOST];
-    const size_t n = list(parameters, widths, trainer);
+    const size_t n = list(parameters, trainer);
     for (size_t i = 0; i < n; i++)
         fathom_free(parameters[i]->average);
     fathom_free(trainer->decoder_bias.average);

@@ -36,7 +36,8 @@ static void visit_arrays(struct arrays *arrays, const fathom_trainer *trainer) {
         &trainer->encoder,   &trainer->encoder_bias, &trainer->decoder, &trainer->decoder_bias,
         &trainer->scalar[0], &trainer->scalar[1],    &trainer->skip,
     };
-    const size_t sizes[] = {F * stride, F, F * stride, stride, F, F, trainer->options.d_out * stride};
+    const size_t sizes[] = {
+        F * trainer->read, F, fathom__decoder_count(trainer), stride, F, F, trainer->options.d_out * stride};
     arrays->n = 0;
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         if (!parameters[i]->value) continue;
@@ -53,7 +54,7 @@ static void visit_arrays(struct arrays *arrays, const fathom_trainer *trainer) {
             add_array(arrays, maps[i]->weights,
                       (maps[i]->diagonal ? 1 : maps[i]->d) * maps[i]->stride * sizeof *maps[i]->weights);
     if (trainer->source_scale)
-        add_array(arrays, trainer->source_scale, trainer->options.n_sources * sizeof *trainer->source_scale);
+        add_array(arrays, trainer->source_scale, fathom__n_parts(&trainer->options) * sizeof *trainer->source_scale);
     if (trainer->averaged) add_array(arrays, trainer->averaged, F * sizeof *trainer->averaged);
     if (trainer->norm) add_array(arrays, trainer->norm, F * sizeof *trainer->norm);
     add_array(arrays, trainer->touched, F * sizeof *trainer->touched);

@@ -7,25 +7,54 @@ struct decoding {
     struct fathom__decoding what;
 };
 
-static const float *decoder_row(const struct decoding *decoding, uint32_t feature) {
-    if (decoding->what.number) feature = decoding->what.number[feature];
-    return decoding->trainer->decoder.value + (size_t)feature * decoding->trainer->stride;
+/* Some of a row's pairs, from i to end, whose features are of one layer: those of a layer follow one another. */
+struct run {
+    uint32_t i, end;
+    const uint32_t *number; /* slot to feature; NULL: they are the same */
+    const float *decoder;   /* the row of the layer's feature `first` */
+    size_t first, begin, n; /* a decoder row's n numbers are of the errors' numbers from `begin` on */
+};
+
+/* The run after another one; false: there is none. */
+static bool next_run(struct run *run, const struct decoding *decoding, const uint32_t *feature, uint32_t count) {
+    const fathom_trainer *trainer = decoding->trainer;
+    if (run->end == count) return false;
+    run->i = run->end;
+    run->number = decoding->what.number;
+    run->first = fathom__layer(trainer, feature[run->i]) * trainer->layer_features;
+    const struct fathom__span span = fathom__decoder_span(trainer, run->first);
+    run->decoder = trainer->decoder.value + span.at;
+    run->begin = span.begin;
+    run->n = span.n;
+    if (trainer->n_layers == 1)
+        run->end = count;
+    else
+        while (run->end < count && feature[run->end] < run->first + trainer->layer_features)
+            run->end++;
+    return true;
+}
+
+static const float *decoder_row(const struct run *run, uint32_t feature) {
+    if (run->number) feature = run->number[feature];
+    return run->decoder + (feature - run->first) * run->n;
 }
 
 /* e · d of a row's pairs. */
 static void find_slopes(const struct decoding *decoding, const struct fathom__active *active, const float *error,
                         size_t r) {
-    const size_t stride = decoding->trainer->stride;
-    const uint32_t *feature = active->feature + active->start[r], n = active->count[r];
+    const uint32_t *feature = active->feature + active->start[r];
     float *slope = active->slope + active->start[r];
-    uint32_t i = 0;
-    for (; i + 4 <= n; i += 4) {
-        const float *const rows[4] = {decoder_row(decoding, feature[i]), decoder_row(decoding, feature[i + 1]),
-                                      decoder_row(decoding, feature[i + 2]), decoder_row(decoding, feature[i + 3])};
-        fathom__dot4(slope + i, error, rows, stride);
+    struct run run = {.end = 0};
+    while (next_run(&run, decoding, feature, active->count[r])) {
+        uint32_t i = run.i;
+        for (; i + 4 <= run.end; i += 4) {
+            const float *const rows[4] = {decoder_row(&run, feature[i]), decoder_row(&run, feature[i + 1]),
+                                          decoder_row(&run, feature[i + 2]), decoder_row(&run, feature[i + 3])};
+            fathom__dot4(slope + i, error + run.begin, rows, run.n);
+        }
+        for (; i < run.end; i++)
+            slope[i] = fathom__dot(error + run.begin, decoder_row(&run, feature[i]), run.n);
     }
-    for (; i < n; i++)
-        slope[i] = fathom__dot(error, decoder_row(decoding, feature[i]), stride);
 }
 
 /* What the pairs' sum is added to. */
@@ -47,18 +76,21 @@ static void begin_row(const struct decoding *decoding, struct fathom__worker *ow
 static void decode_row(const struct decoding *decoding, struct fathom__worker *own, size_t r) {
     const struct fathom__active *active = decoding->what.active;
     const size_t stride = decoding->trainer->stride;
-    const uint32_t *feature = active->feature + active->start[r], n = active->count[r];
+    const uint32_t *feature = active->feature + active->start[r];
     const float *value = active->value + active->start[r];
     float *error = own->error_row;
+    struct run run = {.end = 0};
     begin_row(decoding, own, r);
-    uint32_t i = 0;
-    for (; i + 4 <= n; i += 4) {
-        const float *const rows[4] = {decoder_row(decoding, feature[i]), decoder_row(decoding, feature[i + 1]),
-                                      decoder_row(decoding, feature[i + 2]), decoder_row(decoding, feature[i + 3])};
-        fathom__add_scaled4(error, value + i, rows, stride);
+    while (next_run(&run, decoding, feature, active->count[r])) {
+        uint32_t i = run.i;
+        for (; i + 4 <= run.end; i += 4) {
+            const float *const rows[4] = {decoder_row(&run, feature[i]), decoder_row(&run, feature[i + 1]),
+                                          decoder_row(&run, feature[i + 2]), decoder_row(&run, feature[i + 3])};
+            fathom__add_scaled4(error + run.begin, value + i, rows, run.n);
+        }
+        for (; i < run.end; i++)
+            fathom__add_scaled(error + run.begin, value[i], decoder_row(&run, feature[i]), run.n);
     }
-    for (; i < n; i++)
-        fathom__add_scaled(error, value[i], decoder_row(decoding, feature[i]), stride);
     if (decoding->what.slopes) find_slopes(decoding, active, error, r);
     if (decoding->what.slopes && decoding->what.near) find_slopes(decoding, decoding->what.near, error, r);
     if (decoding->what.error) fathom__row_to_bf16(decoding->what.error + r * stride, error, stride);

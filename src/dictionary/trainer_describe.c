@@ -108,6 +108,7 @@ json_t *fathom__trainer_options_json(const struct fathom_trainer_options *option
     if (architecture && architecture->nested)
         json_object_set_new(json, "groups", numbers_json(options->groups, options->n_groups));
     if (options->n_sources) json_object_set_new(json, "sources", numbers_json(options->sources, options->n_sources));
+    if (options->n_layers) json_object_set_new(json, "n_layers", json_integer(options->n_layers));
     return json;
 }
 
@@ -158,6 +159,7 @@ static int read_counts(uint32_t *out, uint32_t *n_out, uint32_t most, const json
 
 int fathom__trainer_options_read(struct fathom_trainer_options *options, const json_t *json, const char *where) {
     const char *name = NULL;
+    int64_t n_layers = 0;
     int status = fathom__json_get_string(&name, json, "architecture", true, where);
     if (!status) status = fathom_trainer_architecture_find(&options->architecture, name);
     for (int i = 0; i < N_FIELDS && !status; i++)
@@ -167,5 +169,8 @@ int fathom__trainer_options_read(struct fathom_trainer_options *options, const j
         status = read_counts(options->groups, &options->n_groups, FATHOM_TRAIN_GROUPS, json, "groups", where);
     if (!status && json_object_get(json, "sources"))
         status = read_counts(options->sources, &options->n_sources, FATHOM_TRAIN_SOURCES, json, "sources", where);
+    if (status) return status;
+    status = fathom__json_get_integer(&n_layers, json, "n_layers", 0, FATHOM_TRAIN_LAYERS, false, where);
+    options->n_layers = (uint32_t)n_layers;
     return status;
 }

@@ -73,7 +73,9 @@ static void load(uint32_t worker, uint32_t n_workers, void *payload) {
             for (size_t j = 0; j < d; j++)
                 own->column[j] += x[j];
         }
-        fathom__row_to_bf16(trainer->x_bf16 + r * stride, x, stride);
+        for (size_t l = 0; l < trainer->n_layers; l++)
+            fathom__row_to_bf16(trainer->x_bf16 + (l * trainer->x_rows + r) * trainer->read, x + l * trainer->read,
+                                trainer->read);
     }
 }
 
@@ -95,15 +97,14 @@ int fathom__trainer_load(fathom_trainer *trainer, const float *rows, size_t n) {
 static void pack(uint32_t worker, uint32_t n_workers, void *payload) {
     fathom_trainer *trainer = payload;
     struct fathom__worker *own = &trainer->workers[worker];
-    const size_t n_features = trainer->options.n_features;
     size_t first, last;
-    fathom__team_share(&first, &last, fathom__dense_tiles(trainer->product), 1, worker, n_workers);
-    for (size_t tile = first; tile < last; tile++) {
+    fathom__team_share(&first, &last, fathom__tiles(trainer), 1, worker, n_workers);
+    for (size_t number = first; number < last; number++) {
+        const struct fathom__tile tile = fathom__tile(trainer, number);
         const float *rows[FATHOM__TILE_FEATURES];
-        size_t n = 0;
-        for (size_t f = tile * FATHOM__TILE_FEATURES; n < FATHOM__TILE_FEATURES && f < n_features; f++)
-            rows[n++] = trainer->encoder.value + f * trainer->stride;
-        int status = fathom__dense_pack(trainer->product, worker, tile, rows, n);
+        for (size_t i = 0; i < tile.width; i++)
+            rows[i] = trainer->encoder.value + (tile.first + i) * trainer->read;
+        int status = fathom__dense_pack(tile.product, worker, tile.number, rows, tile.width);
         if (status) {
             fathom__worker_fail(own, status);
             return;
@@ -148,24 +149,35 @@ static void keep(struct fathom__active *active, size_t r, uint32_t start, const 
     memcpy(active->value + start, candidates->values, candidates->n * sizeof *active->value);
 }
 
+/* A layer's features of n rows, to their candidates. */
+static int offer_layer(const struct fathom__choice *choice, fathom_trainer *trainer, uint32_t worker, size_t layer,
+                       size_t block, size_t n) {
+    struct fathom__worker *own = &trainer->workers[worker];
+    for (size_t tile = 0; tile * FATHOM__TILE_FEATURES < choice->n_features; tile++) {
+        const size_t first = layer * choice->n_features + tile * FATHOM__TILE_FEATURES;
+        const double begin = fathom__seconds();
+        int status = fathom__dense_run(own->tile, choice->products[layer], worker, tile,
+                                       fathom__layer_inputs(trainer, layer, block), n);
+        if (status) return status;
+        const double middle = fathom__seconds();
+        for (size_t r = 0; r < n; r++)
+            fathom__offer(&own->candidates[r], choice->k, own->tile + r * FATHOM__TILE_FEATURES, choice->bias + first,
+                          (uint32_t)first, fathom__tile_width(choice->n_features, tile));
+        own->seconds[FATHOM_TRAINER_ENCODE] += middle - begin;
+        own->seconds[FATHOM_TRAINER_SELECT] += fathom__seconds() - middle;
+    }
+    return 0;
+}
+
 int fathom__trainer_choose_rows(const struct fathom__choice *choice, fathom_trainer *trainer, uint32_t worker,
                                 size_t first, size_t last) {
     struct fathom__worker *own = &trainer->workers[worker];
     for (size_t block = first; block < last; block += FATHOM__TILE_ROWS) {
         const size_t n = last - block < FATHOM__TILE_ROWS ? last - block : FATHOM__TILE_ROWS;
         reset_candidates(own, trainer->room, n);
-        for (size_t tile = 0; tile * FATHOM__TILE_FEATURES < choice->n_features; tile++) {
-            const double begin = fathom__seconds();
-            int status = fathom__dense_run(own->tile, choice->product, worker, tile,
-                                           trainer->x_bf16 + block * trainer->stride, n);
+        for (size_t layer = 0; layer < choice->n_products; layer++) {
+            int status = offer_layer(choice, trainer, worker, layer, block, n);
             if (status) return status;
-            const double middle = fathom__seconds();
-            for (size_t r = 0; r < n; r++)
-                fathom__offer(&own->candidates[r], choice->k, own->tile + r * FATHOM__TILE_FEATURES,
-                              choice->bias + tile * FATHOM__TILE_FEATURES, (uint32_t)(tile * FATHOM__TILE_FEATURES),
-                              fathom__tile_width(choice->n_features, tile));
-            own->seconds[FATHOM_TRAINER_ENCODE] += middle - begin;
-            own->seconds[FATHOM_TRAINER_SELECT] += fathom__seconds() - middle;
         }
         const double begin = fathom__seconds();
         for (size_t r = 0; r < n; r++) {
@@ -197,8 +209,12 @@ int fathom__trainer_choose(const struct fathom__choice *choice, fathom_trainer *
 }
 
 int fathom__trainer_topk(struct fathom__active *active, fathom_trainer *trainer) {
-    const struct fathom_trainer_options *options = &trainer->options;
-    const struct fathom__choice choice = {
-        active, trainer->product, trainer->encoder_bias.value, options->n_features, options->k, 0};
+    const struct fathom__choice choice = {active,
+                                          trainer->products,
+                                          trainer->n_layers,
+                                          trainer->encoder_bias.value,
+                                          trainer->layer_features,
+                                          trainer->options.k,
+                                          0};
     return fathom__trainer_choose(&choice, trainer);
 }

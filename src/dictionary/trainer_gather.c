@@ -17,13 +17,12 @@ static void tag_rows(struct fathom__worker *own, uint32_t row, size_t before) {
 static int gather_block(struct fathom__worker *own, const struct gathering *gathering, uint32_t worker, size_t block,
                         size_t n) {
     fathom_trainer *trainer = gathering->trainer;
-    const size_t n_features = trainer->options.n_features;
-    for (size_t tile = 0; tile * FATHOM__TILE_FEATURES < n_features; tile++) {
-        const size_t first = tile * FATHOM__TILE_FEATURES,
-                     room = own->n_harvest + n * FATHOM__TILE_FEATURES + FATHOM__OFFER_SLACK;
+    for (size_t number = 0; number < fathom__tiles(trainer); number++) {
+        const struct fathom__tile tile = fathom__tile(trainer, number);
+        const size_t room = own->n_harvest + n * FATHOM__TILE_FEATURES + FATHOM__OFFER_SLACK;
         const double begin = fathom__seconds();
-        int status =
-            fathom__dense_run(own->tile, trainer->product, worker, tile, trainer->x_bf16 + block * trainer->stride, n);
+        int status = fathom__dense_run(own->tile, tile.product, worker, tile.number,
+                                       fathom__layer_inputs(trainer, tile.layer, block), n);
         if (!status) status = fathom__grow(&own->harvest, &own->harvest_capacity, room, sizeof *own->harvest);
         if (!status)
             status =
@@ -35,8 +34,8 @@ static int gather_block(struct fathom__worker *own, const struct gathering *gath
         for (size_t r = 0; r < n; r++) {
             const size_t before = own->n_harvest;
             fathom__offer_above(own->harvest, own->harvest_feature, &own->n_harvest, gathering->floor,
-                                own->tile + r * FATHOM__TILE_FEATURES, gathering->bias + first, (uint32_t)first,
-                                fathom__tile_width(n_features, tile));
+                                own->tile + r * FATHOM__TILE_FEATURES, gathering->bias + tile.first,
+                                (uint32_t)tile.first, tile.width);
             tag_rows(own, (uint32_t)(block + r), before);
         }
         own->seconds[FATHOM_TRAINER_ENCODE] += middle - begin;

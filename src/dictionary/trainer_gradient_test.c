@@ -16,6 +16,8 @@
 // clang-format on
 
 enum { D = 20, D_OUT = 13, FEATURES = 48, K = 6, ROWS = 40 }; /* D_OUT: of transcoders */
+/* Of cross-layer transcoders, whose WIDE inputs are more than D; the others' numbers from D on are 0. */
+enum { LAYERS = 2, LAYER = 16, WIDE = LAYERS * LAYER, LAYER_FEATURES = FEATURES / LAYERS };
 
 /* What is checked, with the sparsity loss's coefficient. */
 struct subject {
@@ -25,6 +27,7 @@ struct subject {
     bool quadratic;
     bool transcoder; /* with a skip */
     bool crosscoder;
+    bool cross_layer;
 };
 
 #define BANDWIDTH 0.75
@@ -35,7 +38,7 @@ enum { GROUPS = 3, SOURCES = 2, GATE = 0, SCALE = 1 };
 
 /* Parameters in double. */
 struct model {
-    double encoder[FEATURES][D], encoder_bias[FEATURES], decoder[FEATURES][D], decoder_bias[D];
+    double encoder[FEATURES][WIDE], encoder_bias[FEATURES], decoder[FEATURES][WIDE], decoder_bias[WIDE];
     double scalar[FATHOM__SCALARS][FEATURES], skip[D_OUT][D];
 };
 
@@ -43,25 +46,30 @@ struct model {
 struct scene {
     struct subject subject;
     struct model model, frozen;
-    double x[ROWS][D], y[ROWS][D], spread; /* of a SAE y is x */
+    double x[ROWS][WIDE], y[ROWS][WIDE], spread; /* of a SAE y is x */
     bool active[ROWS][FEATURES];
 };
 
+static int n_inputs(const struct scene *scene) {
+    return scene->subject.cross_layer ? WIDE : D;
+}
+
 static int n_outputs(const struct scene *scene) {
-    return scene->subject.transcoder ? D_OUT : D;
+    return scene->subject.transcoder ? D_OUT : scene->subject.cross_layer ? WIDE : D;
 }
 
 static double product(const struct scene *scene, const struct model *model, size_t r, int f) {
     double sum = 0;
-    for (int j = 0; j < D; j++)
-        sum += model->encoder[f][j] * (scene->x[r][j] - (scene->subject.transcoder ? 0 : model->decoder_bias[j]));
+    const bool subtracts = !scene->subject.transcoder && !scene->subject.cross_layer;
+    for (int j = 0; j < WIDE; j++)
+        sum += model->encoder[f][j] * (scene->x[r][j] - (subtracts ? model->decoder_bias[j] : 0));
     return sum;
 }
 
 /* |d|: of a crosscoder the sum of its parts' lengths. */
 static double length(const struct scene *scene, int f) {
     double squares = 0, sum = 0;
-    for (int j = 0; j < D; j++) {
+    for (int j = 0; j < WIDE; j++) {
         if (scene->subject.crosscoder && j == (int)sources[0]) {
             sum += sqrt(squares);
             squares = 0;
@@ -96,7 +104,7 @@ static void encode(double *values, double *gates, const struct scene *scene, siz
 /* y^ - y, by the first features of a decoder. */
 static void find_error(double *error, const struct scene *scene, const struct model *by, const double *values, size_t r,
                        int n_features) {
-    for (int j = 0; j < D; j++)
+    for (int j = 0; j < WIDE; j++)
         error[j] = 0;
     for (int j = 0; j < n_outputs(scene); j++) {
         error[j] = by->decoder_bias[j] - scene->y[r][j];
@@ -109,7 +117,7 @@ static void find_error(double *error, const struct scene *scene, const struct mo
 
 static double squares(const double *v) {
     double sum = 0;
-    for (int j = 0; j < D; j++)
+    for (int j = 0; j < WIDE; j++)
         sum += v[j] * v[j];
     return sum;
 }
@@ -118,7 +126,7 @@ static double squares(const double *v) {
 static double row_loss(const struct scene *scene, const double *norms, size_t r) {
     const struct model *model = &scene->model;
     const double lambda = scene->subject.sparsity;
-    double values[FEATURES], gates[FEATURES], error[D], loss = 0;
+    double values[FEATURES], gates[FEATURES], error[WIDE], loss = 0;
     encode(values, gates, scene, r);
     if (scene->subject.architecture == FATHOM_TRAIN_MATRYOSHKA) {
         for (int g = 0, n = 0; g < GROUPS; g++) {
@@ -155,7 +163,7 @@ static double step_loss(const struct scene *scene) {
         for (int f = 0; f < FEATURES; f++)
             l0 += scene->active[r][f];
     if (!scene->subject.quadratic) return scene->subject.sparsity * l0;
-    return scene->subject.sparsity * D * pow(l0 / ROWS / K - 1, 2) * ROWS;
+    return scene->subject.sparsity * n_inputs(scene) * pow(l0 / ROWS / K - 1, 2) * ROWS;
 }
 
 /* The estimator's gradient by a threshold's logarithm, times the spread. */
@@ -167,17 +175,17 @@ static double estimated(const struct scene *scene, int f) {
         for (int i = 0; i < FEATURES; i++)
             l0 += scene->active[r][i] / (double)ROWS;
     for (size_t r = 0; r < ROWS; r++) {
-        double values[FEATURES], gates[FEATURES], error[D], by_value = 0, by_step = 0;
+        double values[FEATURES], gates[FEATURES], error[WIDE], by_value = 0, by_step = 0;
         if (fabs(before_threshold(scene, model, r, f) - threshold) >= BANDWIDTH / 2) continue;
         encode(values, gates, scene, r);
         find_error(error, scene, model, values, r, FEATURES);
-        for (int j = 0; j < D; j++)
+        for (int j = 0; j < WIDE; j++)
             by_value += 2 * error[j] * model->decoder[f][j];
         if (scene->subject.architecture == FATHOM_TRAIN_JUMPRELU_TANH)
             by_value += scene->subject.sparsity * TANH_SCALE * norm / pow(cosh(TANH_SCALE * values[f] * norm), 2);
         else
-            by_step =
-                scene->subject.quadratic ? scene->subject.sparsity * D * 2 * (l0 / K - 1) / K : scene->subject.sparsity;
+            by_step = scene->subject.quadratic ? scene->subject.sparsity * n_inputs(scene) * 2 * (l0 / K - 1) / K
+                                               : scene->subject.sparsity;
         gradient -= threshold / BANDWIDTH * (threshold * by_value + by_step);
     }
     return gradient;
@@ -229,25 +237,36 @@ static float round_bf16(float value) {
     return value;
 }
 
+/* A number of the trainer's encoder or decoder; NULL where a cross-layer transcoder has none. */
+static float *entry(float *values, const fathom_trainer *trainer, bool decoder, int feature, int j) {
+    const int first = trainer->n_layers > 1 ? feature / LAYER_FEATURES * LAYER : 0;
+    const struct fathom__span span = fathom__decoder_span(trainer, (size_t)feature);
+    if (j < first || (!decoder && (size_t)j >= (size_t)first + trainer->read)) return NULL;
+    return values + (decoder ? span.at : (size_t)feature * trainer->read) + (j - first);
+}
+
 /* Parameters at random, everything different from everything. */
 static void scatter(fathom_trainer *trainer, struct fathom__random *random) {
     const size_t stride = trainer->stride;
     for (int f = 0; f < FEATURES; f++) {
-        float *encoder = trainer->encoder.value + f * stride, *decoder = trainer->decoder.value + f * stride;
+        const struct fathom__span span = fathom__decoder_span(trainer, (size_t)f);
+        float *decoder = trainer->decoder.value + span.at;
         const float norm = trainer->options.free_norms ? 0.5F + (float)fathom__random_unit(random) : 1,
-                    before = sqrtf(fathom__dot(decoder, decoder, stride));
-        for (int j = 0; j < D; j++) {
-            encoder[j] = round_bf16(encoder[j] + 0.1F * (float)fathom__random_normal(random));
-            decoder[j] *= norm / before;
+                    before = sqrtf(fathom__dot(decoder, decoder, span.n));
+        for (int j = 0; j < (int)trainer->options.d_in; j++) {
+            float *encoder = entry(trainer->encoder.value, trainer, false, f, j);
+            if (encoder) *encoder = round_bf16(*encoder + 0.1F * (float)fathom__random_normal(random));
         }
+        for (size_t j = 0; j < span.n; j++)
+            decoder[j] *= norm / before;
         if (trainer->norm)
-            trainer->norm[f] = trainer->source_scale ? fathom__sources_length(trainer, decoder)
-                                                     : sqrtf(fathom__dot(decoder, decoder, stride));
+            trainer->norm[f] = trainer->options.n_sources ? fathom__sources_length(trainer, decoder)
+                                                          : sqrtf(fathom__dot(decoder, decoder, span.n));
         trainer->encoder_bias.value[f] = 0.3F * (float)fathom__random_normal(random);
         for (uint32_t s = 0; s < trainer->architecture->n_scalars; s++)
             trainer->scalar[s].value[f] = 0.3F * (float)fathom__random_normal(random) - 0.1F;
     }
-    const int n_outputs = trainer->options.d_out ? D_OUT : D;
+    const int n_outputs = (int)(trainer->options.d_out ? trainer->options.d_out : trainer->options.d_in);
     for (int j = 0; j < n_outputs; j++)
         trainer->decoder_bias.value[j] = (float)coarse(random) / 2;
     for (int j = 0; j < D_OUT && trainer->options.skip; j++)
@@ -258,15 +277,17 @@ static void scatter(fathom_trainer *trainer, struct fathom__random *random) {
 
 static void read_model(struct model *model, const fathom_trainer *trainer) {
     for (int f = 0; f < FEATURES; f++) {
-        for (int j = 0; j < D; j++) {
-            model->encoder[f][j] = trainer->encoder.value[f * trainer->stride + j];
-            model->decoder[f][j] = trainer->decoder.value[f * trainer->stride + j];
+        for (int j = 0; j < WIDE; j++) {
+            const float *encoder = entry(trainer->encoder.value, trainer, false, f, j),
+                        *decoder = entry(trainer->decoder.value, trainer, true, f, j);
+            model->encoder[f][j] = encoder ? *encoder : 0;
+            model->decoder[f][j] = decoder ? *decoder : 0;
         }
         model->encoder_bias[f] = trainer->encoder_bias.value[f];
         for (uint32_t s = 0; s < trainer->architecture->n_scalars; s++)
             model->scalar[s][f] = trainer->scalar[s].value[f];
     }
-    for (int j = 0; j < D; j++)
+    for (int j = 0; j < WIDE; j++)
         model->decoder_bias[j] = trainer->decoder_bias.value[j];
     for (int j = 0; j < D_OUT && trainer->skip.value; j++)
         for (int i = 0; i < D; i++)
@@ -274,12 +295,12 @@ static void read_model(struct model *model, const fathom_trainer *trainer) {
 }
 
 static double find_spread(const struct scene *scene) {
-    double mean[D] = {0}, sum = 0;
+    double mean[WIDE] = {0}, sum = 0;
     for (size_t r = 0; r < ROWS; r++)
-        for (int j = 0; j < D; j++)
+        for (int j = 0; j < WIDE; j++)
             mean[j] += scene->y[r][j] / ROWS;
     for (size_t r = 0; r < ROWS; r++)
-        for (int j = 0; j < D; j++)
+        for (int j = 0; j < WIDE; j++)
             sum += (scene->y[r][j] - mean[j]) * (scene->y[r][j] - mean[j]);
     return sum;
 }
@@ -288,31 +309,38 @@ static double find_spread(const struct scene *scene) {
 #define FIRST_STEP 0.1
 
 static void check_matrix(struct scene *scene, const fathom_trainer *trainer, bool decoder, const char *name) {
-    static double expected[FEATURES * D], found[FEATURES * D];
+    static double expected[FEATURES * WIDE], found[FEATURES * WIDE];
+    const int n = decoder ? n_outputs(scene) : n_inputs(scene);
+    memset(expected, 0, sizeof expected);
+    memset(found, 0, sizeof found);
     for (int f = 0; f < FEATURES; f++) {
         double along = 0;
-        for (int j = 0; j < D; j++) {
+        for (int j = 0; j < n; j++) {
             double *parameter = decoder ? &scene->model.decoder[f][j] : &scene->model.encoder[f][j];
-            expected[f * D + j] = slope(scene, parameter);
-            along += expected[f * D + j] * scene->model.decoder[f][j];
-            found[f * D + j] =
-                (decoder ? trainer->decoder : trainer->encoder).first[f * trainer->stride + j] / FIRST_STEP;
+            const float *first = entry((decoder ? trainer->decoder : trainer->encoder).first, trainer, decoder, f, j);
+            if (!first) continue;
+            expected[f * WIDE + j] = slope(scene, parameter);
+            along += expected[f * WIDE + j] * scene->model.decoder[f][j];
+            found[f * WIDE + j] = *first / FIRST_STEP;
         }
-        for (int j = 0; j < D && decoder && !trainer->options.free_norms; j++) /* a row of length 1 can only turn */
-            expected[f * D + j] -= along * scene->model.decoder[f][j];
+        for (int j = 0; j < n && decoder && !trainer->options.free_norms; j++) /* a row of length 1 can only turn */
+            expected[f * WIDE + j] -= along * scene->model.decoder[f][j];
     }
-    check_direction(found, expected, FEATURES * D, name, decoder ? "decoder" : "encoder");
+    check_direction(found, expected, FEATURES * WIDE, name, decoder ? "decoder" : "encoder");
 }
 
 static void check_gradients(const struct subject *subject) {
     static struct scene scene;
-    static float rows[ROWS * (D + D_OUT)];
-    static double expected[FEATURES * D], found[FEATURES * D];
+    static float rows[ROWS * 2 * WIDE];
+    static double expected[FEATURES * WIDE], found[FEATURES * WIDE];
     const bool tanh = subject->architecture == FATHOM_TRAIN_JUMPRELU_TANH,
                jumprelu = tanh || subject->architecture == FATHOM_TRAIN_JUMPRELU;
     const struct fathom_trainer_options options = {.architecture = subject->architecture,
-                                                   .d_in = D,
-                                                   .d_out = subject->transcoder ? D_OUT : 0,
+                                                   .d_in = subject->cross_layer ? WIDE : D,
+                                                   .d_out = subject->cross_layer  ? WIDE
+                                                            : subject->transcoder ? D_OUT
+                                                                                  : 0,
+                                                   .n_layers = subject->cross_layer ? LAYERS : 0,
                                                    .skip = subject->transcoder,
                                                    .sources = {sources[0], sources[1]},
                                                    .n_sources = subject->crosscoder ? SOURCES : 0,
@@ -340,13 +368,17 @@ static void check_gradients(const struct subject *subject) {
     memset(&scene, 0, sizeof scene);
     scene.subject = *subject;
     for (int r = 0, at = 0; r < ROWS; r++) {
-        for (int j = 0; j < D; j++) {
+        for (int j = 0; j < n_inputs(&scene); j++) {
             scene.x[r][j] = scene.y[r][j] = coarse(&random);
             rows[at++] = (float)scene.x[r][j];
         }
         for (int j = 0; j < D && subject->transcoder; j++) {
             scene.y[r][j] = j < D_OUT ? scene.x[r][(j + 3) % D] + coarse(&random) : 0;
             if (j < D_OUT) rows[at++] = (float)scene.y[r][j];
+        }
+        for (int j = 0; j < WIDE && subject->cross_layer; j++) {
+            scene.y[r][j] = scene.x[r][(j + 3) % WIDE] + coarse(&random);
+            rows[at++] = (float)scene.y[r][j];
         }
     }
     scene.spread = find_spread(&scene);
@@ -377,11 +409,12 @@ static void check_gradients(const struct subject *subject) {
         }
         check_direction(found, expected, FEATURES, name, s ? "second scalar" : "first scalar");
     }
-    for (int j = 0; j < D; j++) {
+    const int n_bias = subject->cross_layer ? WIDE : D;
+    for (int j = 0; j < n_bias; j++) {
         expected[j] = slope(&scene, &scene.model.decoder_bias[j]);
         found[j] = trainer->decoder_bias.first[j] / FIRST_STEP;
     }
-    check_direction(found, expected, D, name, "decoder bias");
+    check_direction(found, expected, (size_t)n_bias, name, "decoder bias");
     for (int i = 0; i < D_OUT * D && subject->transcoder; i++) {
         expected[i] = slope(&scene, &scene.model.skip[i / D][i % D]);
         found[i] = trainer->skip.first[(size_t)(i / D) * trainer->stride + i % D] / FIRST_STEP;
@@ -447,11 +480,24 @@ static void test_crosscoder(void **state) {
     }
 }
 
+/* Any of them without groups across layers. */
+static void test_cross_layer(void **state) {
+    (void)state;
+    for (int i = 0; i < FATHOM_TRAIN_ARCHITECTURES; i++) {
+        struct subject subject = {.architecture = (enum fathom_trainer_architecture)i, .cross_layer = true};
+        if (subject.architecture == FATHOM_TRAIN_MATRYOSHKA) continue;
+        if (!fathom__architecture(subject.architecture)->exact) subject.sparsity = 0.7;
+        check_gradients(&subject);
+        subject.free_norms = subject.sparsity > 0;
+        if (subject.free_norms) check_gradients(&subject);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_exact),      cmocka_unit_test(test_standard),      cmocka_unit_test(test_gated),
         cmocka_unit_test(test_jumprelu),   cmocka_unit_test(test_jumprelu_tanh), cmocka_unit_test(test_transcoder),
-        cmocka_unit_test(test_crosscoder),
+        cmocka_unit_test(test_crosscoder), cmocka_unit_test(test_cross_layer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

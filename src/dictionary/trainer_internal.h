@@ -118,14 +118,17 @@ struct fathom_trainer {
     struct fathom_trainer_options options;
     const struct fathom__architecture *architecture;
     size_t stride; /* the larger of d_in and d_out, padded: both kinds of rows are held in rows of this length */
+    /* Of a cross-layer transcoder, whose layers' features follow one another; 1 of all others. An encoder row is a
+     * layer's, `read` numbers long; a decoder row has those of its layer and the later ones (fathom__decoder_span). */
+    size_t n_layers, layer_features, read;
     uint32_t n_workers;
     fathom__team *team;
-    fathom__dense *product;
+    fathom__dense **products; /* [n_layers] */
     struct fathom__worker *workers;
     size_t room; /* keys a row */
 
     struct fathom__parameter encoder, encoder_bias, decoder,
-        decoder_bias;                                 /* [F, stride], [F padded to a tile], [F, stride], [stride] */
+        decoder_bias; /* [F, read], [F padded to a tile], fathom__decoder_count numbers, [stride] */
     struct fathom__parameter scalar[FATHOM__SCALARS]; /* [F padded to a tile] each; as many as the architecture has */
     /* JumpReLU: [F padded to a tile] each: what is added to products before they are compared with 0; thresholds */
     float *shifted_bias, *level;
@@ -139,10 +142,12 @@ struct fathom_trainer {
     double input_scale, output_scale; /* the same for an SAE */
     size_t row_width;                 /* of the rows that the caller gives: d_in, of a transcoder d_in + d_out */
     float *centre;                    /* transcoder: [stride], subtracted from inputs; not trained */
-    float *source_scale;              /* crosscoder: [n_sources], of the rows before input_scale; NULL: none */
-    float *scaled;                    /* crosscoder: [batch, d_in], the batch's rows so scaled */
-    struct fathom__parameter skip;    /* [d_out, stride], or NULL */
-    float *skip_gradient;             /* the same */
+    /* crosscoder: [n_sources], of the rows before input_scale; cross-layer transcoder: [2 n_layers], inputs, then
+     * targets; NULL: none */
+    float *source_scale;
+    float *scaled;                 /* where there are such: [batch, row_width], the batch's rows so scaled */
+    struct fathom__parameter skip; /* [d_out, stride], or NULL */
+    float *skip_gradient;          /* the same */
     /* BatchTopK: running mean of the batches' least active value; calibrate sets it for either; < 0: none */
     float threshold;
     float floor; /* BatchTopK: the last batch's threshold, from which the next guess is made; < 0: none */
@@ -153,7 +158,8 @@ struct fathom_trainer {
     /* Rows are kept in bf16 alone: inputs as the product reads them, so that the encoder's gradient is that of the very
      * numbers that went into it, and errors rounded once after everything else has been made of them. */
     const float *given; /* the loaded batch's rows, the caller's */
-    uint16_t *x_bf16;   /* [batch padded to a tile, stride]: what is encoded */
+    size_t x_rows;      /* batch padded to a tile */
+    uint16_t *x_bf16;   /* [n_layers, x_rows, read]: what is encoded */
     uint16_t *error;    /* [batch, stride]: W_dec f - target, by fathom__trainer_target */
     bool errors_lent;   /* `error` lies where the product has the packed encoder, which is packed anew after it */
     size_t n;           /* rows of the present batch */
@@ -207,17 +213,60 @@ int fathom__trainer_load(fathom_trainer *trainer, const float *rows, size_t n);
 void fathom__trainer_input(float *x, const fathom_trainer *trainer, size_t row);
 void fathom__trainer_target(float *target, float *x, const fathom_trainer *trainer, size_t row);
 int fathom__trainer_pack(fathom_trainer *trainer);
+/* A feature's layer, and where its decoder row lies: n numbers at `at` of the decoder, which are those of a row of
+ * errors from `begin` on. */
+static inline size_t fathom__layer(const fathom_trainer *trainer, size_t feature) {
+    return trainer->n_layers == 1 ? 0 : feature / trainer->layer_features;
+}
+struct fathom__span {
+    size_t at, begin, n;
+};
+/* Numbers in the decoder rows of the layers before this one; of all n_layers: of all. */
+static inline size_t fathom__decoder_before(const fathom_trainer *trainer, size_t layer) {
+    const size_t block = trainer->stride / trainer->n_layers;
+    return trainer->layer_features * block * (layer * trainer->n_layers - layer * (layer - 1) / 2);
+}
+static inline size_t fathom__decoder_count(const fathom_trainer *trainer) {
+    return fathom__decoder_before(trainer, trainer->n_layers);
+}
+static inline struct fathom__span fathom__decoder_span(const fathom_trainer *trainer, size_t feature) {
+    if (trainer->n_layers == 1) return (struct fathom__span){feature * trainer->stride, 0, trainer->stride};
+    const size_t layer = feature / trainer->layer_features, begin = layer * (trainer->stride / trainer->n_layers),
+                 n = trainer->stride - begin;
+    return (struct fathom__span){
+        fathom__decoder_before(trainer, layer) + (feature - layer * trainer->layer_features) * n, begin, n};
+}
+/* The loaded inputs of a layer, from a row on. */
+static inline const uint16_t *fathom__layer_inputs(const fathom_trainer *trainer, size_t layer, size_t row) {
+    return trainer->x_bf16 + (layer * trainer->x_rows + row) * trainer->read;
+}
+/* A tile of the encoder, by its number among those of all layers. */
+struct fathom__tile {
+    fathom__dense *product;
+    size_t layer, number; /* in the product */
+    size_t first, width;  /* features */
+};
+static inline size_t fathom__tiles(const fathom_trainer *trainer) {
+    return trainer->n_layers * fathom__dense_tiles(trainer->products[0]);
+}
 /* How many features of n_features lie in a tile. */
 static inline size_t fathom__tile_width(size_t n_features, size_t tile) {
     const size_t left = n_features - tile * FATHOM__TILE_FEATURES;
     return left < FATHOM__TILE_FEATURES ? left : FATHOM__TILE_FEATURES;
 }
+static inline struct fathom__tile fathom__tile(const fathom_trainer *trainer, size_t tile) {
+    const size_t each = fathom__dense_tiles(trainer->products[0]), layer = tile / each, number = tile % each;
+    return (struct fathom__tile){trainer->products[layer], layer, number,
+                                 layer * trainer->layer_features + number * FATHOM__TILE_FEATURES,
+                                 fathom__tile_width(trainer->layer_features, number)};
+}
 /* The k strongest positive of some features of every loaded row. */
 struct fathom__choice {
     struct fathom__active *active;
-    fathom__dense *product;
-    const float *bias; /* [n_features padded to a tile] */
-    size_t n_features;
+    fathom__dense *const *products; /* [n_products], of as many first layers' inputs */
+    size_t n_products;
+    const float *bias; /* [n_products * n_features padded to a tile] */
+    size_t n_features; /* of each product */
     uint32_t k;
     size_t base; /* the loaded row that is active's first */
 };
@@ -352,12 +401,21 @@ void fathom__average_shared(fathom_trainer *trainer);
 void fathom__average_use(fathom_trainer *trainer);
 void fathom__average_leave(fathom_trainer *trainer);
 
-/* trainer_sources.c: what a crosscoder has beside an SAE; its sources count as one where there are none. */
+/* trainer_sources.c: rows of several parts, each scaled by itself, as crosscoders and cross-layer transcoders have
+ * them, and what a crosscoder has beside an SAE; its sources count as one where there are none. */
+/* How many parts rows have, and a part's width: a crosscoder's sources; a cross-layer transcoder's inputs, then its
+ * targets. */
+static inline uint32_t fathom__n_parts(const struct fathom_trainer_options *options) {
+    return options->n_sources ? options->n_sources : 2 * options->n_layers;
+}
+static inline uint32_t fathom__part_width(const struct fathom_trainer_options *options, uint32_t part) {
+    return options->n_sources ? options->sources[part] : options->d_in / options->n_layers;
+}
 int fathom__sources_open(fathom_trainer *trainer);
 void fathom__sources_close(fathom_trainer *trainer);
-/* Finds the scales by rows f32 [n, d_in]. */
+/* Finds the scales by rows f32 [n, row_width]. */
 int fathom__sources_measure(fathom_trainer *trainer, const float *rows, size_t n);
-/* out [n, d_in]: the rows with every source scaled. */
+/* out [n, row_width]: the rows with every part scaled. */
 void fathom__sources_scale(float *out, const fathom_trainer *trainer, const float *rows, size_t n);
 /* Gives every source the first one's direction, where their widths are equal; the row's length stays. */
 void fathom__sources_align(float *row, const fathom_trainer *trainer);
@@ -365,8 +423,14 @@ void fathom__sources_align(float *row, const fathom_trainer *trainer);
 float fathom__sources_length(const fathom_trainer *trainer, const float *row);
 /* gradient += amount · |d| · ∂|d|/∂d for a feature's decoder row d. */
 void fathom__sources_pull(float *gradient, const fathom_trainer *trainer, uint32_t feature, float amount);
-/* Brings encoder rows [F, d_in], decoder rows and b_dec, which are of scaled rows, into the model's own units. */
+/* Brings a crosscoder's encoder rows [F, d_in], decoder rows and b_dec, which are of scaled rows, into the model's own
+ * units. */
 void fathom__sources_fold(float *encoder, float *decoder, float *decoder_bias, const fathom_trainer *trainer);
+
+/* trainer_layers.c: cross-layer transcoders. What is asked of their options; the same of a dictionary's parts as
+ * fathom__sources_fold. */
+int fathom__layers_check(const struct fathom_trainer_options *options);
+void fathom__layers_fold(float *encoder, float *decoder, float *decoder_bias, const fathom_trainer *trainer);
 
 /* trainer_skip.c */
 int fathom__skip_open(fathom_trainer *trainer);

@@ -19,7 +19,8 @@ static double mean(const struct fathom__parameter *parameter, size_t n) {
 static double all_parameters(const fathom_trainer *trainer,
                              double (*size_of)(const struct fathom__parameter *parameter, size_t n)) {
     const size_t F = trainer->options.n_features, padded = F + FATHOM__TILE_FEATURES, stride = trainer->stride;
-    double bytes = size_of(&trainer->encoder, F * stride) + size_of(&trainer->decoder, F * stride) +
+    double bytes = size_of(&trainer->encoder, F * trainer->read) +
+                   size_of(&trainer->decoder, fathom__decoder_count(trainer)) +
                    size_of(&trainer->encoder_bias, padded) + size_of(&trainer->decoder_bias, stride) +
                    size_of(&trainer->skip, trainer->options.d_out * stride);
     for (int i = 0; i < FATHOM__SCALARS; i++)
@@ -48,7 +49,7 @@ static double rows(const fathom_trainer *trainer) {
     double bytes = (batch + FATHOM__TILE_ROWS * stride) * sizeof *trainer->x_bf16;
     if (!trainer->errors_lent) bytes += batch * sizeof *trainer->error;
     bytes += map(&trainer->input_transform) + map(&trainer->output_transform) + map(&trainer->target_transform);
-    if (trainer->scaled) bytes += (double)options->batch * options->d_in * sizeof *trainer->scaled;
+    if (trainer->scaled) bytes += (double)options->batch * (double)trainer->row_width * sizeof *trainer->scaled;
     if (options->n_groups > 1) bytes += (options->n_groups - 1) * batch * sizeof *trainer->group_error;
     return bytes;
 }
@@ -81,10 +82,10 @@ static double worker(const fathom_trainer *trainer, const struct fathom__worker 
 static double auxiliary(const fathom_trainer *trainer) {
     const double stride = (double)trainer->stride, dead = (double)trainer->dead_capacity,
                  section = FATHOM__TILE_ROWS * (double)trainer->n_workers;
-    if (!trainer->dead_encoder) return 0;
+    if (trainer->dead_capacity == 0) return 0;
     const double n = trainer->auxiliary_dense ? section : trainer->options.batch;
-    double bytes = (double)fathom__dense_bytes(trainer->dead_encoder) + dead * sizeof *trainer->dead_bias +
-                   active(&trainer->auxiliary, (size_t)n, trainer->n_workers) +
+    double bytes = (trainer->dead_encoder ? (double)fathom__dense_bytes(trainer->dead_encoder) : 0) +
+                   dead * sizeof *trainer->dead_bias + active(&trainer->auxiliary, (size_t)n, trainer->n_workers) +
                    n * stride * sizeof *trainer->auxiliary_error;
     if (!trainer->auxiliary_dense) return bytes;
     bytes += (double)fathom__dense_bytes(trainer->dead_decoder) + dead * stride * sizeof *trainer->dead_rows;
@@ -97,7 +98,9 @@ void fathom_trainer_memory(double bytes[FATHOM_TRAINER_MEMORIES], const fathom_t
     const size_t batch = trainer->options.batch;
     bytes[FATHOM_TRAINER_MEMORY_PARAMETERS] = all_parameters(trainer, parameter);
     bytes[FATHOM_TRAINER_MEMORY_MEANS] = all_parameters(trainer, mean);
-    bytes[FATHOM_TRAINER_MEMORY_PRODUCT] = (double)fathom__dense_bytes(trainer->product);
+    bytes[FATHOM_TRAINER_MEMORY_PRODUCT] = 0;
+    for (size_t l = 0; l < trainer->n_layers; l++)
+        bytes[FATHOM_TRAINER_MEMORY_PRODUCT] += (double)fathom__dense_bytes(trainer->products[l]);
     bytes[FATHOM_TRAINER_MEMORY_ROWS] = rows(trainer);
     bytes[FATHOM_TRAINER_MEMORY_PAIRS] =
         active(&trainer->main, batch, trainer->n_workers) + active(&trainer->near, batch, trainer->n_workers) +

@@ -130,6 +130,7 @@ int fathom__trainer_check_options(const struct fathom_trainer_options *options) 
                             FATHOM_INPUTS - 1);
     int status = check_sparsity(options, architecture);
     if (!status) status = check_sources(options);
+    if (!status) status = fathom__layers_check(options);
     if (!status && architecture->nested) status = check_groups(options);
     return status;
 }
@@ -160,6 +161,7 @@ static void fill_groups(struct fathom_trainer_options *options) {
 }
 
 void fathom__trainer_fill_options(struct fathom_trainer_options *options) {
+    const uint32_t layer_width = options->n_layers ? options->d_in / options->n_layers : options->d_in;
     if (!options->batch) options->batch = DEFAULT_BATCH;
     if (!options->n_threads) options->n_threads = fathom__cores();
     if (options->learning_rate == 0)
@@ -172,7 +174,7 @@ void fathom__trainer_fill_options(struct fathom_trainer_options *options) {
     fill_penalty(options);
     if (fathom__architecture(options->architecture)->nested && !options->n_groups) fill_groups(options);
     if (!options->k_aux)
-        for (options->k_aux = 1; options->k_aux * 2 <= options->d_in / 2; options->k_aux *= 2) {
+        for (options->k_aux = 1; options->k_aux * 2 <= layer_width / 2; options->k_aux *= 2) {
         }
     if (options->k_aux > options->n_features) options->k_aux = options->n_features;
     if (options->auxiliary_coefficient == 0) options->auxiliary_coefficient = DEFAULT_AUXILIARY;

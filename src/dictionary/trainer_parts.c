@@ -16,15 +16,16 @@ static size_t map_count(const struct fathom__map *map) {
 static int open_layout(struct layout *out, const fathom_trainer *trainer) {
     const struct fathom_trainer_options *options = &trainer->options;
     const size_t d = options->d_in, d_out = options->d_out ? options->d_out : d, F = options->n_features,
-                 skip = options->skip ? d * d_out : 0;
+                 skip = options->skip ? d * d_out : 0, encoder = F * (d / trainer->n_layers),
+                 decoder = trainer->n_layers > 1 ? fathom__decoder_count(trainer) : F * d_out;
     float *floats = NULL;
     const size_t input = map_count(&trainer->input_transform), output = map_count(&trainer->output_transform);
-    int status = fathom__alloc(&floats, F * d + F * d_out + 4 * F + d_out + skip + input + output + FATHOM_TRAIN_GROUPS,
+    int status = fathom__alloc(&floats, encoder + decoder + 4 * F + d_out + skip + input + output + FATHOM_TRAIN_GROUPS,
                                sizeof *floats);
     if (status) return status;
     out->encoder = floats;
-    out->decoder = out->encoder + F * d;
-    out->bias = out->decoder + F * d_out;
+    out->decoder = out->encoder + encoder;
+    out->bias = out->decoder + decoder;
     out->threshold = out->bias + F;
     out->gate_bias = out->threshold + F;
     out->magnitude_scale = out->gate_bias + F;
@@ -37,15 +38,18 @@ static int open_layout(struct layout *out, const fathom_trainer *trainer) {
 }
 
 static void fill_feature(const struct layout *layout, const fathom_trainer *trainer, size_t f) {
-    const size_t d = trainer->options.d_in, d_out = trainer->options.d_out ? trainer->options.d_out : d,
-                 stride = trainer->stride;
+    const size_t d = trainer->options.d_in / trainer->n_layers,
+                 d_out = trainer->options.d_out ? trainer->options.d_out : d, read = trainer->read;
+    const struct fathom__span span = fathom__decoder_span(trainer, f);
     const bool jumprelu = trainer->near.count != NULL, gated = trainer->architecture->second != NULL;
     const float scale = gated ? expf(trainer->scalar[1].value[f]) : 1;
-    float *encoder = trainer->encoder.value + f * stride;
+    const float *encoder = trainer->encoder.value + f * read;
     /* What a transcoder subtracts from its inputs becomes part of the biases. */
-    const float shift = trainer->centre ? fathom__dot(encoder, trainer->centre, stride) : 0;
+    const float shift =
+        trainer->centre ? fathom__dot(encoder, trainer->centre + fathom__layer(trainer, f) * read, read) : 0;
     memcpy(layout->encoder + f * d, encoder, d * sizeof(float));
-    memcpy(layout->decoder + f * d_out, trainer->decoder.value + f * stride, d_out * sizeof(float));
+    memcpy(layout->decoder + (trainer->n_layers > 1 ? span.at : f * d_out), trainer->decoder.value + span.at,
+           (trainer->n_layers > 1 ? span.n : d_out) * sizeof(float));
     layout->bias[f] = trainer->encoder_bias.value[f] - scale * shift;
     layout->threshold[f] = jumprelu ? fathom__jumprelu_threshold(trainer, (uint32_t)f) : trainer->threshold;
     layout->gate_bias[f] = gated ? trainer->scalar[0].value[f] - shift : 0;
@@ -99,7 +103,8 @@ int fathom_trainer_parts(struct fathom_dictionary_parts *out, void **storage, fa
     for (size_t f = 0; f < options->n_features; f++)
         fill_feature(&layout, trainer, f);
     status = fill_output(&layout, trainer);
-    if (trainer->source_scale) fathom__sources_fold(layout.encoder, layout.decoder, layout.decoder_bias, trainer);
+    if (options->n_sources) fathom__sources_fold(layout.encoder, layout.decoder, layout.decoder_bias, trainer);
+    if (options->n_layers) fathom__layers_fold(layout.encoder, layout.decoder, layout.decoder_bias, trainer);
     fathom__average_leave(trainer);
     if (status) {
         fathom_free(layout.encoder);
@@ -121,6 +126,7 @@ int fathom_trainer_parts(struct fathom_dictionary_parts *out, void **storage, fa
                 .output_scale = trainer->source_scale ? 1 : (float)trainer->output_scale,
                 .group_sizes = layout.groups,
                 .n_groups = options->n_groups,
+                .n_layers = options->n_layers,
             },
         .encoder = layout.encoder,
         .encoder_bias = layout.bias,

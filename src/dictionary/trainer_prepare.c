@@ -91,37 +91,36 @@ static int prepare_rows(double *scale, float *centre, struct fathom__map *forwar
     return status;
 }
 
-/* A crosscoder's rows, every source scaled; at most as many as the centre is found with. */
-static int scale_sources(float **out, struct points *points, fathom_trainer *trainer) {
-    int status = fathom__sources_measure(trainer, points->rows, points->n);
-    if (points->n > MOST_ROWS) points->n = MOST_ROWS;
-    if (!status) status = fathom__alloc(out, points->n * points->step, sizeof **out);
-    if (status) return status;
-    fathom__sources_scale(*out, trainer, points->rows, points->n);
-    points->rows = *out;
-    return 0;
+/* Rows of several parts, every part scaled; at most as many as the centre is found with. *out is new. */
+static int scale_sources(float **out, size_t *n_out, fathom_trainer *trainer, const float *rows, size_t n) {
+    int status = fathom__sources_measure(trainer, rows, n);
+    *n_out = n < MOST_ROWS ? n : MOST_ROWS;
+    if (!status) status = fathom__alloc(out, *n_out * trainer->row_width, sizeof **out);
+    if (!status) fathom__sources_scale(*out, trainer, rows, *n_out);
+    return status;
 }
 
 int fathom_trainer_prepare(fathom_trainer *trainer, const float *rows, size_t n) {
     const struct fathom_trainer_options *options = &trainer->options;
-    struct points inputs = {rows, n, options->d_in, trainer->row_width};
-    const struct points targets = {rows + options->d_in, n, options->d_out, trainer->row_width};
+    struct points inputs = {rows, n, options->d_in, trainer->row_width}, targets;
     float *scaled = NULL;
     if (n == 0) return fathom__fail(FATHOM_ERROR_ARGUMENT, "trainer: no rows to prepare with");
     if (trainer->prepared) return fathom__fail(FATHOM_ERROR_ARGUMENT, "trainer: was prepared before");
     struct fathom__map unused = {0};
-    int status = trainer->source_scale ? scale_sources(&scaled, &inputs, trainer) : 0;
+    int status = trainer->source_scale ? scale_sources(&scaled, &inputs.n, trainer, rows, n) : 0;
+    if (scaled) inputs.rows = scaled;
+    targets = (struct points){inputs.rows + options->d_in, inputs.n, options->d_out, trainer->row_width};
     if (!status)
         status = prepare_rows(&trainer->input_scale, options->d_out ? trainer->centre : trainer->decoder_bias.value,
                               &trainer->input_transform, options->d_out ? &unused : &trainer->output_transform, trainer,
                               inputs);
     fathom__map_close(&unused);
-    fathom_free(scaled);
     if (!status && options->d_out)
         status = prepare_rows(&trainer->output_scale, trainer->decoder_bias.value, &trainer->target_transform,
                               &trainer->output_transform, trainer, targets);
     else
         trainer->output_scale = trainer->input_scale;
+    fathom_free(scaled);
     if (status) return status;
     trainer->prepared = true;
     status = fathom__trainer_start(trainer, rows, n);

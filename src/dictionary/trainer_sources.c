@@ -1,6 +1,6 @@
-/* Crosscoders: rows made of several sources' rows, each with a scale of its own, and features that have a part in each.
+/* Rows made of several sources' rows, each with a scale of its own; and crosscoders, whose features have a part in each.
  *
- * All else is an SAE's: only what is scaled and what |d| means in the sparsity losses differ.
+ * All else of a crosscoder is an SAE's: only what is scaled and what |d| means in the sparsity losses differ.
  */
 #include <base/error.h>
 #include <base/memory.h>
@@ -8,10 +8,11 @@
 
 int fathom__sources_open(fathom_trainer *trainer) {
     const struct fathom_trainer_options *options = &trainer->options;
-    int status = fathom__alloc(&trainer->source_scale, options->n_sources, sizeof *trainer->source_scale);
+    const uint32_t n_parts = fathom__n_parts(options);
+    int status = fathom__alloc(&trainer->source_scale, n_parts, sizeof *trainer->source_scale);
     if (!status)
-        status = fathom__alloc(&trainer->scaled, (size_t)options->batch * options->d_in, sizeof *trainer->scaled);
-    for (uint32_t s = 0; s < options->n_sources && !status; s++)
+        status = fathom__alloc(&trainer->scaled, (size_t)options->batch * trainer->row_width, sizeof *trainer->scaled);
+    for (uint32_t s = 0; s < n_parts && !status; s++)
         trainer->source_scale[s] = 1;
     return status;
 }
@@ -31,18 +32,19 @@ static double squares(const float *row, size_t n) {
 int fathom__sources_measure(fathom_trainer *trainer, const float *rows, size_t n) {
     const struct fathom_trainer_options *options = &trainer->options;
     const float *part = rows;
-    for (uint32_t s = 0; s < options->n_sources; s++) {
-        const double width = options->sources[s];
+    for (uint32_t s = 0; s < fathom__n_parts(options); s++) {
+        const uint32_t width = fathom__part_width(options, s);
         double norms = 0;
         for (size_t r = 0; r < n; r++) {
-            const double length = sqrt(squares(part + r * options->d_in, options->sources[s]));
+            const double length = sqrt(squares(part + r * trainer->row_width, width));
             if (!isfinite(length))
                 return fathom__fail(FATHOM_ERROR_NUMERIC,
                                     "trainer: row %zu of those to prepare with is not finite in source %u", r, s);
             norms += length;
         }
-        if (!options->no_input_scale && norms > 0) trainer->source_scale[s] = (float)(sqrt(width) * (double)n / norms);
-        part += options->sources[s];
+        if (!options->no_input_scale && norms > 0)
+            trainer->source_scale[s] = (float)(sqrt((double)width) * (double)n / norms);
+        part += width;
     }
     return 0;
 }
@@ -50,9 +52,10 @@ int fathom__sources_measure(fathom_trainer *trainer, const float *rows, size_t n
 void fathom__sources_scale(float *out, const fathom_trainer *trainer, const float *rows, size_t n) {
     const struct fathom_trainer_options *options = &trainer->options;
     for (size_t r = 0; r < n; r++)
-        for (uint32_t s = 0; s < options->n_sources; s++) {
+        for (uint32_t s = 0; s < fathom__n_parts(options); s++) {
             const float scale = trainer->source_scale[s];
-            for (uint32_t j = 0; j < options->sources[s]; j++)
+            const uint32_t width = fathom__part_width(options, s);
+            for (uint32_t j = 0; j < width; j++)
                 *out++ = *rows++ * scale;
         }
 }
@@ -81,9 +84,10 @@ float fathom__sources_length(const fathom_trainer *trainer, const float *row) {
 
 void fathom__sources_pull(float *gradient, const fathom_trainer *trainer, uint32_t feature, float amount) {
     const struct fathom_trainer_options *options = &trainer->options;
-    const float *row = trainer->decoder.value + (size_t)feature * trainer->stride;
+    const struct fathom__span span = fathom__decoder_span(trainer, feature);
+    const float *row = trainer->decoder.value + span.at;
     if (!options->n_sources) { /* |d| · ∂|d|/∂d = d */
-        fathom__add_scaled(gradient, amount, row, trainer->stride);
+        fathom__add_scaled(gradient, amount, row, span.n);
         return;
     }
     for (uint32_t s = 0; s < options->n_sources; s++) {

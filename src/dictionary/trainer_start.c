@@ -42,22 +42,23 @@ static float select_rank(float *values, size_t n, size_t rank) {
     return values[rank];
 }
 
-static int start_tile(const struct starting *starting, uint32_t worker, size_t tile) {
+static int start_tile(const struct starting *starting, uint32_t worker, size_t number) {
     fathom_trainer *trainer = starting->trainer;
     struct fathom__worker *own = &trainer->workers[worker];
     float *levels = starting->levels[worker];
-    const size_t n = trainer->n, width = fathom__tile_width(trainer->options.n_features, tile);
+    const struct fathom__tile tile = fathom__tile(trainer, number);
+    const size_t n = trainer->n;
     for (size_t block = 0; block < n; block += FATHOM__TILE_ROWS) {
         const size_t here = n - block < FATHOM__TILE_ROWS ? n - block : FATHOM__TILE_ROWS;
-        int status = fathom__dense_run(own->tile, trainer->product, worker, tile,
-                                       trainer->x_bf16 + block * trainer->stride, here);
+        int status = fathom__dense_run(own->tile, tile.product, worker, tile.number,
+                                       fathom__layer_inputs(trainer, tile.layer, block), here);
         if (status) return status;
         for (size_t r = 0; r < here; r++)
-            for (size_t i = 0; i < width; i++)
+            for (size_t i = 0; i < tile.width; i++)
                 levels[i * n + block + r] = own->tile[r * FATHOM__TILE_FEATURES + i];
     }
-    for (size_t i = 0; i < width; i++)
-        trainer->architecture->start_at(trainer, (uint32_t)(tile * FATHOM__TILE_FEATURES + i),
+    for (size_t i = 0; i < tile.width; i++)
+        trainer->architecture->start_at(trainer, (uint32_t)(tile.first + i),
                                         select_rank(levels + i * n, n, starting->wanted));
     return 0;
 }
@@ -65,7 +66,7 @@ static int start_tile(const struct starting *starting, uint32_t worker, size_t t
 static void start_tiles(uint32_t worker, uint32_t n_workers, void *payload) {
     const struct starting *starting = payload;
     size_t first, last;
-    fathom__team_share(&first, &last, fathom__dense_tiles(starting->trainer->product), 1, worker, n_workers);
+    fathom__team_share(&first, &last, fathom__tiles(starting->trainer), 1, worker, n_workers);
     for (size_t tile = first; tile < last; tile++) {
         int status = start_tile(starting, worker, tile);
         if (status) {

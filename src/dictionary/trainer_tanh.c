@@ -41,15 +41,16 @@ static void find_slopes(fathom_trainer *trainer, struct fathom__worker *own, siz
 static void find_feature(struct fathom__gradient *gradient, const fathom_trainer *trainer, struct fathom__worker *own,
                          float factor) {
     const uint32_t f = gradient->feature, first = trainer->main.bucket[f], last = trainer->main.bucket[f + 1];
-    const size_t stride = trainer->stride;
+    const size_t read = trainer->read;
+    const double *inputs = trainer->inputs_column + fathom__layer(trainer, f) * read;
     gradient->scalar[0] = factor * fathom__sum_of(trainer, FATHOM__SUM_SCALAR, f);
     const float half = half_pull(trainer, f), norm = fathom__decoder_norm(trainer, f), n = (float)trainer->n,
                 threshold = fathom__jumprelu_threshold(trainer, f);
     if (!(half > 0)) return;
     double products = (double)n * trainer->encoder_bias.value[f], values = 0;
-    for (size_t j = 0; j < stride; j++) {
-        gradient->encoder[j] -= factor * half * (float)trainer->inputs_column[j];
-        products += trainer->encoder.value[f * stride + j] * trainer->inputs_column[j];
+    for (size_t j = 0; j < read; j++) {
+        gradient->encoder[j] -= factor * half * (float)inputs[j];
+        products += trainer->encoder.value[f * read + j] * inputs[j];
     }
     for (uint32_t i = first; i < last; i++)
         values += trainer->main.sorted_value[i];

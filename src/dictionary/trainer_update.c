@@ -72,9 +72,11 @@ static void adam(struct fathom__parameter parameter, size_t at, const float *res
 static void add_pairs(struct fathom__gradient *gradient, const fathom_trainer *trainer,
                       const struct fathom__active *active, uint32_t first, uint32_t last, const uint16_t *errors,
                       float factor) {
-    const size_t stride = trainer->stride;
-    const uint16_t *inputs = trainer->x_bf16;
+    const size_t stride = trainer->stride, read = trainer->read;
+    const struct fathom__span span = fathom__decoder_span(trainer, gradient->feature);
+    const uint16_t *inputs = fathom__layer_inputs(trainer, fathom__layer(trainer, gradient->feature), 0);
     uint32_t i = first;
+    errors += span.begin;
     for (; i + 4 <= last; i += 4) {
         const uint32_t *row = active->sorted_row + i;
         const float *v = active->sorted_value + i, *s = active->sorted_slope + i;
@@ -82,16 +84,16 @@ static void add_pairs(struct fathom__gradient *gradient, const fathom_trainer *t
         const float slopes[4] = {factor * s[0], factor * s[1], factor * s[2], factor * s[3]};
         const uint16_t *const error[4] = {errors + row[0] * stride, errors + row[1] * stride, errors + row[2] * stride,
                                           errors + row[3] * stride};
-        const uint16_t *const x[4] = {inputs + row[0] * stride, inputs + row[1] * stride, inputs + row[2] * stride,
-                                      inputs + row[3] * stride};
-        fathom__add_scaled4_bf16(gradient->decoder, values, error, stride);
-        fathom__add_scaled4_bf16(gradient->encoder, slopes, x, stride);
+        const uint16_t *const x[4] = {inputs + row[0] * read, inputs + row[1] * read, inputs + row[2] * read,
+                                      inputs + row[3] * read};
+        fathom__add_scaled4_bf16(gradient->decoder, values, error, span.n);
+        fathom__add_scaled4_bf16(gradient->encoder, slopes, x, read);
         gradient->input += (slopes[0] + slopes[1]) + (slopes[2] + slopes[3]);
     }
     for (; i < last; i++) {
         const size_t row = active->sorted_row[i];
-        fathom__add_scaled_bf16(gradient->decoder, factor * active->sorted_value[i], errors + row * stride, stride);
-        fathom__add_scaled_bf16(gradient->encoder, factor * active->sorted_slope[i], inputs + row * stride, stride);
+        fathom__add_scaled_bf16(gradient->decoder, factor * active->sorted_value[i], errors + row * stride, span.n);
+        fathom__add_scaled_bf16(gradient->encoder, factor * active->sorted_slope[i], inputs + row * read, read);
         gradient->input += factor * active->sorted_slope[i];
     }
 }
@@ -121,7 +123,7 @@ static void find_gradient(struct fathom__gradient *gradient, const fathom_traine
         }
         gradient->input = factor * trainer->dead_slopes[slot];
     } else {
-        memset(gradient->encoder, 0, stride * sizeof(float));
+        memset(gradient->encoder, 0, trainer->read * sizeof(float));
         memset(gradient->decoder, 0, stride * sizeof(float));
         if (slot != UINT32_MAX && factor > 0)
             add_pairs(gradient, trainer, auxiliary, auxiliary->bucket[slot], auxiliary->bucket[slot + 1],
@@ -133,8 +135,9 @@ static void find_gradient(struct fathom__gradient *gradient, const fathom_traine
     if (!trainer->architecture->exact) add_penalty(gradient, trainer, own, (float)update->factor);
     if (trainer->options.free_norms) return;
     /* A row of length 1 can only turn. */
-    const float *decoder = trainer->decoder.value + f * stride;
-    fathom__add_scaled(gradient->decoder, -fathom__dot(gradient->decoder, decoder, stride), decoder, stride);
+    const struct fathom__span span = fathom__decoder_span(trainer, f);
+    const float *decoder = trainer->decoder.value + span.at;
+    fathom__add_scaled(gradient->decoder, -fathom__dot(gradient->decoder, decoder, span.n), decoder, span.n);
 }
 
 static void scale(float *row, float factor, size_t n) {
@@ -143,28 +146,28 @@ static void scale(float *row, float factor, size_t n) {
 }
 
 static void catch_up_feature(fathom_trainer *trainer, uint32_t feature, struct rates rates) {
-    const size_t stride = trainer->stride, at = feature * stride;
-    catch_up(trainer->encoder, at, stride, rates);
+    const struct fathom__span span = fathom__decoder_span(trainer, feature);
+    catch_up(trainer->encoder, feature * trainer->read, trainer->read, rates);
     catch_up(trainer->encoder_bias, feature, 1, rates);
     for (uint32_t i = 0; i < trainer->architecture->n_scalars; i++)
         catch_up(trainer->scalar[i], feature, 1, rates);
-    if (!trainer->options.freeze_decoder) catch_up(trainer->decoder, at, stride, rates);
+    if (!trainer->options.freeze_decoder) catch_up(trainer->decoder, span.at, span.n, rates);
 }
 
 static void apply(struct fathom__gradient *gradient, fathom_trainer *trainer, const struct updating *updating) {
-    const size_t stride = trainer->stride, at = gradient->feature * stride;
+    const struct fathom__span span = fathom__decoder_span(trainer, gradient->feature);
     const uint64_t now = trainer->step + 1;
     const struct rates rates =
         find_rates(trainer, updating->update->learning_rate, now - trainer->touched[gradient->feature]);
     if (updating->clip != 1) {
-        scale(gradient->encoder, updating->clip, stride);
-        scale(gradient->decoder, updating->clip, stride);
+        scale(gradient->encoder, updating->clip, trainer->read);
+        scale(gradient->decoder, updating->clip, span.n);
         gradient->bias *= updating->clip;
         scale(gradient->scalar, updating->clip, trainer->architecture->n_scalars);
     }
     fathom__average_before(trainer, gradient->feature);
     if (rates.drift > 0) catch_up_feature(trainer, gradient->feature, rates);
-    adam(trainer->encoder, at, gradient->encoder, stride, rates);
+    adam(trainer->encoder, gradient->feature * trainer->read, gradient->encoder, trainer->read, rates);
     adam(trainer->encoder_bias, gradient->feature, &gradient->bias, 1, rates);
     for (uint32_t i = 0; i < trainer->architecture->n_scalars; i++)
         adam(trainer->scalar[i], gradient->feature, &gradient->scalar[i], 1, rates);
@@ -172,13 +175,13 @@ static void apply(struct fathom__gradient *gradient, fathom_trainer *trainer, co
         trainer->dead_slot[gradient->feature] != UINT32_MAX)
         trainer->architecture->revive(trainer, gradient->feature);
     if (!trainer->options.freeze_decoder) {
-        adam(trainer->decoder, at, gradient->decoder, stride, rates);
-        float *decoder = trainer->decoder.value + at;
-        const float length = sqrtf(fathom__dot(decoder, decoder, stride));
-        if (!trainer->options.free_norms) scale(decoder, 1 / length, stride);
+        adam(trainer->decoder, span.at, gradient->decoder, span.n, rates);
+        float *decoder = trainer->decoder.value + span.at;
+        const float length = sqrtf(fathom__dot(decoder, decoder, span.n));
+        if (!trainer->options.free_norms) scale(decoder, 1 / length, span.n);
         if (trainer->norm)
             trainer->norm[gradient->feature] =
-                fmaxf(trainer->source_scale ? fathom__sources_length(trainer, decoder) : length, FLT_MIN);
+                fmaxf(trainer->options.n_sources ? fathom__sources_length(trainer, decoder) : length, FLT_MIN);
     }
     trainer->touched[gradient->feature] = (uint32_t)now;
     fathom__average_after(trainer, gradient->feature);
@@ -220,22 +223,25 @@ static void share_features(uint32_t *first, uint32_t *last, const fathom_trainer
 
 static void update_group(struct fathom__gradient *group, uint32_t n, fathom_trainer *trainer,
                          const struct updating *updating, struct fathom__worker *own) {
-    const size_t stride = trainer->stride;
+    const size_t read = trainer->read;
     const double begin = fathom__seconds();
     for (uint32_t i = 0; i < n; i++) {
         find_gradient(&group[i], trainer, own, updating->update);
         own->norm +=
-            (double)fathom__dot(group[i].encoder, group[i].encoder, stride) + (double)group[i].bias * group[i].bias;
+            (double)fathom__dot(group[i].encoder, group[i].encoder, read) + (double)group[i].bias * group[i].bias;
         for (uint32_t s = 0; s < trainer->architecture->n_scalars; s++)
             own->norm += (double)group[i].scalar[s] * group[i].scalar[s];
-        if (!trainer->options.freeze_decoder) own->norm += fathom__dot(group[i].decoder, group[i].decoder, stride);
+        if (!trainer->options.freeze_decoder)
+            own->norm +=
+                fathom__dot(group[i].decoder, group[i].decoder, fathom__decoder_span(trainer, group[i].feature).n);
     }
     const double middle = fathom__seconds();
     own->seconds[FATHOM_TRAINER_GRADIENTS] += middle - begin;
     if (updating->measure) return;
     for (uint32_t i = 0; i < n; i++) {
-        fathom__add_scaled(own->bias_gradient, -group[i].input, trainer->encoder.value + group[i].feature * stride,
-                           stride);
+        if (!trainer->options.d_out)
+            fathom__add_scaled(own->bias_gradient, -group[i].input, trainer->encoder.value + group[i].feature * read,
+                               read);
         apply(&group[i], trainer, updating);
     }
     own->seconds[FATHOM_TRAINER_OPTIMISER] += fathom__seconds() - middle;
