@@ -26,7 +26,8 @@ class Formats(command.Case):
         self.assertEqual("blocks.5.hook_mlp_out", told["hook"])
 
     def test_refusals(self):
-        self.bad(command.INPUT, "cross-layer", "import", CASES / "circuit-tracer/clt", "-o", "out.gguf")
+        self.good("import", CASES / "circuit-tracer/clt", "-o", "layers.gguf")
+        self.bad(command.INPUT, "sparsify has no cross-layer transcoders", "export", "layers.gguf", "-o", "out", "--format", "sparsify")
         self.bad(command.INPUT, "holds no dictionary that is known", "import", self.folder, "-o", "out.gguf")
         self.bad(command.USAGE, "--format", "import", TRANSCODER, "-o", "out.gguf", "--format", "gguf")
         self.write("evil.pt", pathlib.Path("fuzz/inputs/pickle/system").read_bytes())

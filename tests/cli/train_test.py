@@ -26,6 +26,24 @@ class Train(command.Case):
         self.bad(command.USAGE, ["--hook-out mlp_out.0", "as many"], *self.train(hook="mlp_in.0,mlp_in.1", hook_out="mlp_out.0"))
         self.bad(command.USAGE, "skip", *self.train(), "--skip")
 
+    def test_cross_layer(self):
+        """From corpus to file, measured by layer, out in circuit-tracer's files and in again."""
+        run = self.train("cross.gguf", hook="mlp_in.0+mlp_in.1", hook_out="mlp_out.0+mlp_out.1", arch="batchtopk", skip_positions=0, norm_multiple=0)
+        trained = json.loads(self.good(*run, "--json").out)["dictionaries"][0]
+        self.assertEqual(trained["hook_out"], "mlp_out.0+mlp_out.1")
+        measure = ("-q", "-t", 1, "-m", self.llama, "--corpus", self.corpus(documents=120), "--tokens", 1100, "--context", 32)
+        measured = json.loads(self.good("eval", "cross.gguf", *measure, "--json").out)
+        self.assertEqual([layer["hook_out"] for layer in measured["layers"]], ["blocks.0.hook_mlp_out", "blocks.1.hook_mlp_out"])
+        self.assertEqual(measured["layers"][0]["whole"], measured["layers"][0]["own_layer"])
+        self.assertIn("blocks.1.hook_mlp_out", self.good("eval", "cross.gguf", *measure).out)
+        self.bad(command.USAGE, "not for a cross-layer transcoder", "eval", "cross.gguf", *measure, "--absorption")
+        self.good("export", "cross.gguf", "-o", "tracer", "--format", "circuit-tracer")
+        self.good("import", "tracer", "-o", "again.gguf")
+        again = json.loads(self.good("eval", "again.gguf", *measure, "--json").out)
+        for before, after in zip(measured["layers"], again["layers"]):
+            self.assertAlmostEqual(before["whole"]["fve"], after["whole"]["fve"], places=5)
+        self.bad(command.USAGE, "as many of both", *self.train(hook="mlp_in.0+mlp_in.1", hook_out="mlp_out.0"))
+
     def test_presets(self):
         for preset in ("april-2024", "gemma-scope", "january-2025"):
             self.good(*self.train(f"{preset}.gguf", preset=preset))

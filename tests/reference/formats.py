@@ -30,7 +30,7 @@ from safetensors.torch import load_file, save_file
 HERE = pathlib.Path(__file__).parent / "formats"
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "fathom" / "formats-peers"
 PEERS = ["circuit-tracer==0.5.0", "dictionary-learning==0.1.0", "eai-sparsify==1.3.3"]
-WIDTH, FEATURES, ROWS, ACTIVE = 16, 40, 12, 4
+WIDTH, FEATURES, ROWS, ACTIVE, LAYERS = 16, 40, 12, 4, 3
 
 
 class Anything(types.ModuleType):
@@ -146,7 +146,6 @@ def sparsify() -> None:
 
 def circuit_tracer() -> None:
     from circuit_tracer.transcoder.activation_functions import JumpReLU
-    from circuit_tracer.transcoder.cross_layer_transcoder import CrossLayerTranscoder
     from circuit_tracer.transcoder.single_layer_transcoder import SingleLayerTranscoder, load_relu_transcoder
 
     generator = torch.Generator().manual_seed(3)
@@ -165,8 +164,49 @@ def circuit_tracer() -> None:
         with torch.no_grad():
             features = transcoder.encode(x)
             record(folder, input=x, features=features, output=transcoder.decode(features, x))
-    clt = CrossLayerTranscoder(2, 4, WIDTH, lazy_decoder=False, dtype=torch.float32, device="cpu")
-    clt.to_safetensors(str(folder_of("circuit-tracer/clt")))
+
+
+def record_layers(folder: pathlib.Path, clt: torch.nn.Module, generator: torch.Generator) -> None:
+    """Rows of a cross-layer transcoder: all layers of a token, one after another."""
+    x = torch.stack([rows(generator) for _ in range(LAYERS)])
+    with torch.no_grad():
+        features = clt.encode(x)
+        record(folder, input=side_by_side(x), features=side_by_side(features), output=side_by_side(clt.decode(features.to_sparse())))
+
+
+def side_by_side(layers: torch.Tensor) -> torch.Tensor:
+    """[layers, rows, n] as [rows, layers * n], and back."""
+    return layers.transpose(0, 1).flatten(1)
+
+
+def apart(joined: torch.Tensor) -> torch.Tensor:
+    return joined.unflatten(1, (LAYERS, -1)).transpose(0, 1)
+
+
+def cross_layer() -> None:
+    from circuit_tracer.transcoder.cross_layer_transcoder import CrossLayerTranscoder, load_clt, load_gemma_scope_2_clt
+
+    generator = torch.Generator().manual_seed(9)
+    for name, activation, hook in (("clt", "relu", "hook_resid_mid"), ("clt-jumprelu", "jump_relu", "mlp.hook_in")):
+        folder = folder_of(f"circuit-tracer/{name}")
+        made = CrossLayerTranscoder(LAYERS, FEATURES, WIDTH, activation, lazy_decoder=False, dtype=torch.float32, device="cpu")
+        fill(made, generator)
+        made.to_safetensors(str(folder))
+        (folder / "config.yaml").write_text(f"model_name: tiny\nmodel_kind: cross_layer_transcoder\nfeature_input_hook: {hook}\nfeature_output_hook: hook_mlp_out\nscan: tiny\n")
+        record_layers(folder, load_clt(str(folder), device=torch.device("cpu"), dtype=torch.float32, lazy_decoder=False), generator)
+
+    folder, paths = folder_of("gemma-scope-2/clt"), {}
+    for layer in range(LAYERS):
+        decoder = torch.randn(FEATURES, LAYERS, WIDTH, generator=generator) * 0.5
+        decoder[:, :layer] = 0
+        tensors = {
+            "w_enc": torch.randn(WIDTH, FEATURES, generator=generator) * 0.5, "w_dec": decoder, "b_enc": torch.randn(FEATURES, generator=generator),
+            "b_dec": torch.randn(WIDTH, generator=generator), "threshold": torch.rand(FEATURES, generator=generator) * 2,
+        }
+        paths[layer] = str(folder / f"params_layer_{layer}.safetensors")
+        save_file(tensors, paths[layer])
+    paths[LAYERS] = ""  # the loader leaves out the last of its paths
+    record_layers(folder, load_gemma_scope_2_clt(paths, device=torch.device("cpu"), dtype=torch.float32), generator)
 
 
 def gemma_scope() -> None:
@@ -228,8 +268,6 @@ def gemma_scope_2() -> None:
         with torch.no_grad():
             features = transcoder.encode(x)
             record(folder, input=x, features=features, output=transcoder.decode(features, x))
-    tensors["w_dec"] = torch.zeros(FEATURES, 3, WIDTH)
-    save_file(tensors, folder_of("gemma-scope-2/clt") / "params_layer_0.safetensors")
 
 
 def openai(checkout: str) -> None:
@@ -313,7 +351,7 @@ def llama_scope() -> None:
 
 def make(arguments: argparse.Namespace) -> None:
     peers()
-    for maker in (dictionary_learning, sparsify, circuit_tracer, gemma_scope, gemma_scope_2, llama_scope):
+    for maker in (dictionary_learning, sparsify, circuit_tracer, cross_layer, gemma_scope, gemma_scope_2, llama_scope):
         maker()
     if arguments.openai:
         openai(arguments.openai)
@@ -328,6 +366,7 @@ def relative(a: torch.Tensor, b: torch.Tensor) -> float:
 def check(arguments: argparse.Namespace) -> None:
     """What Fathom exports, read by the peers: the features and outputs of the case it was imported from."""
     peers()
+    from circuit_tracer.transcoder.cross_layer_transcoder import load_clt
     from circuit_tracer.transcoder.single_layer_transcoder import load_gemma_scope_transcoder, load_relu_transcoder
     from sae_lens import SAE
 
@@ -348,6 +387,11 @@ def check(arguments: argparse.Namespace) -> None:
         features = transcoder.encode(x)
         return features, transcoder.decode(features, x)
 
+    def by_cross_layer(folder: str, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        clt = load_clt(folder, device=torch.device("cpu"), dtype=torch.float32, lazy_decoder=False)
+        features = clt.encode(apart(x))
+        return side_by_side(features), side_by_side(clt.decode(features.to_sparse()))
+
     def by_gemma_scope(folder: str, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         transcoder = load_gemma_scope_transcoder(f"{folder}/params.npz", 0, device=torch.device("cpu"), dtype=torch.float32)
         features = transcoder.encode(x)
@@ -366,6 +410,9 @@ def check(arguments: argparse.Namespace) -> None:
         ("circuit-tracer/relu-skip", "layer_2.safetensors", "circuit-tracer", by_circuit_tracer),
         ("circuit-tracer/jumprelu", "layer_2.safetensors", "circuit-tracer", by_circuit_tracer),
         ("gemma-scope-2/transcoder/layer_12_width_16k_l0_small_affine", "", "circuit-tracer", by_circuit_tracer),
+        ("circuit-tracer/clt", "", "circuit-tracer", by_cross_layer),
+        ("circuit-tracer/clt-jumprelu", "", "circuit-tracer", by_cross_layer),
+        ("gemma-scope-2/clt", "", "circuit-tracer", by_cross_layer),
         ("gemma-scope/gemma-scope-2b-pt-res/layer_5/width_16k/average_l0_7", "", "gemma-scope", by_gemma_scope),
         ("dictionary-learning/batchtopk", "", "gemma-scope", by_gemma_scope),
         ("dictionary-learning/plain", "", "gemma-scope", by_gemma_scope),

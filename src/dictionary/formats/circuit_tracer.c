@@ -1,16 +1,16 @@
 /* circuit-tracer's sets of transcoders: layer_N.safetensors, and a config.yaml that says for all layers what they
- * read and write. Of YAML only lines "key: text" are read. Cross-layer transcoders are refused: their features write
- * several layers. */
+ * read and write. Of YAML only lines "key: text" are read. */
 #include <base/error.h>
 #include <base/file.h>
 #include <base/memory.h>
 #include <ctype.h>
+#include <dictionary/formats/circuit_tracer.h>
 #include <dictionary/formats/export.h>
 #include <dictionary/formats/import.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define CONFIG "config.yaml"
+#define CONFIG FATHOM__CIRCUIT_TRACER_CONFIG
 #define LAYER "layer_"
 #define THRESHOLD "activation_function.threshold"
 enum { CONFIG_LIMIT = 1 << 20 };
@@ -59,15 +59,16 @@ static int read_config(struct fathom__import *in) {
     return status;
 }
 
-static const char *configured(const struct fathom__import *in, const char *key) {
+const char *fathom__circuit_tracer_configured(const struct fathom__import *in, const char *key) {
     return json_string_value(json_object_get(in->config, key));
 }
 
 static int read_places(struct fathom__import *in, unsigned long layer) {
-    const char *hook_in = configured(in, "feature_input_hook"), *hook_out = configured(in, "feature_output_hook"),
-               *hooks[2] = {NULL, NULL};
+    const char *hook_in = fathom__circuit_tracer_configured(in, "feature_input_hook"),
+               *hook_out = fathom__circuit_tracer_configured(in, "feature_output_hook"), *hooks[2] = {NULL, NULL};
     int status = 0;
-    if (configured(in, "model_name")) in->info.model_name = configured(in, "model_name");
+    if (fathom__circuit_tracer_configured(in, "model_name"))
+        in->info.model_name = fathom__circuit_tracer_configured(in, "model_name");
     if (hook_in) status = fathom__import_text(&hooks[0], in, "blocks.%lu.%s", layer, hook_in);
     if (!status && hook_out) status = fathom__import_text(&hooks[1], in, "blocks.%lu.%s", layer, hook_out);
     if (!status && !hook_out && !in->options->hook_out)
@@ -78,7 +79,8 @@ static int read_places(struct fathom__import *in, unsigned long layer) {
 
 static int read_activation(struct fathom__import *in) {
     const struct fathom__tensor *tensor = fathom__source_find(&in->source, "k");
-    const char *text = configured(in, "k"), *activation = configured(in, "activation");
+    const char *text = fathom__circuit_tracer_configured(in, "k"),
+               *activation = fathom__circuit_tracer_configured(in, "activation");
     double k = text ? strtod(text, NULL) : 0;
     int status = 0;
     in->info.architecture = "standard";
@@ -88,13 +90,7 @@ static int read_activation(struct fathom__import *in) {
     if (fathom__source_find(&in->source, THRESHOLD)) {
         in->info.architecture = "jumprelu";
         status = fathom__source_vector(&in->threshold, &in->source, THRESHOLD, in->info.n_features);
-        for (uint32_t f = 0; f < in->info.n_features && !status; f++)
-            if (in->threshold[f] < 0)
-                status = fathom__fail(FATHOM_ERROR_UNSUPPORTED,
-                                      "%s: threshold of feature %u is %g, and no ReLU follows it: activations would be "
-                                      "negative",
-                                      in->source.path, f, (double)in->threshold[f]);
-        return status;
+        return status ? status : fathom__import_jump_only(in);
     }
     if (tensor) status = fathom__tensor_number(&k, tensor, in->source.path);
     if (status || (!tensor && !(activation && strcmp(activation, "topk") == 0))) return status;
@@ -108,16 +104,13 @@ static int read_activation(struct fathom__import *in) {
 
 static int read_layer(struct fathom__import *in) {
     const struct fathom__tensor *encoder = NULL, *decoder = NULL;
+    int status = read_config(in);
+    if (status) return status;
     if (!in->file && !fathom__import_has(in, "W_enc_0.safetensors"))
         return fathom__fail(FATHOM_ERROR_ARGUMENT, "%s: one of its layer_N.safetensors is expected", in->folder);
-    if (!in->file || in->file[0] == 'W')
-        return fathom__fail(FATHOM_ERROR_UNSUPPORTED,
-                            "%s: a cross-layer transcoder, whose features write several layers; a dictionary file "
-                            "writes one",
-                            in->folder);
+    if (!in->file || in->file[0] == 'W') return fathom__circuit_tracer_read_layers(in);
     const unsigned long layer =
         strncmp(in->file, LAYER, strlen(LAYER)) == 0 ? strtoul(in->file + strlen(LAYER), NULL, 10) : 0;
-    int status = read_config(in);
     if (!status) status = fathom__import_open(in, NULL);
     if (!status) status = fathom__source_need(&encoder, &in->source, "W_enc");
     if (!status) status = fathom__source_need(&decoder, &in->source, "W_dec");
@@ -177,6 +170,7 @@ static int write_folder(const char *folder, const fathom_dictionary *dictionary)
     int status =
         fathom__export_check(dictionary, "circuit-tracer",
                              1U << FATHOM__KIND_STANDARD | 1U << FATHOM__KIND_JUMPRELU | 1U << FATHOM__KIND_BATCHTOPK);
+    if (!status && info->n_layers) return fathom__circuit_tracer_write_layers(folder, dictionary);
     if (!status && (!hook_in || !hook_out || layer != layer_out || !fathom__export_transcoder(dictionary)))
         status = fathom__fail(FATHOM_ERROR_UNSUPPORTED,
                               "%s: reads %s and writes %s; circuit-tracer has transcoders within one layer", info->path,
@@ -201,8 +195,10 @@ static int write_folder(const char *folder, const fathom_dictionary *dictionary)
 }
 
 const struct fathom__format fathom__format_circuit_tracer = {
-    .info = {"circuit-tracer", "a layer_N.safetensors of circuit-tracer's transcoders", true},
+    .info = {"circuit-tracer", "a layer_N.safetensors, or a folder of a cross-layer transcoder, of circuit-tracer",
+             true},
     .detect = detect,
     .read = read_layer,
     .write = write_folder,
+    .writes_layers = true,
 };

@@ -87,6 +87,8 @@ struct format_case {
 #define RESID(layer) "blocks." layer ".hook_resid_post"
 #define MLP(layer) "blocks." layer ".mlp.hook_in", "blocks." layer ".hook_mlp_out"
 
+#define ALL_LAYERS(hook) "blocks.0." hook "+blocks.1." hook "+blocks.2." hook
+
 static const struct format_case cases[] = {
     {"dictionary-learning/plain", "", "dictionary-learning", "standard", RESID("3"), RESID("3")},
     {"dictionary-learning/new", "ae.pt", "dictionary-learning", "standard", RESID("3"), RESID("3")},
@@ -108,6 +110,10 @@ static const struct format_case cases[] = {
     {"gemma-scope-2/transcoder/layer_12_width_16k_l0_small_affine", "", "gemma-scope-2", "jumprelu", MLP("12")},
     {"gemma-scope-2/attn_out/layer_12_width_16k_l0_small", "", "gemma-scope-2", "jumprelu", "blocks.12.attn.hook_z",
      "blocks.12.attn.hook_z"},
+    {"circuit-tracer/clt", "", "circuit-tracer", "standard", ALL_LAYERS("hook_resid_mid"), ALL_LAYERS("hook_mlp_out")},
+    {"circuit-tracer/clt-jumprelu", "W_enc_0.safetensors", "circuit-tracer", "jumprelu", ALL_LAYERS("mlp.hook_in"),
+     ALL_LAYERS("hook_mlp_out")},
+    {"gemma-scope-2/clt", "", "gemma-scope-2", "jumprelu", ALL_LAYERS("mlp.hook_in"), ALL_LAYERS("hook_mlp_out")},
     {"llama-scope/Llama3_1-8B-Base-L4R-8x", "", "llama-scope", "jumprelu", RESID("4"), RESID("4")},
     {"openmoss/jumprelu", "", "openmoss", "jumprelu", RESID("4"), RESID("4")},
     {"openmoss/topk", "", "openmoss", "topk", RESID("4"), RESID("4")},
@@ -181,6 +187,9 @@ static void exports_come_back(void **state) {
         {"circuit-tracer/relu-skip", "layer_2.safetensors", "circuit-tracer", "layer_2.safetensors", NULL, NULL},
         {"circuit-tracer/jumprelu", "layer_2.safetensors", "circuit-tracer", "layer_2.safetensors", NULL, NULL},
         {"openmoss/transcoder", "", "circuit-tracer", "layer_4.safetensors", NULL, NULL},
+        {"circuit-tracer/clt", "", "circuit-tracer", "", NULL, NULL},
+        {"circuit-tracer/clt-jumprelu", "", "circuit-tracer", "", NULL, NULL},
+        {"gemma-scope-2/clt", "", "circuit-tracer", "", NULL, NULL},
     };
     for (size_t t = 0; t < sizeof trips / sizeof *trips; t++) {
         struct numbers numbers = {0};
@@ -366,8 +375,6 @@ static void skips(void **state) {
 
 static void what_is_no_dictionary_file_is_refused(void **state) {
     (void)state;
-    REFUSED(CASES "gemma-scope-2/clt/params_layer_0.safetensors", NULL, FATHOM_ERROR_UNSUPPORTED, "cross-layer");
-    REFUSED(CASES "circuit-tracer/clt", NULL, FATHOM_ERROR_UNSUPPORTED, "cross-layer");
     REFUSED(CASES "circuit-tracer/jumprelu", NULL, FATHOM_ERROR_ARGUMENT, "layer_N.safetensors");
     REFUSED(CASES, NULL, FATHOM_ERROR_FORMAT, "holds no dictionary that is known");
     REFUSED(scratch("absent"), NULL, FATHOM_ERROR_IO, "absent");

@@ -1,8 +1,13 @@
 /* Gemma Scope 2: params.safetensors, and a config.json that is sometimes missing; the folder's path then says the
  * kind and the layer, such as transcoder/layer_12_width_16k_l0_small_affine. The affine skip is applied as x @ A, so
- * that its transpose is the native file's skip; transcoders read the norm's output with its gain. */
+ * that its transpose is the native file's skip; transcoders read the norm's output with its gain.
+ * A cross-layer transcoder is a folder of params_layer_N.safetensors, whose w_dec [F, L, d] has all layers; only those
+ * from N on are written. */
 #include <base/error.h>
+#include <base/memory.h>
+#include <dictionary/dictionary_internal.h>
 #include <dictionary/formats/import.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,8 +15,8 @@
 #define SKIP "affine_skip_connection"
 
 static bool detect(const struct fathom__import *in) {
-    return in->file ? strcmp(in->file, PARAMS) == 0 || strstr(in->file, "params_layer_") != NULL
-                    : fathom__import_has(in, PARAMS);
+    return in->file ? strcmp(in->file, PARAMS) == 0 || strncmp(in->file, "params_layer_", 13) == 0
+                    : fathom__import_has(in, PARAMS) || fathom__import_has(in, "params_layer_0.safetensors");
 }
 
 static int read_model(struct fathom__import *in) {
@@ -62,18 +67,84 @@ static int read_config(struct fathom__import *in) {
     return status ? status : fathom__import_hooks(in, hook, hook_out);
 }
 
+/* Of w_dec [F, L, d] the layers from this one on, into a layer's decoder. */
+static int read_layer_decoder(struct fathom__import *in, size_t layer) {
+    const size_t L = in->info.n_layers, F = in->info.n_features / L, d = in->info.d_out / L, shape[] = {F, L, d};
+    const struct fathom__tensor *tensor = NULL;
+    float *all = NULL, *to = in->decoder + fathom__decoders_before(&in->info, layer);
+    bool dropped = false;
+    int status = fathom__source_need(&tensor, &in->source, "w_dec");
+    if (!status) status = fathom__tensor_f32(&all, tensor, in->source.path, shape, 3);
+    if (status) return status;
+    for (size_t f = 0; f < F; f++) {
+        for (size_t j = 0; j < layer * d; j++)
+            dropped |= all[f * L * d + j] != 0;
+        memcpy(to + f * (L - layer) * d, all + (f * L + layer) * d, (L - layer) * d * sizeof *to);
+    }
+    fathom_free(all);
+    return dropped ? fathom__import_change(in, "what layer %zu wrote to earlier layers was left out", layer) : 0;
+}
+
+static int open_layer(struct fathom__import *in, size_t layer) {
+    enum { NAME = 48 };
+    char name[NAME];
+    snprintf(name, sizeof name, "params_layer_%zu.safetensors", layer);
+    fathom__source_close(&in->source);
+    return fathom__import_open(in, name);
+}
+
+static int read_layer(struct fathom__import *in, size_t layer) {
+    const size_t F = in->info.n_features / in->info.n_layers, d = in->info.d_in / in->info.n_layers;
+    const char *names[2] = {NULL, NULL};
+    float *encoder = NULL;
+    int status = open_layer(in, layer);
+    if (!status && fathom__source_find(&in->source, SKIP))
+        return fathom__fail(FATHOM_ERROR_UNSUPPORTED, "%s: " SKIP "; a cross-layer transcoder has no skip here",
+                            in->source.path);
+    if (!status) status = fathom__source_matrix(&encoder, &in->source, "w_enc", F, d, true);
+    if (!status) memcpy(in->encoder + layer * F * d, encoder, F * d * sizeof *encoder);
+    fathom_free(encoder);
+    if (!status) status = fathom__import_layer_tensor(in->encoder_bias + layer * F, &in->source, "b_enc", &F, 1);
+    if (!status) status = fathom__import_layer_tensor(in->decoder_bias + layer * d, &in->source, "b_dec", &d, 1);
+    if (!status) status = fathom__import_layer_tensor(in->threshold + layer * F, &in->source, "threshold", &F, 1);
+    if (!status) status = read_layer_decoder(in, layer);
+    if (!status) status = fathom__import_text(&names[0], in, "blocks.%zu.mlp.hook_in", layer);
+    if (!status) status = fathom__import_text(&names[1], in, "blocks.%zu.hook_mlp_out", layer);
+    return status ? status : fathom__import_layer_hooks(in, (uint32_t)layer, names[0], names[1]);
+}
+
+/* The first layer's file tells how many there are. */
+static int read_layers(struct fathom__import *in) {
+    const struct fathom__tensor *encoder = NULL, *decoder = NULL;
+    int status = open_layer(in, 0);
+    if (!status) status = fathom__source_need(&encoder, &in->source, "w_enc");
+    if (!status) status = fathom__source_need(&decoder, &in->source, "w_dec");
+    if (status) return status;
+    if (encoder->n_dimensions != 2 || decoder->n_dimensions != 3)
+        return fathom__fail(FATHOM_ERROR_UNSUPPORTED,
+                            "%s: w_enc [d, F] and w_dec [F, L, d] of a cross-layer transcoder are expected",
+                            in->source.path);
+    const size_t n_layers = decoder->shape[1];
+    status = fathom__import_layers_open(in, n_layers, encoder->shape[1], encoder->shape[0]);
+    if (!status) status = fathom__alloc(&in->threshold, in->info.n_features, sizeof *in->threshold);
+    in->info.architecture = "jumprelu";
+    if (!status) status = fathom__import_config(in, "config.json", false);
+    if (!status) status = read_model(in);
+    for (size_t l = 0; l < n_layers && !status; l++)
+        status = read_layer(in, l);
+    return status ? status : fathom__import_floor_thresholds(in);
+}
+
 static int read_folder(struct fathom__import *in) {
     const struct fathom__tensor *encoder = NULL, *decoder = NULL;
+    if (in->file ? strcmp(in->file, PARAMS) != 0 : !fathom__import_has(in, PARAMS)) return read_layers(in);
     int status = fathom__import_open(in, in->file ? NULL : PARAMS);
     if (!status) status = fathom__source_need(&encoder, &in->source, "w_enc");
     if (!status) status = fathom__source_need(&decoder, &in->source, "w_dec");
     if (status) return status;
     if (decoder->n_dimensions == 3 || encoder->n_dimensions == 3)
-        return fathom__fail(
-            FATHOM_ERROR_UNSUPPORTED,
-            "%s: a cross-layer transcoder or a crosscoder, whose features read or write several layers; "
-            "a dictionary file holds one",
-            in->source.path);
+        return fathom__fail(FATHOM_ERROR_UNSUPPORTED,
+                            "%s: w_enc or w_dec of three dimensions: a crosscoder's are not read", in->source.path);
     const size_t d_in = encoder->shape[0], F = encoder->shape[1], d_out = decoder->shape[1];
     if (encoder->n_dimensions != 2 || decoder->n_dimensions != 2 || d_in > INT32_MAX || F > INT32_MAX ||
         d_out > INT32_MAX)

@@ -131,6 +131,7 @@ static int write_native(struct fathom__import *in, const char *path) {
     if (status) return status;
     in->info.training = training;
     in->info.group_sizes = in->group_sizes;
+    in->info.layers = in->layers;
     in->info.max_norm = INFINITY;
     const struct fathom_dictionary_parts parts = {
         .info = in->info,
@@ -159,6 +160,7 @@ static void close_import(struct fathom__import *in) {
     for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
         fathom_free(arrays[i]);
     fathom_free(in->group_sizes);
+    fathom_free(in->layers);
     fathom_free(in->texts);
     fathom_free(in->config_path);
     fathom_free(in->folder);
@@ -193,6 +195,10 @@ int fathom_dictionary_export(const char *folder, const fathom_dictionary *dictio
         status = fathom__fail(
             FATHOM_ERROR_UNSUPPORTED,
             "format \"%s\" is read only; saelens, gemma-scope, sparsify and circuit-tracer are written", format_name);
+    const struct fathom_dictionary_info *info = fathom_dictionary_describe(dictionary);
+    if (!status && info->n_layers && !format->writes_layers)
+        status = fathom__fail(FATHOM_ERROR_UNSUPPORTED, "%s: %s has no cross-layer transcoders; circuit-tracer has",
+                              info->path, format_name);
     if (status) return status;
     status = format->write(folder, dictionary);
     if (status) rmdir(folder); /* where it was made for this and nothing is in it */

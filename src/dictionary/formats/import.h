@@ -44,6 +44,7 @@ struct fathom__import {
     struct fathom_dictionary_info info;
     float *encoder, *encoder_bias, *decoder, *decoder_bias, *threshold, *gate_bias, *magnitude_scale, *skip;
     uint32_t *group_sizes;
+    struct fathom_dictionary_layer *layers; /* [info.n_layers] */
 };
 
 /* Notes what was changed. */
@@ -67,6 +68,17 @@ int fathom__import_fill_threshold(struct fathom__import *in, double value);
 /* The lengths of the decoder's rows move into the encoder and its biases: what activations are then is a · |W_dec|. */
 int fathom__import_fold_norms(struct fathom__import *in);
 
+/* Where no ReLU follows, thresholds below 0 are UNSUPPORTED. */
+int fathom__import_jump_only(const struct fathom__import *in);
+
+/* Cross-layer transcoders (import_layers.c). Sizes, and new arrays for all but thresholds; UNSUPPORTED, MEMORY. */
+int fathom__import_layers_open(struct fathom__import *in, size_t n_layers, size_t layer_features, size_t width);
+/* A tensor of this shape into arrays that are there. */
+int fathom__import_layer_tensor(float *out, const struct fathom__source *source, const char *name, const size_t *shape,
+                                size_t n_dimensions);
+/* As fathom__import_hooks for one layer; layers come by ascending number. The options have lists with + between. */
+int fathom__import_layer_hooks(struct fathom__import *in, uint32_t layer, const char *hook_in, const char *hook_out);
+
 /* What a model's name says of it (import_hooks.c). */
 enum fathom__norm_family { FATHOM__FAMILY_UNKNOWN, FATHOM__FAMILY_LAYER_NORM, FATHOM__FAMILY_RMS };
 enum fathom__norm_family fathom__model_norm(const char *model_name);
@@ -85,6 +97,7 @@ struct fathom__format {
     bool (*detect)(const struct fathom__import *in);
     int (*read)(struct fathom__import *in);
     int (*write)(const char *folder, const fathom_dictionary *dictionary); /* NULL: not written */
+    bool writes_layers;                                                    /* cross-layer transcoders too */
 };
 extern const struct fathom__format fathom__format_saelens, fathom__format_gemma_scope, fathom__format_gemma_scope_2,
     fathom__format_sparsify, fathom__format_dictionary_learning, fathom__format_openmoss, fathom__format_llama_scope,
