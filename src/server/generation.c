@@ -8,7 +8,8 @@
 #include <string.h>
 #include <time.h>
 
-enum { MOST_ANSWERS = 16, LEAST_DEFAULT_ANSWER = 256, MOST_TOP_K = 1 << 20 };
+/* A seed that is drawn is a number that every JSON reader holds exactly. */
+enum { MOST_ANSWERS = 16, LEAST_DEFAULT_ANSWER = 256, MOST_TOP_K = 1 << 20, SEED_BITS = 53 };
 #define HOTTEST 100.0
 #define MOST_PENALTY 100.0
 
@@ -62,7 +63,7 @@ static int read_integer(int64_t *out, const json_t *request, const char *key, in
 static int read_sampling(struct fathom__generation *out, const json_t *request) {
     struct fathom_sampling *sampling = &out->job.sampling;
     *sampling = (struct fathom_sampling){.temperature = 1.0f};
-    int64_t seed = (int64_t)(fathom__server_seed(out->server) >> 1), top_k = 0;
+    int64_t seed = (int64_t)(fathom__server_seed(out->server) >> (64 - SEED_BITS)), top_k = 0;
     int status = read_number(&sampling->temperature, request, "temperature", 0, HOTTEST);
     if (!status) status = read_number(&sampling->top_p, request, "top_p", 0, 1);
     if (!status) status = read_number(&sampling->min_p, request, "min_p", 0, 1);
