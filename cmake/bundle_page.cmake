@@ -9,7 +9,7 @@ endif()
 if(NOT have STREQUAL wanted)
     file(REMOVE_RECURSE ${packages})
     file(COPY ${WEB}/package.json ${WEB}/package-lock.json ${WEB}/.npmrc DESTINATION ${packages})
-    execute_process(COMMAND ${NPM} ci --omit=dev --ignore-scripts --prefer-offline --no-audit --no-fund
+    execute_process(COMMAND ${NPM} ci --omit=dev --ignore-scripts --prefer-offline --no-audit --no-fund --fetch-retries=1
         WORKING_DIRECTORY ${packages} RESULT_VARIABLE failed OUTPUT_VARIABLE text ERROR_VARIABLE text)
     if(failed)
         message("${text}\nThe server's page is left out: npm could not fetch its packages. Remove ${OUT}/page_files.c and build "

@@ -18,7 +18,7 @@ const shot = (name) => page.screenshot({ path: path.join(out, `page-${name}.png`
 
 await page.goto(url);
 await page.click("summary:has-text('Sampling')");
-await page.fill("label:has-text('Most tokens') input", "60");
+await page.fill("label:has-text('Most tokens') input", "40");
 await page.keyboard.press("Tab");
 await page.click("summary:has-text('Sampling')");
 for (const { feature, strength } of features) {
