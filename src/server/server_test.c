@@ -704,7 +704,7 @@ static void full_queues_say_when_to_come_back(void **state) {
     options.n_queue = 1;
     check_ok(fathom_server_open(&small, &options));
     http_ask(&reply, fathom_server_port(small), "POST", "/v1/completions", NULL,
-             "{\"prompt\": \"a\", \"n\": 8, \"max_tokens\": 200}");
+             "{\"prompt\": [\"a\", \"b\", \"c\", \"d\"], \"n\": 16, \"max_tokens\": 200}");
     assert_int_equal(reply.status, 429);
     assert_true(http_header(seconds, sizeof seconds, &reply, "Retry-After"));
     assert_in_range(atoi(seconds), 1, 60);
