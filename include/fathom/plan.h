@@ -113,7 +113,8 @@ struct fathom_steer_edit {
     /* Where. Without `placed`: the dictionary's or the probe's own point, all layers of the direction. Rows need it,
      * errors cannot have it. */
     bool placed;
-    enum fathom_hook_kind kind;      /* of rows; the others have their own */
+    enum fathom_hook_kind kind;      /* of rows, and of directions and vectors that act `elsewhere`; the others have */
+    bool elsewhere;                  /* their own */
     int32_t first_layer, last_layer; /* inclusive; negative counts from the end */
     bool whole;
     enum fathom_steer_rows rows;

@@ -55,6 +55,19 @@ FATHOM_API int fathom_direction_contrast(struct fathom_direction *out, const fat
                                          const struct fathom_texts *texts, enum fathom_hook_kind kind,
                                          int32_t first_layer, int32_t last_layer);
 
+enum fathom_direction_method {
+    FATHOM_DIRECTION_MEANS = 0, /* the difference of the classes' means */
+    FATHOM_DIRECTION_COMPONENT, /* the first principal component of the differences of pairs (as llama.cpp's generator) */
+    FATHOM_DIRECTION_LOGISTIC   /* the slope of a logistic regression on standardised rows */
+};
+/* The same by another method, or by the texts' last rows, at all layers in one pass over the texts. Pairs are the first
+ * positive and the first negative text, the second ones, and so on. lengths are how far apart the means are along the
+ * vector, which points to the positive texts. Errors: as above; ARGUMENT (a component of unequal classes). */
+FATHOM_API int fathom_direction_learn(struct fathom_direction *out, const fathom_model *model,
+                                      const struct fathom_texts *texts, enum fathom_direction_method method,
+                                      enum fathom_pool pool, enum fathom_hook_kind kind, int32_t first_layer,
+                                      int32_t last_layer);
+
 /* Reads a direction from a safetensors file: its only tensor (or the one named "direction"), [width] for all layers of
  * the range or [layers, width]. Norms are measured on `texts` (NULL: a few sentences of Fathom's own). Errors: IO,
  * FORMAT, NUMERIC (not finite, all zero), MISMATCH (width). */
@@ -241,6 +254,35 @@ FATHOM_API int fathom_steer_ask(struct fathom_steer_score *out, struct fathom_an
                                 const fathom_model *model, const fathom_steer *plan,
                                 const struct fathom_steer_asking *asking, const fathom_concept *concept,
                                 const struct fathom_steer_score *plain);
+
+/* Ratings ------------------------------------------------------------------------------------------------- */
+
+/* Points of 0, 1 and 2 an answer, as AxBench has them (Wu et al. 2025), given by rules instead of a judge:
+ *
+ *   concept      0 without a mention, 1 with more than 20 mentions in 100 words, else 2
+ *   instruction  relevance_part: 0 in the lowest third of 0 … 1, 1 in the middle one, 2 above
+ *   fluency      fluency_part likewise
+ *
+ * The rules know nothing of what an answer says; compare methods by them, not models or papers. */
+FATHOM_API void fathom_steer_points(double out[3], const struct fathom_steer_score *score);
+/* 3 / (1/C + 1/I + 1/F); 0 where one is 0. */
+FATHOM_API double fathom_steer_harmonic(const double parts[3]);
+
+struct fathom_steer_rating {
+    size_t n_answers;
+    double concept, instruction, fluency; /* means over answers, 0 … 2 */
+    double harmonic;                      /* mean over answers of each one's harmonic mean */
+};
+
+typedef struct fathom_steer_rater fathom_steer_rater; /* plain answers' scores, a question each */
+/* Answers every question plainly, for comparison. What asking and concept point to is borrowed while it lives. */
+FATHOM_API int fathom_steer_rater_open(fathom_steer_rater **out, const fathom_model *model,
+                                       const struct fathom_steer_asking *asking, const fathom_concept *concept);
+FATHOM_API void fathom_steer_rater_close(fathom_steer_rater *rater);
+/* Answers under a plan (NULL: none), with an instruction before every question (NULL: none), and rates each answer.
+ * answers may be NULL. */
+FATHOM_API int fathom_steer_rater_rate(struct fathom_steer_rating *out, struct fathom_answers *answers,
+                                       fathom_steer_rater *rater, const fathom_steer *plan, const char *instruction);
 
 /* Choosing ------------------------------------------------------------------------------------------------ */
 

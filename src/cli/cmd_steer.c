@@ -16,7 +16,13 @@ static const struct cli_option options[] = {
     {"feature", 0, CLI_TEXT, "N[=W]…",
      "turn this feature, or several together, each by W (1) times the strength; with --choose: choose among these",
      true, false},
-    {"contrast", 0, CLI_FILE, "POS NEG", "turn the difference of means of two files of texts", true, false},
+    {"contrast", 0, CLI_FILE, "POS NEG", "turn what tells two files of texts apart (--method)", true, false},
+    {"method", 0, CLI_CHOICE, "means|component|logistic",
+     "with --contrast: the difference of means, the first principal component of pairs' differences, or a logistic "
+     "regression's slope (means)",
+     false, false},
+    {"pool", 0, CLI_CHOICE, "mean|last", "with --contrast: a text by the mean of its rows or by its last one (mean)",
+     false, false},
     {"direction", 0, CLI_FILE, "FILE.safetensors", "turn this direction: a tensor [width] or [layers, width]", false,
      false},
     CLI_OPTION_PLAN,
@@ -49,7 +55,10 @@ static const struct cli_option options[] = {
     {"seeds", 0, CLI_INTEGER, "N", "answers to each question (1)", false, false},
     {"random-control", 0, CLI_FLAG, NULL,
      "answer as well with an equally active feature, or a random direction, turned as far", false, false},
-    {"save-direction", 0, CLI_FILE, "OUT.safetensors", "write the direction of --contrast", false, false},
+    {"save-direction", 0, CLI_FILE, "OUT",
+     "write the direction of --contrast; a name that ends in .gguf makes a control vector for llama.cpp of it, as long "
+     "as the classes are apart",
+     false, false},
     {"chat", 0, CLI_FLAG, NULL, "ask as the user's turn of a chat (where the model has a template)", false, false},
     {"raw", 0, CLI_FLAG, NULL, "take the prompt as it stands", false, false},
     {"prefix", 0, CLI_TEXT, "TEXT", "with --raw: put before every prompt", false, false},
@@ -100,18 +109,6 @@ static int read_setting(struct steering *steering) {
     }
     steering->setting.strength = cli_has(arguments, "choose") && !cli_has(arguments, "strength") ? 1 : (float)strength;
     return layers != NULL ? steer_range_parse(&steering->setting.range, layers, "layers") : FATHOM_OK;
-}
-
-/* The style follows the model where nobody decides. */
-static void choose_style(struct steering *steering) {
-    const struct cli_arguments *arguments = steering->arguments;
-    bool template = fathom_model_describe(steering->subject.view.model)->chat_template != NULL;
-    steering->asking.style = (struct fathom_prompt_style){
-        .chat = cli_has(arguments, "chat") || (template && !cli_has(arguments, "raw")),
-        .prefix = cli_text(arguments, "prefix", NULL),
-        .suffix = cli_text(arguments, "suffix", NULL),
-        .stop = cli_text(arguments, "stop", NULL),
-    };
 }
 
 /* A plan says everything itself. */
@@ -246,7 +243,7 @@ static int run(struct cli_arguments *arguments) {
     if (status != FATHOM_OK) {
         exit = cli_fail(arguments, status);
     } else if (steer_subject_open(&steering.subject, &exit, arguments, steering.setting.range, &steering.file)) {
-        choose_style(&steering);
+        steering.asking.style = steer_style(arguments, steering.subject.view.model);
         if (steering.file.n_words > 0) {
             status = fathom_concept_open(&steering.concept, steering.subject.view.model, steering.file.words,
                                          steering.file.n_words);

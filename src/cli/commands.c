@@ -39,6 +39,8 @@ extern const struct cli_command cli_command_probe_eval;
 extern const struct cli_command cli_command_probe_train;
 extern const struct cli_command cli_command_steer;
 extern const struct cli_command cli_command_steer_candidates;
+extern const struct cli_command cli_command_steer_eval;
+extern const struct cli_command cli_command_steer_refusal;
 extern const struct cli_command cli_command_watch;
 extern const struct cli_command cli_command_watch_candidates;
 extern const struct cli_command cli_command_import;
@@ -85,6 +87,8 @@ const struct cli_command *const cli_commands[] = {
     &cli_command_probe_train,
     &cli_command_steer,
     &cli_command_steer_candidates,
+    &cli_command_steer_eval,
+    &cli_command_steer_refusal,
     &cli_command_watch,
     &cli_command_watch_candidates,
     &cli_command_import,

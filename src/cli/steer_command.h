@@ -29,6 +29,10 @@ struct spoken {
 /* Searches layers and strength as the options say, and puts the best into the setting. A fathom_status. */
 int steer_command_search(struct steering *steering);
 
+/* Numbers with commas between them, at most STEER_MOST_STRENGTHS, appended to out. A fathom_status. */
+enum { STEER_MOST_STRENGTHS = 64 };
+int steer_strengths_parse(float *out, size_t *n, const char *text);
+
 /* Ranges such as "own,6-14" of an option, at most STEER_MOST_RANGES, appended to out. A fathom_status. */
 enum { STEER_MOST_RANGES = 64 };
 int steer_ranges_parse(struct fathom_layer_range *out, size_t *n, const char *text);

@@ -4,16 +4,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_SETTINGS = 64, MOST_REFINE = 10 };
+enum { MOST_REFINE = 10 };
 
-static int parse_strengths(float *out, size_t *n, const char *text) {
+int steer_strengths_parse(float *out, size_t *n, const char *text) {
     for (const char *rest = text;; rest++) {
         char *end = NULL;
         double value = strtod(rest, &end);
-        if (end == rest || !isfinite(value) || (*end != ',' && *end != '\0') || *n == MOST_SETTINGS) {
+        if (end == rest || !isfinite(value) || (*end != ',' && *end != '\0') || *n == STEER_MOST_STRENGTHS) {
             return fathom__fail(FATHOM_ERROR_ARGUMENT,
                                 "--strengths: at most %d numbers with commas between them are expected, not \"%s\"",
-                                MOST_SETTINGS, text);
+                                STEER_MOST_STRENGTHS, text);
         }
         out[(*n)++] = (float)value;
         if (*end == '\0') {
@@ -85,7 +85,7 @@ int steer_command_search(struct steering *steering) {
     const struct cli_arguments *arguments = steering->arguments;
     struct steer_subject *subject = &steering->subject;
     struct fathom_layer_range ranges[STEER_MOST_RANGES];
-    float strengths[MOST_SETTINGS];
+    float strengths[STEER_MOST_STRENGTHS];
     float maxima[STEER_MOST_FEATURES];
     int64_t n_refine = 0;
     struct fathom_steer_search search = {.ranges = ranges,
@@ -112,8 +112,8 @@ int steer_command_search(struct steering *steering) {
     } else {
         search.direction = &subject->direction;
     }
-    int status =
-        parse_strengths(strengths, &search.n_strengths, cli_text(arguments, "strengths", default_strengths(steering)));
+    int status = steer_strengths_parse(strengths, &search.n_strengths,
+                                       cli_text(arguments, "strengths", default_strengths(steering)));
     if (status == FATHOM_OK && cli_has(arguments, "ranges")) {
         status = steer_ranges_parse(ranges, &search.n_ranges, cli_text(arguments, "ranges", ""));
     } else if (status == FATHOM_OK) {

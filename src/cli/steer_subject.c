@@ -25,6 +25,16 @@ int steer_range_parse(struct fathom_layer_range *out, const char *text, const ch
     return FATHOM_OK;
 }
 
+struct fathom_prompt_style steer_style(const struct cli_arguments *arguments, const fathom_model *model) {
+    bool template = fathom_model_describe(model)->chat_template != NULL;
+    return (struct fathom_prompt_style){
+        .chat = cli_has(arguments, "chat") || (template && !cli_has(arguments, "raw")),
+        .prefix = cli_text(arguments, "prefix", NULL),
+        .suffix = cli_text(arguments, "suffix", NULL),
+        .stop = cli_text(arguments, "stop", NULL),
+    };
+}
+
 static int measure(struct steer_subject *subject, const struct concept_file *concept) {
     const struct feature_view *view = &subject->view;
     if (view->catalogue != NULL) {
@@ -119,6 +129,30 @@ static int contrast_texts(struct fathom_texts *texts, const struct cli_arguments
     return status == FATHOM_OK ? fathom_texts_load(texts, negative, FATHOM_LABEL_NEGATIVE) : status;
 }
 
+static int learn_direction(struct steer_subject *subject, const struct cli_arguments *arguments,
+                           struct fathom_layer_range whole, const struct fathom_texts *texts) {
+    static const char *const made_of[] = {"the difference of means of two sets of texts",
+                                          "the first principal component of pairs of texts",
+                                          "a logistic regression on two sets of texts"};
+    const char *name = cli_text(arguments, "method", "means");
+    enum fathom_direction_method method = strcmp(name, "component") == 0  ? FATHOM_DIRECTION_COMPONENT
+                                          : strcmp(name, "logistic") == 0 ? FATHOM_DIRECTION_LOGISTIC
+                                                                          : FATHOM_DIRECTION_MEANS;
+    bool last = strcmp(cli_text(arguments, "pool", "mean"), "last") == 0;
+    subject->made_of = made_of[method];
+    return fathom_direction_learn(&subject->direction, subject->view.model, texts, method,
+                                  last ? FATHOM_POOL_LAST : FATHOM_POOL_MEAN, FATHOM_HOOK_RESID_POST, whole.first,
+                                  whole.last);
+}
+
+/* A control vector or a file of Fathom's own, by its name. */
+static int save_direction(const struct steer_subject *subject, const char *path) {
+    const char *dot = strrchr(path, '.');
+    return dot != NULL && strcmp(dot, ".gguf") == 0
+               ? fathom_direction_write_control_vector(&subject->direction, subject->view.model, path, 0)
+               : fathom_direction_write(&subject->direction, subject->view.model, path);
+}
+
 static int take_direction(struct steer_subject *subject, const struct cli_arguments *arguments,
                           struct fathom_layer_range whole, const struct concept_file *concept) {
     const char *file = cli_text(arguments, "direction", NULL);
@@ -131,16 +165,13 @@ static int take_direction(struct steer_subject *subject, const struct cli_argume
                                        whole.first, whole.last, NULL);
     } else {
         bool given = cli_has(arguments, "contrast");
-        subject->made_of = "the difference of means of two sets of texts";
         status = given ? contrast_texts(&texts, arguments) : FATHOM_OK;
         if (status == FATHOM_OK) {
-            status =
-                fathom_direction_contrast(&subject->direction, subject->view.model, given ? &texts : &concept->texts,
-                                          FATHOM_HOOK_RESID_POST, whole.first, whole.last);
+            status = learn_direction(subject, arguments, whole, given ? &texts : &concept->texts);
         }
     }
     if (status == FATHOM_OK && output != NULL) {
-        status = fathom_direction_write(&subject->direction, subject->view.model, output);
+        status = save_direction(subject, output);
     }
     fathom_texts_free(&texts);
     return status;
@@ -264,7 +295,8 @@ int steer_subject_plan(fathom_steer **out, bool *owned, const struct steer_subje
         }
     } else if (status == FATHOM_OK) {
         struct fathom_direction part;
-        status = part_of(&part, &subject->direction, setting->range);
+        const struct fathom_layer_range all = {subject->direction.first_layer, subject->direction.last_layer};
+        status = part_of(&part, &subject->direction, setting->range.first < 0 ? all : setting->range);
         if (status == FATHOM_OK) {
             status = fathom_steer_add_direction(plan, &part, setting->strength, setting->rows);
         }

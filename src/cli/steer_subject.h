@@ -47,6 +47,9 @@ void steer_control_close(struct steer_subject *control);
 int steer_subject_plan(fathom_steer **out, bool *owned, const struct steer_subject *subject,
                        const struct steer_setting *setting);
 
+/* How questions are asked by --chat, --raw, --prefix, --suffix and --stop; the model decides where nobody does. */
+struct fathom_prompt_style steer_style(const struct cli_arguments *arguments, const fathom_model *model);
+
 json_t *steer_subject_json(const struct steer_subject *subject);
 void steer_subject_print(const struct steer_subject *subject);
 json_t *steer_score_json(const struct fathom_steer_score *score);

@@ -80,37 +80,60 @@ int fathom__direction_normalise(struct fathom_direction *direction, const char *
     return FATHOM_OK;
 }
 
-/* Adds each text's row to its class's mean: + for positives, - for negatives. */
-static int add_means(struct fathom_direction *direction, float *const *rows, const bool *read,
-                     const struct fathom_texts *texts) {
-    size_t n_layers = fathom__direction_layers(direction);
-    for (size_t l = 0; l < n_layers; l++) {
-        size_t counts[2] = {0, 0};
-        for (size_t t = 0; t < texts->n; t++) {
-            if (texts->labels[t] >= 0) {
-                counts[texts->labels[t]] += read[t * n_layers + l];
-            }
-        }
-        if (counts[0] == 0 || counts[1] == 0) {
-            return fathom__fail(FATHOM_ERROR_ARGUMENT,
-                                "a contrast needs texts of both classes with two tokens or more; got %zu and %zu",
-                                counts[1], counts[0]);
-        }
-        for (size_t t = 0; t < texts->n; t++) {
-            if (texts->labels[t] < 0 || !read[t * n_layers + l]) {
-                continue;
-            }
-            float weight = (texts->labels[t] == FATHOM_LABEL_POSITIVE ? 1.0f : -1.0f) / (float)counts[texts->labels[t]];
-            for (size_t i = 0; i < direction->width; i++) {
-                direction->vectors[l * direction->width + i] += weight * rows[l][t * direction->width + i];
-            }
-        }
+/* One layer: the vector, unit, and how far apart the classes' means are along it. */
+static int fit_layer(float *vector, float *length, enum fathom_direction_method method,
+                     const struct fathom__class_rows *rows) {
+    float *means = NULL;
+    int status = fathom__alloc(&means, rows->width, sizeof *means);
+    if (status == FATHOM_OK) {
+        status = fathom__fit_means(means, rows);
     }
-    return FATHOM_OK;
+    if (status == FATHOM_OK && method == FATHOM_DIRECTION_COMPONENT) {
+        status = fathom__fit_component(vector, rows, means);
+    } else if (status == FATHOM_OK && method == FATHOM_DIRECTION_LOGISTIC) {
+        status = fathom__fit_logistic(vector, rows);
+    } else if (status == FATHOM_OK) {
+        memcpy(vector, means, rows->width * sizeof *vector);
+    }
+    double along = 0;
+    double own = status == FATHOM_OK ? fathom__norm(vector, rows->width) : 0;
+    for (size_t i = 0; i < rows->width && status == FATHOM_OK; i++) {
+        along += (double)vector[i] * (double)means[i];
+    }
+    *length = own > 0 ? (float)(along / own) : 0;
+    fathom_free(means);
+    return status;
 }
 
-int fathom_direction_contrast(struct fathom_direction *out, const fathom_model *model, const struct fathom_texts *texts,
-                              enum fathom_hook_kind kind, int32_t first_layer, int32_t last_layer) {
+static int fit(struct fathom_direction *direction, enum fathom_direction_method method, float *const *rows,
+               const bool *read, const struct fathom_texts *texts) {
+    size_t n_layers = fathom__direction_layers(direction);
+    float *lengths = NULL;
+    int status = fathom__alloc(&lengths, n_layers, sizeof *lengths);
+    for (size_t l = 0; l < n_layers && status == FATHOM_OK; l++) {
+        const struct fathom__class_rows layer = {rows[l],  read + l,         texts->labels,
+                                                 texts->n, direction->width, n_layers};
+        float *vector = direction->vectors + l * direction->width;
+        status = fit_layer(vector, &lengths[l], method, &layer);
+        /* A component has no sign of its own: towards the positive texts. */
+        for (size_t i = 0; i < direction->width && lengths[l] < 0; i++) {
+            vector[i] = -vector[i];
+        }
+        lengths[l] = lengths[l] < 0 ? -lengths[l] : lengths[l];
+    }
+    if (status == FATHOM_OK) {
+        status = fathom__direction_normalise(direction, "contrast");
+    }
+    if (status == FATHOM_OK && method != FATHOM_DIRECTION_MEANS) {
+        memcpy(direction->lengths, lengths, n_layers * sizeof *lengths);
+    }
+    fathom_free(lengths);
+    return status;
+}
+
+int fathom_direction_learn(struct fathom_direction *out, const fathom_model *model, const struct fathom_texts *texts,
+                           enum fathom_direction_method method, enum fathom_pool pool, enum fathom_hook_kind kind,
+                           int32_t first_layer, int32_t last_layer) {
     struct fathom_direction direction = FATHOM_DIRECTION_INIT;
     struct fathom_hook *hooks = NULL;
     float **rows = NULL;
@@ -139,13 +162,10 @@ int fathom_direction_contrast(struct fathom_direction *out, const fathom_model *
         status = fathom__alloc(&rows[l], texts->n * direction.width, sizeof *rows[l]);
     }
     if (status == FATHOM_OK) {
-        status = fathom__pool_texts(rows, read, model, texts, hooks, n_layers, max_norms, FATHOM_POOL_MEAN);
+        status = fathom__pool_texts(rows, read, model, texts, hooks, n_layers, max_norms, pool);
     }
     if (status == FATHOM_OK) {
-        status = add_means(&direction, rows, read, texts);
-    }
-    if (status == FATHOM_OK) {
-        status = fathom__direction_normalise(&direction, "contrast");
+        status = fit(&direction, method, rows, read, texts);
     }
     for (size_t l = 0; l < n_layers && rows != NULL; l++) {
         fathom_free(rows[l]);
@@ -160,6 +180,12 @@ int fathom_direction_contrast(struct fathom_direction *out, const fathom_model *
     }
     *out = direction;
     return FATHOM_OK;
+}
+
+int fathom_direction_contrast(struct fathom_direction *out, const fathom_model *model, const struct fathom_texts *texts,
+                              enum fathom_hook_kind kind, int32_t first_layer, int32_t last_layer) {
+    return fathom_direction_learn(out, model, texts, FATHOM_DIRECTION_MEANS, FATHOM_POOL_MEAN, kind, first_layer,
+                                  last_layer);
 }
 
 int fathom_direction_random(struct fathom_direction *out, const struct fathom_direction *like, uint64_t seed) {

@@ -19,4 +19,23 @@ int fathom__direction_hooks(struct fathom_hook **out, const struct fathom_direct
  * message. */
 int fathom__direction_normalise(struct fathom_direction *direction, const char *what);
 
+/* liblinear's C of the logistic direction: few rows against many dimensions. */
+#define FATHOM__DIRECTION_REGULARISATION 0.01
+
+/* One row a text at one layer. */
+struct fathom__class_rows {
+    const float *rows;    /* [n, width] */
+    const bool *read;     /* [n * stride]: whether row t was read is at t * stride */
+    const int8_t *labels; /* [n]: enum fathom_text_label */
+    size_t n, width, stride;
+};
+size_t fathom__class_count(const struct fathom__class_rows *rows, int8_t label);
+
+/* Mean of the positive rows minus that of the negative ones, added to out [width]. */
+int fathom__fit_means(float *out, const struct fathom__class_rows *rows);
+/* First principal component of the pairs' differences (about zero, not their mean), found from `means` on; unit. */
+int fathom__fit_component(float *out, const struct fathom__class_rows *rows, const float *means);
+/* Slope of the log-odds of a logistic regression on standardised rows, in the rows' own units. */
+int fathom__fit_logistic(float *out, const struct fathom__class_rows *rows);
+
 #endif

@@ -131,7 +131,7 @@ static int resolve(struct fathom_hook *hook, int32_t *first, int32_t *last, cons
             return fathom__fail(FATHOM_ERROR_ARGUMENT, "whole rows need a hook point");
         }
     } else {
-        *hook = (struct fathom_hook){edit->direction->kind, -1};
+        *hook = (struct fathom_hook){edit->elsewhere ? edit->kind : edit->direction->kind, -1};
     }
     if (status != FATHOM_OK) {
         return status;

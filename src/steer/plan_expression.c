@@ -7,7 +7,7 @@
  *   how       = "+" X | "-" X | "=" X | "*" X [ "+" X ] | "ablate" | "out" [ X ] | "cap" [ X ] ".." [ X ] | "rotate" X
  *             | "patch" TEXT [ "from" "end" ]
  *   clause    = "while" state { "and" state } | "after" TEXT | "at" N [ ".." N ] | "ramp" N | "whole" | "raw"
- *             | "dictionary" FILE
+ *             | "dictionary" FILE | "on" POINT
  *   state     = "prompting" | "answering" | "thinking" | "replying" | level
  *   level     = (WORDS | "#" NUMBER | "probe" FILE | ("direction" | "cosine" | "cast") FILE "@" N) (">" | "<") X
  *               [ "raw" ] [ "over" ("prompt" | "ever") ] [ "window" N ]
@@ -399,6 +399,9 @@ static int read_clause(bool *found, json_t *edit, struct cursor *cursor) {
     }
     if (take_word(cursor, "ramp")) {
         return put(edit, "ramp", read_integer, cursor);
+    }
+    if (take_word(cursor, "on")) {
+        return put(edit, "hook", read_name, cursor);
     }
     if (take_word(cursor, "whole")) {
         json_object_set_new(edit, "whole", json_true());

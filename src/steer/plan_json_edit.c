@@ -229,6 +229,25 @@ static int read_what(struct made *made, struct fathom__reading *reading) {
     return status;
 }
 
+/* A direction's or vector's other kind of hook point, such as attn_out. */
+static int read_hook(struct made *made, const struct fathom__reading *reading) {
+    const char *name = NULL;
+    char whole[FATHOM_HOOK_NAME_SIZE];
+    struct fathom_hook hook;
+    int status = fathom__json_get_string(&name, reading->object, "hook", false, reading->where);
+    if (status != FATHOM_OK || name == NULL) {
+        return status;
+    }
+    if (made->edit.direction == NULL) {
+        return fathom__fail(FATHOM_ERROR_FORMAT, "%s: \"hook\" is for directions and vectors", reading->where);
+    }
+    snprintf(whole, sizeof whole, "%.32s.%d", name, made->edit.direction->first_layer);
+    status = fathom_hook_parse(&hook, reading->names->plan->model, whole);
+    made->edit.elsewhere = true;
+    made->edit.kind = hook.kind;
+    return status == FATHOM_OK ? status : fathom__wrap(status, "%s", reading->where);
+}
+
 static int add_edits(struct made *made, struct fathom__reading *reading) {
     static const enum fathom_hook_kind additions[] = {FATHOM_HOOK_ATTN_OUT, FATHOM_HOOK_MLP_OUT};
     int status = FATHOM_OK;
@@ -242,10 +261,10 @@ static int add_edits(struct made *made, struct fathom__reading *reading) {
 }
 
 int fathom__plan_read_edit(struct fathom__plan_names *names, json_t *object, const char *name, size_t number) {
-    static const char *const known[] = {"feature", "direction",   "vector",     "probe", "error", "rows",
-                                        "layer",   "layers",      "dictionary", "unit",  "how",   "value",
-                                        "low",     "high",        "offset",     "whole", "part",  "positions",
-                                        "after",   "after_token", "while",      "ramp",  "patch", NULL};
+    static const char *const known[] = {
+        "feature",    "direction", "vector",      "probe", "error", "rows",  "layer",  "layers", "hook",
+        "dictionary", "unit",      "how",         "value", "low",   "high",  "offset", "whole",  "part",
+        "positions",  "after",     "after_token", "while", "ramp",  "patch", NULL};
     char where[WHERE_SIZE];
     struct fathom__reading reading = {.names = names, .object = object, .where = where, .unit = 1};
     struct made made = {.edit = {.what = FATHOM_STEER_FEATURE}};
@@ -256,6 +275,9 @@ int fathom__plan_read_edit(struct fathom__plan_names *names, json_t *object, con
     }
     if (status == FATHOM_OK) {
         status = read_amount(&made, &reading);
+    }
+    if (status == FATHOM_OK) {
+        status = read_hook(&made, &reading);
     }
     if (status == FATHOM_OK) {
         status = read_where(&made, &reading);

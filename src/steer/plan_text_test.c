@@ -46,6 +46,8 @@ static void expressions_are_documents(void **state) {
                       "{'vector': 'v.gguf', 'how': 'affine', 'value': 2.0, 'offset': 1.0},"
                       "{'feature': 1, 'how': 'cap', 'high': 3.0},"
                       "{'feature': 1, 'how': 'project_out', 'value': 0.5}, {'feature': 1, 'how': 'project_out'}");
+    assert_translated("direction d.st out on attn_out",
+                      "{'direction': 'd.st', 'how': 'project_out', 'hook': 'attn_out'}");
     assert_translated(
         "#1 patch \"other\" from end while thinking and #2 > 0.5 raw over ever and cast c.st@4 < -0.1 over prompt "
         "and probe p > 1 window 3;",
@@ -202,6 +204,7 @@ static void wrong_documents_are_refused(void **state) {
         {"#8 ablate raw", "features 0 … 7, not 8", FATHOM_ERROR_NOT_FOUND},
         {"\"golden gate\" +1", "has no catalogue", FATHOM_ERROR_NOT_FOUND},
         {"rows nowhere@2 ablate", "nowhere", FATHOM_ERROR_NOT_FOUND},
+        {"#1 +1 raw on attn_out", "for directions", FATHOM_ERROR_FORMAT},
         {"layer ablate", "a layer needs", FATHOM_ERROR_FORMAT},
         {"#1 +1 raw; #2 +1 raw while #3 > 1 raw over prompt; rows mlp_out@0 ablate while #1 > 1 raw", "too late",
          FATHOM_ERROR_ARGUMENT},

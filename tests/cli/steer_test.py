@@ -62,6 +62,29 @@ class Choosing(command.Case):
         self.concept(answers=[])
         self.bad(command.USAGE, "\"answers\"", *self.steer("--choose", 2))
 
+    def test_ratings_stand_beside_baselines(self):
+        self.concept(held_out=["where is the king"])
+        shared = ["steer", "eval", "-q", "-m", self.llama, "-d", self.toy, "--concept-file", "concept.json", "--raw",
+                  "-n", 3, "--direction-strengths", "0.1,0.5"]
+        for subject, named in ((["--feature", 3, "--strengths", "1,2"], "the feature"), (["--plan", "#3 +2"], "the plan")):
+            rated = json.loads(self.good(*shared, *subject, "--json").out)
+            methods = {m["method"]: m for m in rated["methods"]}
+            self.assertEqual(list(methods), ["plain", "prompt only", named] +
+                             (["a feature as active"] if named == "the feature" else []) +
+                             ["difference of means", "random direction"])
+            self.assertIn(round(methods["random direction"]["strength"], 6), (0.1, 0.5))
+            for method in methods.values():
+                held_out = method["held_out"]
+                self.assertEqual(held_out["answers"], 1)
+                self.assertEqual(len(method["answers"]), 1)
+                for part in ("concept", "instruction", "fluency"):
+                    self.assertIn(held_out[part], (0, 1, 2))
+            printed = self.good(*shared, *subject).out
+            self.assertIn("difference of means", printed)
+        self.bad(command.USAGE, "either --feature or --plan", *shared)
+        self.concept()
+        self.bad(command.INPUT, ["concept.json", "\"held_out\""], *shared, "--feature", 3)
+
 
 class Plans(command.Case):
     def run_json(self, *more):
@@ -101,6 +124,34 @@ class Plans(command.Case):
         self.assertNotEqual([a["log_probability"] for a in plain["answers"]],
                             [a["log_probability"] for a in steered["answers"]])
         self.assertEqual(steered["plan"]["edits"][0]["feature"], 3)
+
+    def test_a_refusal_is_selected_and_ablated(self):
+        self.write("harmful.txt", "".join(f"the king of the {w}\n" for w in ("sea", "river", "city", "wind", "stone")))
+        self.write("harmless.txt", "".join(f"{w}\n" for w in ("sea", "gate", "music", "golden", "bridge")))
+        select = ["steer", "refusal", "-q", "-m", self.llama, "--harmful", "harmful.txt", "--harmless", "harmless.txt",
+                  "--train", 3, "--raw", "--suffix", "\nA:", "--positions", 1]
+        found = json.loads(self.good(*select, "--divergence", 1000, "--induce", -1000, "--refusal", "the", "-p", "what is it", "-n", 4,
+                                     "--save-direction", "r.safetensors", "--json").out)
+        self.assertEqual([c["layer"] for c in sorted(found["candidates"], key=lambda c: c["layer"])], [1, 2])
+        admitted = [c["bypass"] for c in found["candidates"] if c["admitted"]]
+        self.assertEqual(admitted, sorted(admitted))
+        self.assertEqual(len(found["answers"]), 1)
+        plan = "; ".join("direction r.safetensors out" + on for on in ("", " on attn_out", " on mlp_out"))
+        self.assertGreater(self.run_json("--plan", plan)["steered"]["rows_edited"], 0)
+        self.bad(command.USAGE, "too few", *select[:select.index("--train")], "--train", 4, "--raw")
+        self.bad(command.INPUT, "missing.txt", "steer", "refusal", "-m", self.llama, "--harmful", "missing.txt",
+                 "--harmless", "harmless.txt")
+
+    def test_a_contrast_makes_a_control_vector(self):
+        self.write("pos.txt", "the golden gate\na bridge in the sea\n")
+        self.write("neg.txt", "the king of music\na stone and the wind\n")
+        for method in ("means", "component", "logistic"):
+            self.good("steer", "-q", "-m", self.llama, "--contrast", "pos.txt", "neg.txt", "--method", method, "--pool",
+                      "last", "--layers", "1-3", "--strength", 0.1, "-p", "what is it", "-n", 3, "--raw",
+                      "--save-direction", f"{method}.gguf")
+            self.assertEqual(self.run_json("--plan", f"vector {method}.gguf +0.5")["steered"]["rows_left"], 0)
+        self.bad(command.USAGE, "layers from 1 on", "steer", "-m", self.llama, "--contrast", "pos.txt", "neg.txt",
+                 "--layers", "0-3", "--strength", 0.1, "-p", "x", "--raw", "--save-direction", "all.gguf")
 
     def test_usage_and_files(self):
         ask = ["steer", "-m", self.llama, "-p", "what is it"]
