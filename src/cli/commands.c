@@ -41,6 +41,7 @@ extern const struct cli_command cli_command_steer;
 extern const struct cli_command cli_command_steer_candidates;
 extern const struct cli_command cli_command_steer_eval;
 extern const struct cli_command cli_command_steer_refusal;
+extern const struct cli_command cli_command_steer_sample;
 extern const struct cli_command cli_command_watch;
 extern const struct cli_command cli_command_watch_candidates;
 extern const struct cli_command cli_command_import;
@@ -89,6 +90,7 @@ const struct cli_command *const cli_commands[] = {
     &cli_command_steer_candidates,
     &cli_command_steer_eval,
     &cli_command_steer_refusal,
+    &cli_command_steer_sample,
     &cli_command_watch,
     &cli_command_watch_candidates,
     &cli_command_import,

@@ -142,6 +142,20 @@ class Plans(command.Case):
         self.bad(command.INPUT, "missing.txt", "steer", "refusal", "-m", self.llama, "--harmful", "missing.txt",
                  "--harmless", "harmless.txt")
 
+    def test_samples_are_chosen_by_features(self):
+        draw = ["steer", "sample", "-q", "-m", self.llama, "-d", self.toy, "-p", "what is it", "--raw", "-n", 5]
+        more = json.loads(self.good(*draw, "--prefer", 3, "--best-of", 5, "--json").out)
+        less = json.loads(self.good(*draw, "--avoid", 3, "--best-of", 5, "--json").out)
+        self.assertEqual([s["text"] for s in more["samples"]], [s["text"] for s in less["samples"]])
+        scores = [s["score"] for s in more["samples"]]
+        self.assertEqual(more["score"], max(scores))
+        self.assertEqual(-less["score"], min(scores))
+        self.assertLess(less["mean_score"], less["score"])
+        self.assertIn("samples' mean", self.good(*draw, "--prefer", 3).out)
+        self.bad(command.USAGE, "--prefer or --avoid", *draw)
+        self.bad(command.INPUT, "features 0 … 7, not 8", *draw, "--prefer", 8)
+        self.bad(command.INPUT, "told by number only", *draw, "--avoid", "sea")
+
     def test_a_contrast_makes_a_control_vector(self):
         self.write("pos.txt", "the golden gate\na bridge in the sea\n")
         self.write("neg.txt", "the king of music\na stone and the wind\n")
