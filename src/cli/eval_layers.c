@@ -28,17 +28,17 @@ static int print_json(const struct fathom_layers_evaluation *e, const struct fat
 static int print_people(const struct fathom_layers_evaluation *e, const struct fathom_dictionary_info *info) {
     printf("%llu rows, %llu left out; L0 %.1f of all layers; features silent on these rows: %.1f %%\n\n",
            (unsigned long long)e->rows, (unsigned long long)e->rows_left_out, e->l0, 100 * e->silent_fraction);
-    printf("FVE at          whole   own layer  token mean      L0  silent\n");
+    printf("%-24s %10s %10s %10s %7s %7s\n", "FVE at", "whole", "own layer", "token mean", "L0", "silent");
     for (uint32_t l = 0; l < e->n_layers; l++) {
         const struct fathom_layer_evaluation *layer = &e->layers[l];
         printf("%-24.24s", info->layers[l].hook_out);
         for (int which = 0; which < FATHOM_LAYERS_GUESSES; which++)
-            printf(" %8.4f", layer->quality[which].fve);
+            printf(" %10.4f", layer->quality[which].fve);
         printf(" %7.1f  %5.1f %%\n", layer->l0, 100 * layer->silent_fraction);
     }
     printf("%-24s", "all, scaled as trained");
     for (int which = 0; which < FATHOM_LAYERS_GUESSES; which++)
-        printf(" %8.4f", e->fve[which]);
+        printf(" %10.4f", e->fve[which]);
     putchar('\n');
     return cli_output_status();
 }
