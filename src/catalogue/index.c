@@ -252,6 +252,7 @@ static int finish(struct run *run, struct fathom_index_result *result, struct fa
         goto done;
     if (!options->no_labels) {
         const struct fathom__label_options how = {.neighbours = facts.neighbours,
+                                                  .effects = facts.effects,
                                                   .seed = options->seed,
                                                   .n_threads = options->n_threads,
                                                   .no_quotes = options->no_text,

@@ -96,7 +96,7 @@ static int choose(double *score, struct work *work, struct fathom__label_scratch
     const struct fathom__drawn *drawn = fathom__evidence_drawn(evidence, feature, FATHOM__PROPOSE);
     const float least = least_of(evidence, feature, range);
     struct choice *choice = &work->outcomes[feature].choices[range];
-    struct fathom__sample sample = {.n_active = 0};
+    struct fathom__sample sample = {.outputs = &scratch->outputs};
     const int status = fathom__label_propose(scratch, &work->context, feature, least);
     if (status) return status;
     seed_for(&scratch->random, work, feature, FATHOM__CHOOSE);

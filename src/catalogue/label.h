@@ -35,6 +35,7 @@ struct fathom__feature_label {
 
 struct fathom__label_options {
     const struct fathom_neighbour *neighbours; /* [n_features, FATHOM__NEIGHBOURS], or NULL */
+    const struct fathom_effect *effects;       /* [n_features, 2, FATHOM__EFFECTS], or NULL */
     uint64_t seed;
     uint32_t n_threads;
     bool no_quotes; /* no label that quotes the corpus */

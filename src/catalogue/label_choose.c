@@ -8,6 +8,8 @@ enum { BEST_HERE = 4, BEST_AROUND = 4 };
 
 /* What a rule must be better by to be preferred to one that is easier to read. */
 static const double CONDITION_COST = 0.02, ID_COST = 0.015, CLASS_GAIN = 0.06, WORD_GAIN = 0.015;
+/* What it is worth more to say what the feature raises, too, than only where it is active. */
+static const double OUTPUT_GAIN = 0.03;
 /* What a rule is worth that fires where the feature does and nowhere else, more than one that fires everywhere. */
 static const double F1_GAIN = 0.15;
 
@@ -76,6 +78,7 @@ static double worth(const struct fathom__rule *rule, const struct fathom__sample
     }
     if (rule->conditions[0].kind == FATHOM__CLASS) score += CLASS_GAIN;
     if (rule->conditions[0].kind == FATHOM__WORDS) score += WORD_GAIN;
+    if (sample->outputs && fathom__label_outputs_agree(rule, sample->outputs, stream)) score += OUTPUT_GAIN;
     return score;
 }
 

@@ -62,10 +62,16 @@ struct fathom__label_context {
     size_t affix_capacities[2];
 };
 
+/* The output tokens that a feature raises most, and the words and entries that they mostly belong to; 0 for none. */
+struct fathom__outputs {
+    uint32_t n, tokens[FATHOM__RULE_IDS], words[FATHOM__RULE_IDS], entries[FATHOM__RULE_IDS];
+};
+
 struct fathom__sample {
     uint32_t active[FATHOM__SAMPLE], inactive[FATHOM__SAMPLE];
     size_t n_active, n_inactive;
-    double density; /* share of covered rows where the feature is active */
+    double density;                        /* share of covered rows where the feature is active */
+    const struct fathom__outputs *outputs; /* NULL: not known */
 };
 
 struct fathom__candidates {
@@ -86,6 +92,7 @@ struct fathom__label_scratch {
     size_t n_seen, seen_capacity;
     struct fathom__random random;
     struct fathom__candidates candidates;
+    struct fathom__outputs outputs;     /* of the feature that rules were last proposed for */
     struct fathom__class_seen *classes; /* [n_classes of the context], all zero between uses */
     uint32_t *touched;                  /* [n_classes] */
     uint8_t *fires, *marks;             /* [longest sequence] */
@@ -118,6 +125,7 @@ int fathom__label_propose(struct fathom__label_scratch *scratch, const struct fa
  * there is none. */
 bool fathom__label_choose(struct fathom__rule *out, struct fathom__label_scratch *scratch,
                           const struct fathom__label_context *context, const struct fathom__sample *sample);
+void fathom__label_add_candidate(struct fathom__candidates *candidates, const struct fathom__condition *condition);
 /* Gives the rule's lists the name of what their members share (label_name.c). */
 void fathom__label_name(struct fathom__rule *rule, const struct fathom__label_context *context);
 /* The best single-token rule that was proposed; its n is 0 when there is none. */
@@ -134,6 +142,15 @@ int fathom__labels_tell_apart(struct fathom_label *labels, uint32_t n_features, 
 /* Classes, added to scratch->candidates. */
 int fathom__label_propose_classes(struct fathom__label_scratch *scratch, const struct fathom__label_context *context,
                                   const uint32_t *rows, size_t n_rows, enum fathom__place place);
+
+/* What a feature raises (label_outputs.c); none where the options name no effects. */
+void fathom__label_outputs(struct fathom__outputs *out, const struct fathom__label_context *context, uint32_t feature);
+/* Rules that scratch->outputs propose, added to scratch->candidates. */
+void fathom__label_propose_outputs(struct fathom__label_scratch *scratch, const struct fathom__label_context *context);
+/* Whether a rule speaks of what the feature raises: its class has two of the words raised, or half of its list is among
+ * them. */
+bool fathom__label_outputs_agree(const struct fathom__rule *rule, const struct fathom__outputs *outputs,
+                                 const struct fathom__stream *stream);
 
 /* How often the background has the word that a class is called by. */
 uint32_t fathom__label_uses(const struct fathom__stream *stream, uint32_t class_id);

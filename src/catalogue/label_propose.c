@@ -87,7 +87,7 @@ double fathom__label_share(const struct fathom__stream *stream, uint64_t count, 
     return 1 - exp(-share * (FATHOM__NEAR_BEFORE + 1 + FATHOM__NEAR_AFTER));
 }
 
-static void add_candidate(struct fathom__candidates *candidates, const struct fathom__condition *condition) {
+void fathom__label_add_candidate(struct fathom__candidates *candidates, const struct fathom__condition *condition) {
     if (candidates->n == FATHOM__CANDIDATES) return;
     candidates->rules[candidates->n++] = (struct fathom__rule){.n = 1, .conditions = {*condition}};
 }
@@ -150,12 +150,12 @@ static void propose_sets(struct fathom__label_scratch *scratch, const struct fat
         for (size_t j = pool[i].first; j < pool[i].first + pool[i].n; j++)
             covered[scratch->seen[j].row] = true;
         set.ids[set.n_ids++] = pool[i].id;
-        if (set.n_ids == 1) add_candidate(&scratch->candidates, &set);
+        if (set.n_ids == 1) fathom__label_add_candidate(&scratch->candidates, &set);
     }
-    if (set.n_ids > 1) add_candidate(&scratch->candidates, &set);
+    if (set.n_ids > 1) fathom__label_add_candidate(&scratch->candidates, &set);
     if (set.n_ids > 3) {
         set.n_ids = 3;
-        add_candidate(&scratch->candidates, &set);
+        fathom__label_add_candidate(&scratch->candidates, &set);
     }
 }
 
@@ -172,9 +172,9 @@ static void propose_shapes(struct fathom__label_scratch *scratch, const struct f
             before += rows[i] > sequence->first_row && (stream->flags[rows[i] - 1] & flags[f]) != 0;
         }
         struct fathom__condition condition = {.kind = FATHOM__FLAG, .flag = flags[f]};
-        if ((double)here >= MOSTLY * (double)n_rows) add_candidate(&scratch->candidates, &condition);
+        if ((double)here >= MOSTLY * (double)n_rows) fathom__label_add_candidate(&scratch->candidates, &condition);
         condition.place = FATHOM__BEFORE;
-        if ((double)before >= MOSTLY * (double)n_rows) add_candidate(&scratch->candidates, &condition);
+        if ((double)before >= MOSTLY * (double)n_rows) fathom__label_add_candidate(&scratch->candidates, &condition);
     }
 }
 
@@ -234,7 +234,7 @@ static int propose_affixes(struct fathom__label_scratch *scratch, const struct f
         size_t length;
         const char *text = fathom__intern_text(&length, &found, best[i].id);
         memcpy(condition.affix, text, length);
-        add_candidate(&scratch->candidates, &condition);
+        fathom__label_add_candidate(&scratch->candidates, &condition);
     }
     fathom_free(affixes);
     fathom__intern_free(&found);
@@ -250,9 +250,11 @@ int fathom__label_propose(struct fathom__label_scratch *scratch, const struct fa
     size_t n = 0;
     int status = FATHOM_OK;
     scratch->candidates.n = 0;
+    fathom__label_outputs(&scratch->outputs, context, feature);
     for (size_t i = 0; i < n_drawn && n < FATHOM__EVIDENCE_ROWS; i++)
         if (drawn[i].value > least) rows[n++] = drawn[i].row;
     propose_shapes(scratch, stream, rows, n);
+    fathom__label_propose_outputs(scratch, context);
     for (enum fathom__place place = 0; !status && place < FATHOM__PLACES; place++)
         status = fathom__label_propose_classes(scratch, context, rows, n, place);
     if (context->options->no_quotes) return status;
