@@ -182,6 +182,7 @@ def main():
     parser.add_argument("--cost", type=float, default=0.05, help="what a strength of one maximum costs")
     parser.add_argument("--most", type=float, default=2.0, help="largest strength")
     parser.add_argument("--start", type=float, default=0.2)
+    parser.add_argument("--densest", type=float, default=1.0, help="share of tokens above which a feature is no candidate: held up, it changes every text")
     options = parser.parse_args()
     torch.manual_seed(0)
     settings = json.loads(options.settings.read_text())["steer"]
@@ -194,7 +195,7 @@ def main():
     dictionary = Dictionary(options.dictionary)
     maxima = torch.zeros(len(dictionary.bias))
     with sqlite3.connect(f"file:{options.catalogue}?mode=ro", uri=True) as catalogue:
-        for number, maximum in catalogue.execute("SELECT number, maximum FROM features WHERE maximum > 0"):
+        for number, maximum in catalogue.execute("SELECT number, maximum FROM features WHERE maximum > 0 AND density <= ?", (options.densest,)):
             maxima[number] = maximum
     features = candidates(model, tokenizer, dictionary, texts, maxima.clamp(min=LEAST_MAXIMUM), options.candidates)
     print("candidates:", features.tolist(), flush=True)
