@@ -163,6 +163,7 @@ static void the_installed_database_knows_words_of_all_kinds(void **state) {
     if (fathom__file_exists("/usr/share/wordnet/index.adj")) {
         assert_true(has(lexicon, "larger", FATHOM__SENSE_THING, "adjectives of size"));
         assert_true(has(lexicon, "huge", FATHOM__SENSE_THING, "adjectives like ‘large’"));
+        assert_true(has(lexicon, "seven", FATHOM__SENSE_THING, "number words"));
     }
     fathom__lexicon_close(lexicon);
 }

@@ -70,6 +70,13 @@ static int noun_text(struct fathom__buffer *out, const fathom__lexicon *lexicon,
     return fathom__buffer_text(out, text);
 }
 
+/* WordNet puts the numbers written as words under these two heads, which nobody would look for them at. */
+static int adjective_text(struct fathom__buffer *out, const char *head) {
+    if (strcmp(head, "cardinal") == 0) return fathom__buffer_text(out, "number words");
+    if (strcmp(head, "ordinal") == 0) return fathom__buffer_text(out, "ordinal numbers");
+    return fathom__buffer_format(out, "adjectives like ‘%s’", head);
+}
+
 int fathom__lexicon_class_text(struct fathom__buffer *out, const fathom__lexicon *lexicon, uint32_t class_id,
                                bool plural) {
     const char *kind;
@@ -81,7 +88,7 @@ int fathom__lexicon_class_text(struct fathom__buffer *out, const fathom__lexicon
     switch (fathom__lexicon_class_kind(lexicon, class_id)) {
     case FATHOM__CLASS_NOUN: return noun_text(out, lexicon, name, length, plural);
     case FATHOM__CLASS_VERB: return fathom__buffer_format(out, "verbs like ‘%s’", text);
-    case FATHOM__CLASS_ADJECTIVE: return fathom__buffer_format(out, "adjectives like ‘%s’", text);
+    case FATHOM__CLASS_ADJECTIVE: return adjective_text(out, text);
     case FATHOM__CLASS_TOPIC: return fathom__buffer_format(out, "words of %s", text);
     case FATHOM__CLASS_ATTRIBUTE: return fathom__buffer_format(out, "adjectives of %s", text);
     case FATHOM__CLASS_FIELD: return fathom__buffer_format(out, "verbs %s", text);
