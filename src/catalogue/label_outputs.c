@@ -43,8 +43,8 @@ void fathom__label_propose_outputs(struct fathom__label_scratch *scratch, const 
     static const enum fathom__place places[] = {FATHOM__NEAR, FATHOM__HERE, FATHOM__AFTER};
     const struct fathom__outputs *outputs = &scratch->outputs;
     /* "near" for the naming, where only classes that text can be about count. */
-    struct fathom__rule shared = {
-        .n = 1, .conditions = {{.place = FATHOM__NEAR, .kind = FATHOM__TOKENS, .n_ids = outputs->n}}};
+    struct fathom__rule shared = {.n = 1,
+                                  .conditions = {{.place = FATHOM__NEAR, .kind = FATHOM__TOKENS, .n_ids = outputs->n}}};
     for (uint32_t i = 0; i < outputs->n; i++)
         shared.conditions[0].ids[i] = outputs->tokens[i];
     fathom__label_name(&shared, context);
