@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { SCRATCH_PATH = 512 };
+enum { SCRATCH_PATH = 512, SCRATCH_PATHS = 64 };
 
 static char scratch_folder[SCRATCH_PATH];
 static pid_t scratch_owner;
@@ -41,11 +41,11 @@ static inline const char *scratch_root(void) {
     return scratch_folder;
 }
 
-/* The path of a file of this name in the folder, valid until the next but seven calls. */
+/* The path of a file of this name in the folder, valid for so many calls. */
 static inline const char *scratch(const char *name) {
-    static char paths[8][2 * SCRATCH_PATH];
+    static char paths[SCRATCH_PATHS][2 * SCRATCH_PATH];
     static unsigned turn;
-    char *path = paths[turn++ % 8];
+    char *path = paths[turn++ % SCRATCH_PATHS];
     snprintf(path, sizeof paths[0], "%s/%s", scratch_root(), name);
     return path;
 }

@@ -23,7 +23,7 @@ static int tear_down(void **state) {
 
 static struct fathom_monosemanticity measure(void) {
     fathom_catalogue *catalogue = NULL;
-    struct fathom_monosemanticity found;
+    struct fathom_monosemanticity found = {0};
     if (tiny_catalogue_write(&tiny) || fathom_catalogue_open(&catalogue, tiny.path, tiny.dictionary) ||
         fathom_catalogue_monosemanticity(&found, catalogue))
         fail_msg("%s", fathom_error_message());
@@ -47,7 +47,7 @@ static void scores_by_hand(void **state) {
 static void what_does_not_count(void **state) {
     (void)state;
     fathom_catalogue *catalogue = NULL;
-    struct fathom_monosemanticity found;
+    struct fathom_monosemanticity found = {0};
     tiny.labels[1].label.score = 0.3f;
     found = measure();
     assert_float_equal(found.score, 0.8 / 3, 1e-6);

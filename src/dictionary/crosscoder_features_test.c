@@ -1,13 +1,13 @@
 /* Shares and latent scaling on rows whose features are known: really one source's own, shrunk, told by another, shared. */
 #include <base/error.h>
 #include <base/random.h>
+#include <base/scratch.h>
 #include <fathom/crosscoder.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 // clang-format off
 #include <cmocka.h>
 // clang-format on
@@ -17,7 +17,6 @@ enum { D = 8, ROW = 2 * D, ROWS = 600 };
 enum { OWN, SHRUNK, TOLD, OTHER, SHARED, IDLE, FEATURES };
 #define LARGER 4.0F /* times the first source's units are the second's */
 
-static char path[] = "/tmp/fathom-features-XXXXXX";
 static fathom_dictionary *dictionary;
 static float rows[ROWS * ROW];
 
@@ -38,8 +37,6 @@ static int open_dictionary(void **state) {
     (void)state;
     static float encoder[FEATURES * ROW], decoder[FEATURES * ROW], encoder_bias[FEATURES], decoder_bias[ROW];
     static const struct fathom_dictionary_source sources[] = {{"x", "", "", D, 1}, {"y", "", "", D, 1 / LARGER}};
-    const int file = mkstemp(path);
-    if (file < 0 || close(file)) return -1;
     make_rows();
     for (int f = 0; f <= SHARED; f++)
         encoder[f * ROW + (f == OTHER ? TOLD : f)] = 1;
@@ -63,6 +60,7 @@ static int open_dictionary(void **state) {
                                                   .encoder_bias = encoder_bias,
                                                   .decoder = decoder,
                                                   .decoder_bias = decoder_bias};
+    const char *path = scratch("dictionary.gguf");
     int status = fathom_dictionary_write(path, &parts, "f32");
     return status ? status : fathom_dictionary_open(&dictionary, path);
 }
@@ -70,7 +68,7 @@ static int open_dictionary(void **state) {
 static int close_dictionary(void **state) {
     (void)state;
     fathom_dictionary_close(dictionary);
-    return unlink(path);
+    return 0;
 }
 
 static void test_shares(void **state) {
@@ -106,11 +104,8 @@ static void test_no_crosscoder(void **state) {
     (void)state;
     struct fathom_crosscoder_feature features[FEATURES];
     float shares[2 * FEATURES], matrix[ROW] = {0};
-    char plain[] = "/tmp/fathom-plain-XXXXXX";
+    const char *plain = scratch("plain.gguf");
     fathom_dictionary *other = NULL;
-    const int file = mkstemp(plain);
-    assert_true(file >= 0);
-    close(file);
     const struct fathom_dictionary_parts parts = {.info = {.architecture = "standard",
                                                            .hook_in = "x",
                                                            .hook_out = "x",
@@ -127,7 +122,6 @@ static void test_no_crosscoder(void **state) {
     assert_int_equal(fathom_crosscoder_shares(features, shares, other), FATHOM_ERROR_ARGUMENT);
     assert_non_null(strstr(fathom_error_message(), "no crosscoder"));
     fathom_dictionary_close(other);
-    unlink(plain);
 }
 
 int main(void) {

@@ -1,6 +1,6 @@
 /* Evaluation of crosscoders on tiny models: of a model and itself, whose sources must be worth the same, and of two. */
 #include <base/error.h>
-#include <base/random.h>
+#include <base/scratch.h>
 #include <fathom/crosscoder.h>
 #include <fathom/trainer.h>
 #include <math.h>
@@ -9,39 +9,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <tests/support/random_corpus.h>
 #include <tests/support/tiny_model.h>
-#include <unistd.h>
 // clang-format off
 #include <cmocka.h>
 // clang-format on
 
 enum { FEATURES = 64, K = 4, ROWS = 1024 };
 
-static char folder[64];
 static fathom_model *model_a, *model_b;
 static struct fathom_corpus_source source;
-
-static const char *in_folder(const char *name) {
-    static char paths[16][128];
-    static int next;
-    char *path = paths[next++ % 16];
-    snprintf(path, sizeof paths[0], "%s/%s", folder, name);
-    return path;
-}
-
-static int write_corpus(const char *path, int documents) {
-    struct fathom__random random;
-    FILE *file = fopen(path, "w");
-    if (!file) return -1;
-    fathom__random_seed(&random, 1);
-    for (int document = 0; document < documents; document++) {
-        fputs("{\"text\": \"", file);
-        for (int letter = 0; letter < 240; letter++)
-            fputc(letter % 6 == 5 ? ' ' : 'a' + (int)fathom__random_below(&random, 26), file);
-        fputs("\"}\n", file);
-    }
-    return fclose(file);
-}
 
 static int train(const char *path, const char *second) {
     const struct fathom_train_dictionary dictionary = {
@@ -49,7 +26,7 @@ static int train(const char *path, const char *second) {
         .hook = "resid_post.1+b:resid_post.1",
         .dtype = "f32",
         .options = {.n_features = FEATURES, .k = K, .batch = 256, .seed = 3, .learning_rate = 1e-3}};
-    const struct fathom_train_options options = {.model_path = in_folder("a.gguf"),
+    const struct fathom_train_options options = {.model_path = scratch("a.gguf"),
                                                  .model_b_path = second,
                                                  .sources = &source,
                                                  .n_sources = 1,
@@ -62,30 +39,24 @@ static int train(const char *path, const char *second) {
     return fathom_train(NULL, &dictionary, 1, &options);
 }
 
-static int open_folder(void **state) {
+static int open_models(void **state) {
     (void)state;
-    strcpy(folder, "/tmp/fathom-crosscoder-XXXXXX");
-    if (!mkdtemp(folder)) return -1;
-    setenv("XDG_CACHE_HOME", in_folder("cache"), 1);
-    if (write_corpus(in_folder("corpus.jsonl"), 400) || write_corpus(in_folder("short.jsonl"), 1)) return -1;
-    source = (struct fathom_corpus_source){.path = strdup(in_folder("corpus.jsonl"))};
-    if (fathom_test_tiny_model(in_folder("a.gguf"), "llama", 1) ||
-        fathom_test_tiny_model(in_folder("b.gguf"), "llama", 2))
+    setenv("XDG_CACHE_HOME", scratch("cache"), 1);
+    if (random_corpus(scratch("corpus.jsonl"), 400, 50) || random_corpus(scratch("short.jsonl"), 1, 50)) return -1;
+    source = (struct fathom_corpus_source){.path = strdup(scratch("corpus.jsonl"))};
+    if (fathom_test_tiny_model(scratch("a.gguf"), "llama", 1) || fathom_test_tiny_model(scratch("b.gguf"), "llama", 2))
         return -1;
-    if (fathom_model_open(&model_a, in_folder("a.gguf"), NULL) ||
-        fathom_model_open(&model_b, in_folder("b.gguf"), NULL))
+    if (fathom_model_open(&model_a, scratch("a.gguf"), NULL) || fathom_model_open(&model_b, scratch("b.gguf"), NULL))
         return -1;
-    return train(in_folder("same.gguf"), in_folder("a.gguf")) || train(in_folder("two.gguf"), in_folder("b.gguf"));
+    return train(scratch("same.gguf"), scratch("a.gguf")) || train(scratch("two.gguf"), scratch("b.gguf"));
 }
 
-static int remove_folder(void **state) {
+static int close_models(void **state) {
     (void)state;
-    char command[128];
     fathom_model_close(model_a);
     fathom_model_close(model_b);
     free((char *)(uintptr_t)source.path);
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    return system(command);
+    return 0;
 }
 
 static const struct fathom_evaluate_options *options(void) {
@@ -124,7 +95,7 @@ static void evaluate(struct fathom_crosscoder_evaluation **out, const char *path
 static void test_same_model(void **state) {
     (void)state;
     struct fathom_crosscoder_evaluation *e = NULL;
-    evaluate(&e, in_folder("same.gguf"), model_a);
+    evaluate(&e, scratch("same.gguf"), model_a);
     /* an untrained one, or a few coordinates, are not the same at both */
     static const enum fathom_reconstruction even[] = {FATHOM_RECONSTRUCT_DICTIONARY, FATHOM_RECONSTRUCT_TRAINED,
                                                       FATHOM_RECONSTRUCT_TOKEN_MEAN, FATHOM_RECONSTRUCT_MEAN,
@@ -148,7 +119,7 @@ static void test_same_model(void **state) {
 static void test_two_models(void **state) {
     (void)state;
     struct fathom_crosscoder_evaluation *e = NULL;
-    evaluate(&e, in_folder("two.gguf"), model_b);
+    evaluate(&e, scratch("two.gguf"), model_b);
     assert_true(e->sources[0].loss != e->sources[1].loss);
     int differ = 0;
     for (int f = 0; f < FEATURES; f++) {
@@ -173,12 +144,12 @@ static void check_refused(const char *path, const fathom_model *first, const fat
 static void test_refusals(void **state) {
     (void)state;
     struct fathom_evaluate_options few = *options();
-    const struct fathom_corpus_source brief = {.path = in_folder("short.jsonl")};
-    check_refused(in_folder("two.gguf"), model_a, NULL, options(), FATHOM_ERROR_ARGUMENT, "none was given");
-    check_refused(in_folder("two.gguf"), model_b, model_a, options(), FATHOM_ERROR_MISMATCH, "source 0 was trained on");
-    check_refused(in_folder("two.gguf"), model_a, model_a, options(), FATHOM_ERROR_MISMATCH, "source 1 was trained on");
+    const struct fathom_corpus_source brief = {.path = scratch("short.jsonl")};
+    check_refused(scratch("two.gguf"), model_a, NULL, options(), FATHOM_ERROR_ARGUMENT, "none was given");
+    check_refused(scratch("two.gguf"), model_b, model_a, options(), FATHOM_ERROR_MISMATCH, "source 0 was trained on");
+    check_refused(scratch("two.gguf"), model_a, model_a, options(), FATHOM_ERROR_MISMATCH, "source 1 was trained on");
     few.sources = &brief;
-    check_refused(in_folder("two.gguf"), model_a, model_b, &few, FATHOM_ERROR_LIMIT, "512 are needed");
+    check_refused(scratch("two.gguf"), model_a, model_b, &few, FATHOM_ERROR_LIMIT, "512 are needed");
 }
 
 int main(void) {
@@ -187,5 +158,5 @@ int main(void) {
         cmocka_unit_test(test_two_models),
         cmocka_unit_test(test_refusals),
     };
-    return cmocka_run_group_tests(tests, open_folder, remove_folder);
+    return cmocka_run_group_tests(tests, open_models, close_models);
 }

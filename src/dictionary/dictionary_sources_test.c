@@ -1,29 +1,16 @@
 /* The sources of a crosscoder in the native file: written, read, and refused. */
 #include <base/error.h>
 #include <base/gguf_file.h>
+#include <base/scratch.h>
 #include <dictionary/dictionary_internal.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 // clang-format off
 #include <cmocka.h>
 // clang-format on
 
 enum { A = 3, B = 5, D = A + B, FEATURES = 4 };
-
-static char path[] = "/tmp/fathom-crosscoder-XXXXXX";
-
-static int open_file(void **state) {
-    (void)state;
-    const int file = mkstemp(path);
-    return file < 0 ? -1 : close(file);
-}
-static int remove_file(void **state) {
-    (void)state;
-    return unlink(path);
-}
 
 static struct fathom_dictionary_source sources[2];
 static float matrix[FEATURES * D], vector[D];
@@ -64,19 +51,19 @@ static void test_round_trip(void **state) {
     (void)state;
     const struct fathom_dictionary_parts parts = make_parts();
     fathom_dictionary *dictionary = NULL;
-    assert_int_equal(fathom_dictionary_write(path, &parts, "f32"), 0);
-    assert_int_equal(fathom_dictionary_open(&dictionary, path), 0);
+    assert_int_equal(fathom_dictionary_write(scratch("dictionary.gguf"), &parts, "f32"), 0);
+    assert_int_equal(fathom_dictionary_open(&dictionary, scratch("dictionary.gguf")), 0);
     check_sources(fathom_dictionary_describe(dictionary));
-    assert_int_equal(fathom_dictionary_quantise(path, dictionary, "f16"), 0);
+    assert_int_equal(fathom_dictionary_quantise(scratch("dictionary.gguf"), dictionary, "f16"), 0);
     fathom_dictionary_close(dictionary);
-    assert_int_equal(fathom_dictionary_open(&dictionary, path), 0);
+    assert_int_equal(fathom_dictionary_open(&dictionary, scratch("dictionary.gguf")), 0);
     check_sources(fathom_dictionary_describe(dictionary));
     assert_string_equal(fathom_dictionary_describe(dictionary)->dtype, "f16");
     fathom_dictionary_close(dictionary);
 }
 
 static void check_not_written(const struct fathom_dictionary_parts *parts, const char *part) {
-    assert_int_equal(fathom_dictionary_write(path, parts, "f32"), FATHOM_ERROR_ARGUMENT);
+    assert_int_equal(fathom_dictionary_write(scratch("dictionary.gguf"), parts, "f32"), FATHOM_ERROR_ARGUMENT);
     if (!strstr(fathom_error_message(), part)) fail_msg("%s", fathom_error_message());
 }
 
@@ -118,9 +105,9 @@ static void check_not_opened(const char *text, int status, const char *part) {
     assert_int_equal(fathom__gguf_put_tensor(writer, "encoder.bias", GGML_TYPE_F32, &F, 1, vector), 0);
     assert_int_equal(fathom__gguf_put_tensor(writer, "decoder.weight", GGML_TYPE_F32, shape, 2, matrix), 0);
     assert_int_equal(fathom__gguf_put_tensor(writer, "decoder.bias", GGML_TYPE_F32, &d, 1, vector), 0);
-    assert_int_equal(fathom__gguf_writer_commit(writer, path), 0);
+    assert_int_equal(fathom__gguf_writer_commit(writer, scratch("dictionary.gguf")), 0);
     fathom__gguf_writer_close(writer);
-    const int found = fathom_dictionary_open(&dictionary, path);
+    const int found = fathom_dictionary_open(&dictionary, scratch("dictionary.gguf"));
     if (found != status || (status && !strstr(fathom_error_message(), part)))
         fail_msg("%s: %d, %s", text, found, fathom_error_message());
     fathom_dictionary_close(dictionary);
@@ -147,5 +134,5 @@ int main(void) {
         cmocka_unit_test(test_bad_parts),
         cmocka_unit_test(test_bad_files),
     };
-    return cmocka_run_group_tests(tests, open_file, remove_file);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,7 @@
 #include <base/error.h>
 #include <base/memory.h>
 #include <base/random.h>
+#include <base/scratch.h>
 #include <dictionary/evaluate_internal.h>
 #include <fathom/dictionary.h>
 #include <fathom/evaluate.h>
@@ -15,29 +16,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <tests/support/tiny_model.h>
-#include <unistd.h>
 // clang-format off
 #include <cmocka.h>
 // clang-format on
 
 enum { WIDTH = 64, FEATURES = 2 * WIDTH };
 
-static char folder[64];
-
-static const char *in_folder(const char *name) {
-    static char paths[4][128];
-    static int next;
-    char *path = paths[next++ % 4];
-    snprintf(path, sizeof paths[0], "%s/%s", folder, name);
-    return path;
-}
-
-static int open_folder(void **state) {
+static int make_inputs(void **state) {
     (void)state;
     struct fathom__random random;
-    strcpy(folder, "/tmp/fathom-evaluate-XXXXXX");
-    if (!mkdtemp(folder) || fathom_test_tiny_model(in_folder("model.gguf"), "llama", 1)) return -1;
-    FILE *file = fopen(in_folder("corpus.jsonl"), "w");
+    if (fathom_test_tiny_model(scratch("model.gguf"), "llama", 1)) return -1;
+    FILE *file = fopen(scratch("corpus.jsonl"), "w");
     if (!file) return -1;
     fathom__random_seed(&random, 1);
     for (int document = 0; document < 120; document++) {
@@ -47,13 +36,6 @@ static int open_folder(void **state) {
         fputs("\"}\n", file);
     }
     return fclose(file);
-}
-
-static int remove_folder(void **state) {
-    (void)state;
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    return system(command);
 }
 
 static void test_principal_components(void **state) {
@@ -116,7 +98,7 @@ static const fathom_model *shuffled;
 static struct fathom_feature_quality *features;
 
 static int evaluate(struct fathom_evaluation *out, const char *path) {
-    const struct fathom_corpus_source source = {.path = in_folder("corpus.jsonl")};
+    const struct fathom_corpus_source source = {.path = scratch("corpus.jsonl")};
     const struct fathom_evaluate_options options = {.sources = &source,
                                                     .n_sources = 1,
                                                     .seed = 1,
@@ -130,7 +112,7 @@ static int evaluate(struct fathom_evaluation *out, const char *path) {
     fathom_dictionary *dictionary = NULL;
     fathom_model *model = NULL;
     assert_int_equal(fathom_dictionary_open(&dictionary, path), 0);
-    assert_int_equal(fathom_model_open(&model, in_folder("model.gguf"), NULL), 0);
+    assert_int_equal(fathom_model_open(&model, scratch("model.gguf"), NULL), 0);
     const int status = fathom_evaluate(out, dictionary, model, &options);
     fathom_dictionary_close(dictionary);
     fathom_model_close(model);
@@ -140,8 +122,8 @@ static int evaluate(struct fathom_evaluation *out, const char *path) {
 static void test_lossless(void **state) {
     (void)state;
     struct fathom_evaluation e;
-    write_axes(in_folder("axes.gguf"), 0);
-    assert_int_equal(evaluate(&e, in_folder("axes.gguf")), 0);
+    write_axes(scratch("axes.gguf"), 0);
+    assert_int_equal(evaluate(&e, scratch("axes.gguf")), 0);
     const struct fathom_reconstruction_quality *own = &e.quality[FATHOM_RECONSTRUCT_DICTIONARY],
                                                *mean = &e.quality[FATHOM_RECONSTRUCT_MEAN];
     assert_true(own->fve > 1 - 1e-6 && own->median_fve > 1 - 1e-6 && own->cosine > 1 - 1e-6);
@@ -177,11 +159,11 @@ static void test_control(void **state) {
     (void)state;
     struct fathom_evaluation e;
     fathom_dictionary *silent = NULL;
-    write_axes(in_folder("axes.gguf"), 0);
-    write_axes(in_folder("silent.gguf"), -1e6F);
-    assert_int_equal(fathom_dictionary_open(&silent, in_folder("silent.gguf")), 0);
+    write_axes(scratch("axes.gguf"), 0);
+    write_axes(scratch("silent.gguf"), -1e6F);
+    assert_int_equal(fathom_dictionary_open(&silent, scratch("silent.gguf")), 0);
     control = silent;
-    assert_int_equal(evaluate(&e, in_folder("axes.gguf")), 0);
+    assert_int_equal(evaluate(&e, scratch("axes.gguf")), 0);
     /* A dictionary that never fires gives its decoder bias, which is zero: zero ablation. */
     const struct fathom_reconstruction_quality *named = &e.quality[FATHOM_RECONSTRUCT_CONTROL],
                                                *zero = &e.quality[FATHOM_RECONSTRUCT_ZERO];
@@ -198,11 +180,11 @@ static void test_shuffled(void **state) {
     (void)state;
     struct fathom_evaluation e;
     fathom_model *model = NULL;
-    write_axes(in_folder("axes.gguf"), 0);
-    assert_int_equal(fathom_model_shuffle(in_folder("shuffled.gguf"), in_folder("model.gguf"), 1, NULL, NULL), 0);
-    assert_int_equal(fathom_model_open(&model, in_folder("shuffled.gguf"), NULL), 0);
+    write_axes(scratch("axes.gguf"), 0);
+    assert_int_equal(fathom_model_shuffle(scratch("shuffled.gguf"), scratch("model.gguf"), 1, NULL, NULL), 0);
+    assert_int_equal(fathom_model_open(&model, scratch("shuffled.gguf"), NULL), 0);
     shuffled = model;
-    assert_int_equal(evaluate(&e, in_folder("axes.gguf")), 0);
+    assert_int_equal(evaluate(&e, scratch("axes.gguf")), 0);
     assert_true(e.shuffled[FATHOM_RECONSTRUCT_DICTIONARY].measured);
     assert_true(e.shuffled[FATHOM_RECONSTRUCT_DICTIONARY].fve > 1 - 1e-6);
     assert_true(e.shuffled[FATHOM_RECONSTRUCT_PCA].fve > 0.1);
@@ -233,11 +215,11 @@ static void test_control_elsewhere(void **state) {
                                                   .encoder_bias = zeros,
                                                   .decoder = matrix,
                                                   .decoder_bias = zeros};
-    assert_int_equal(fathom_dictionary_write(in_folder("elsewhere.gguf"), &parts, "f32"), 0);
-    assert_int_equal(fathom_dictionary_open(&other, in_folder("elsewhere.gguf")), 0);
-    write_axes(in_folder("axes.gguf"), 0);
+    assert_int_equal(fathom_dictionary_write(scratch("elsewhere.gguf"), &parts, "f32"), 0);
+    assert_int_equal(fathom_dictionary_open(&other, scratch("elsewhere.gguf")), 0);
+    write_axes(scratch("axes.gguf"), 0);
     control = other;
-    assert_int_equal(evaluate(&e, in_folder("axes.gguf")), FATHOM_ERROR_MISMATCH);
+    assert_int_equal(evaluate(&e, scratch("axes.gguf")), FATHOM_ERROR_MISMATCH);
     assert_non_null(strstr(fathom_error_message(), "expected blocks.1.hook_resid_post"));
     control = NULL;
     fathom_dictionary_close(other);
@@ -293,9 +275,9 @@ static void test_cosines(void **state) {
     (void)state;
     static struct fathom_feature_quality each[FEATURES];
     struct fathom_evaluation e;
-    write_axes(in_folder("axes.gguf"), -0.25F);
+    write_axes(scratch("axes.gguf"), -0.25F);
     features = each;
-    assert_int_equal(evaluate(&e, in_folder("axes.gguf")), 0);
+    assert_int_equal(evaluate(&e, scratch("axes.gguf")), 0);
     features = NULL;
     for (int f = 0; f < FEATURES; f++) {
         assert_float_equal(each[f].max_decoder_cosine, 0, 1e-6);
@@ -311,8 +293,8 @@ static void test_cosines(void **state) {
 static void test_useless(void **state) {
     (void)state;
     struct fathom_evaluation e;
-    write_axes(in_folder("silent.gguf"), -1e6F);
-    assert_int_equal(evaluate(&e, in_folder("silent.gguf")), 0);
+    write_axes(scratch("silent.gguf"), -1e6F);
+    assert_int_equal(evaluate(&e, scratch("silent.gguf")), 0);
     assert_true(e.l0 == 0 && e.silent_fraction == 1 && e.dense_fraction == 0);
     assert_true(e.quality[FATHOM_RECONSTRUCT_DICTIONARY].fve <= 0);
 }
@@ -329,5 +311,5 @@ int main(void) {
         cmocka_unit_test(test_densities_by_hand),
         cmocka_unit_test(test_cosines),
     };
-    return cmocka_run_group_tests(tests, open_folder, remove_folder);
+    return cmocka_run_group_tests(tests, make_inputs, NULL);
 }

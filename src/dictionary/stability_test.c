@@ -1,14 +1,12 @@
 /* Dictionaries whose features come back as far as was made so. */
 #include <base/memory.h>
+#include <base/scratch.h>
 #include <fathom/error.h>
 #include <fathom/stability.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 // clang-format off
 #include <cmocka.h>
 // clang-format on
@@ -16,25 +14,11 @@
 enum { D = 36, FEATURES = 10, COPIED = 4, TURNED = 3, MOST_D = 64 };
 #define TURN 0.8 /* cosine between a turned feature and its original */
 
-static char folder[64];
-
-static int make_folder(void **state) {
-    (void)state;
-    strcpy(folder, "/tmp/fathom-stability-XXXXXX");
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state) {
-    (void)state;
-    return rmdir(folder);
-}
-
 /* Feature f points along axis f in the first dictionary. In the others the first COPIED are the same in another order
  * and of another length, the next TURNED are turned towards an axis of their own, the rest lie along axes that only they
  * have. */
 static fathom_dictionary *make(int which, uint32_t d) {
     static float rows[FEATURES * MOST_D], zeros[FEATURES * MOST_D];
-    char path[96];
     fathom_dictionary *dictionary = NULL;
     memset(rows, 0, sizeof rows);
     for (uint32_t f = 0; f < FEATURES; f++) {
@@ -50,7 +34,7 @@ static fathom_dictionary *make(int which, uint32_t d) {
             row[FEATURES + f] = 1;
         }
     }
-    snprintf(path, sizeof path, "%s/%d-%u.gguf", folder, which, d);
+    const char *path = scratch("dictionary.gguf");
     const struct fathom_dictionary_parts parts = {.info = {.name = "test",
                                                            .architecture = "topk",
                                                            .hook_in = "blocks.1.hook_resid_post",
@@ -70,7 +54,6 @@ static fathom_dictionary *make(int which, uint32_t d) {
                                                   .decoder_bias = zeros};
     if (fathom_dictionary_write(path, &parts, "f32") || fathom_dictionary_open(&dictionary, path))
         fail_msg("%s", fathom_error_message());
-    unlink(path);
     return dictionary;
 }
 
@@ -110,5 +93,5 @@ static void test_refusals(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_what_comes_back), cmocka_unit_test(test_refusals)};
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

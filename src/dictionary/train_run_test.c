@@ -5,7 +5,7 @@
 #include <base/json.h>
 #include <base/machine.h>
 #include <base/memory.h>
-#include <base/random.h>
+#include <base/scratch.h>
 #include <dirent.h>
 #include <fathom/dictionary.h>
 #include <fathom/model.h>
@@ -18,57 +18,19 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <tests/support/random_corpus.h>
 #include <tests/support/tiny_model.h>
-#include <unistd.h>
 // clang-format off
 #include <cmocka.h>
 // clang-format on
 
 enum { TOKENS = 12000, BATCH = 256, FEATURES = 96, K = 4 };
 
-static char folder[64];
-
-static const char *in_folder(const char *name) {
-    static char paths[64][128];
-    static int next;
-    char *path = paths[next++ % 64];
-    snprintf(path, sizeof paths[0], "%s/%s", folder, name);
-    return path;
-}
-
-/* Documents of random words, so that rows differ. */
-static int write_corpus(const char *path) {
-    struct fathom__random random;
-    FILE *file = fopen(path, "w");
-    if (!file) return -1;
-    fathom__random_seed(&random, 1);
-    for (int document = 0; document < 400; document++) {
-        fputs("{\"text\": \"", file);
-        for (int word = 0; word < 60; word++) {
-            const size_t letters = 1 + fathom__random_below(&random, 7);
-            for (size_t i = 0; i < letters; i++)
-                fputc('a' + (int)fathom__random_below(&random, 26), file);
-            fputc(' ', file);
-        }
-        fputs("\"}\n", file);
-    }
-    return fclose(file);
-}
-
-static int open_folder(void **state) {
+static int make_inputs(void **state) {
     (void)state;
-    strcpy(folder, "/tmp/fathom-train-XXXXXX");
-    if (!mkdtemp(folder)) return -1;
-    setenv("XDG_CACHE_HOME", in_folder("cache"), 1);
-    if (fathom_test_tiny_model(in_folder("model.gguf"), "llama", 1)) return -1;
-    return write_corpus(in_folder("corpus.jsonl"));
-}
-
-static int remove_folder(void **state) {
-    (void)state;
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    return system(command);
+    setenv("XDG_CACHE_HOME", scratch("cache"), 1);
+    if (fathom_test_tiny_model(scratch("model.gguf"), "llama", 1)) return -1;
+    return random_corpus(scratch("corpus.jsonl"), 400, 60);
 }
 
 static int stop_at_once(const struct fathom_progress *progress, void *payload) {
@@ -89,7 +51,7 @@ struct setting {
 };
 
 static void fill_setting(struct setting *setting, const char *first, const char *second, const char *checkpoint) {
-    *setting = (struct setting){.source = {.path = in_folder("corpus.jsonl")}};
+    *setting = (struct setting){.source = {.path = scratch("corpus.jsonl")}};
     const struct fathom_trainer_options trainer = {
         .n_features = FEATURES, .k = K, .batch = BATCH, .seed = 3, .learning_rate = 1e-3, .dead_after = 2000};
     setting->dictionaries[0] =
@@ -98,7 +60,7 @@ static void fill_setting(struct setting *setting, const char *first, const char 
         (struct fathom_train_dictionary){.path = second, .hook = "resid_post.2", .dtype = "f32", .options = trainer};
     setting->dictionaries[1].options.architecture = FATHOM_TRAIN_BATCHTOPK;
     setting->options = (struct fathom_train_options){
-        .model_path = in_folder("model.gguf"),
+        .model_path = scratch("model.gguf"),
         .sources = &setting->source,
         .n_sources = 1,
         .tokens = TOKENS,
@@ -136,7 +98,7 @@ static void test_interruptions_change_nothing(void **state) {
     struct setting whole, parts;
     struct fathom_train_result results[2];
     int stops = 0, status = FATHOM_ERROR_STOPPED;
-    fill_setting(&whole, in_folder("a1.gguf"), in_folder("a2.gguf"), NULL);
+    fill_setting(&whole, scratch("a1.gguf"), scratch("a2.gguf"), NULL);
     assert_int_equal(fathom_train(results, whole.dictionaries, 2, &whole.options), 0);
     for (int i = 0; i < 2; i++) {
         assert_int_equal(results[i].steps, TOKENS / BATCH);
@@ -145,25 +107,25 @@ static void test_interruptions_change_nothing(void **state) {
         assert_true(results[i].skipped_positions > 100);
         assert_true(results[i].threshold > 0);
     }
-    fill_setting(&parts, in_folder("b1.gguf"), in_folder("b2.gguf"), in_folder("checkpoint"));
-    parts.options.metrics_path = in_folder("metrics.jsonl");
+    fill_setting(&parts, scratch("b1.gguf"), scratch("b2.gguf"), scratch("checkpoint"));
+    parts.options.metrics_path = scratch("metrics.jsonl");
     parts.options.resume = true;
     parts.options.progress = stop_at_once;
     parts.options.payload = &stops;
     for (int round = 0; status == FATHOM_ERROR_STOPPED && round < 1000; round++) {
         status = fathom_train(results, parts.dictionaries, 2, &parts.options);
-        if (status == FATHOM_ERROR_STOPPED) assert_false(fathom__file_exists(in_folder("b1.gguf")));
+        if (status == FATHOM_ERROR_STOPPED) assert_false(fathom__file_exists(scratch("b1.gguf")));
     }
     assert_int_equal(status, 0);
     assert_true(stops > 2);
-    check_same_file(in_folder("a1.gguf"), in_folder("b1.gguf"));
-    check_same_file(in_folder("a2.gguf"), in_folder("b2.gguf"));
-    assert_false(fathom__file_exists(in_folder("checkpoint/state.json")));
+    check_same_file(scratch("a1.gguf"), scratch("b1.gguf"));
+    check_same_file(scratch("a2.gguf"), scratch("b2.gguf"));
+    assert_false(fathom__file_exists(scratch("checkpoint/state.json")));
     /* The metrics tell every tenth step of each dictionary once. */
     char *text = NULL;
     size_t length = 0;
     int evaluations = 0;
-    assert_int_equal(fathom__file_read(&text, &length, in_folder("metrics.jsonl"), 1 << 20), 0);
+    assert_int_equal(fathom__file_read(&text, &length, scratch("metrics.jsonl"), 1 << 20), 0);
     for (const char *at = text; (at = strstr(at, "\"held_out\"")); at++)
         evaluations++;
     assert_int_equal(evaluations, 2 * (TOKENS / BATCH / 10 + 1)); /* and the last step */
@@ -200,10 +162,10 @@ static void test_time_limits_change_nothing(void **state) {
     struct setting whole, parts;
     struct seen seen = {0};
     int calls = 0, status = FATHOM_ERROR_STOPPED;
-    fill_setting(&whole, in_folder("w1.gguf"), in_folder("w2.gguf"), NULL);
+    fill_setting(&whole, scratch("w1.gguf"), scratch("w2.gguf"), NULL);
     whole.dictionaries[1].tokens = TOKENS / 2;
     assert_int_equal(fathom_train(NULL, whole.dictionaries, 2, &whole.options), 0);
-    fill_setting(&parts, in_folder("v1.gguf"), in_folder("v2.gguf"), in_folder("timed"));
+    fill_setting(&parts, scratch("v1.gguf"), scratch("v2.gguf"), scratch("timed"));
     parts.dictionaries[1].tokens = TOKENS / 2;
     parts.options.resume = true;
     parts.options.max_seconds = 1e-9;
@@ -222,8 +184,8 @@ static void test_time_limits_change_nothing(void **state) {
     assert_int_equal(strlen(seen.corpus), 32);
     assert_int_equal(seen.last_step[0], TOKENS / BATCH);
     assert_int_equal(seen.last_step[1], TOKENS / 2 / BATCH);
-    check_same_file(in_folder("w1.gguf"), in_folder("v1.gguf"));
-    check_same_file(in_folder("w2.gguf"), in_folder("v2.gguf"));
+    check_same_file(scratch("w1.gguf"), scratch("v1.gguf"));
+    check_same_file(scratch("w2.gguf"), scratch("v2.gguf"));
 }
 
 /* A dictionary with fewer tokens than its run is as good as one of a run with so many tokens: its schedule is its own.
@@ -232,12 +194,12 @@ static void test_tokens_of_one_dictionary(void **state) {
     (void)state;
     struct setting longer, shorter;
     struct fathom_train_result results[2], alone;
-    fill_setting(&longer, in_folder("long.gguf"), in_folder("short.gguf"), NULL);
+    fill_setting(&longer, scratch("long.gguf"), scratch("short.gguf"), NULL);
     longer.dictionaries[1] = longer.dictionaries[0];
-    longer.dictionaries[1].path = in_folder("short.gguf");
+    longer.dictionaries[1].path = scratch("short.gguf");
     longer.dictionaries[1].tokens = TOKENS / 2;
     assert_int_equal(fathom_train(results, longer.dictionaries, 2, &longer.options), 0);
-    fill_setting(&shorter, in_folder("alone.gguf"), NULL, NULL);
+    fill_setting(&shorter, scratch("alone.gguf"), NULL, NULL);
     shorter.options.tokens = TOKENS / 2;
     assert_int_equal(fathom_train(&alone, shorter.dictionaries, 1, &shorter.options), 0);
     assert_int_equal(results[0].steps, TOKENS / BATCH);
@@ -261,12 +223,12 @@ static void test_failed_saves_leave_the_checkpoint(void **state) {
     enum { MOST_BYTES = 200000 }; /* a trainer's file is smaller, that of the rows larger */
     struct setting setting;
     struct rlimit limit;
-    fill_setting(&setting, in_folder("whole.gguf"), NULL, NULL);
+    fill_setting(&setting, scratch("whole.gguf"), NULL, NULL);
     assert_int_equal(fathom_train(NULL, setting.dictionaries, 1, &setting.options), 0);
-    fill_setting(&setting, in_folder("cut.gguf"), NULL, in_folder("kept"));
+    fill_setting(&setting, scratch("cut.gguf"), NULL, scratch("kept"));
     setting.options.progress = stop_when_stepped;
     assert_int_equal(fathom_train(NULL, setting.dictionaries, 1, &setting.options), FATHOM_ERROR_STOPPED);
-    const size_t n_files = count_files(in_folder("kept"));
+    const size_t n_files = count_files(scratch("kept"));
     assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
     const struct rlimit small = {MOST_BYTES, limit.rlim_max};
     signal(SIGXFSZ, SIG_IGN);
@@ -276,12 +238,12 @@ static void test_failed_saves_leave_the_checkpoint(void **state) {
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
     assert_int_equal(status, FATHOM_ERROR_LIMIT);
     assert_non_null(strstr(fathom_error_message(), "kept/rows0-"));
-    assert_int_equal(count_files(in_folder("kept")), n_files);
+    assert_int_equal(count_files(scratch("kept")), n_files);
     setting.dictionaries[0].options.seed = 3;
     setting.options.progress = NULL;
     setting.options.resume = true;
     assert_int_equal(fathom_train(NULL, setting.dictionaries, 1, &setting.options), 0);
-    check_same_file(in_folder("whole.gguf"), in_folder("cut.gguf"));
+    check_same_file(scratch("whole.gguf"), scratch("cut.gguf"));
 }
 
 static void test_record(void **state) {
@@ -290,10 +252,10 @@ static void test_record(void **state) {
     fathom_dictionary *dictionary = NULL;
     fathom_model *model = NULL;
     json_t *record = NULL;
-    fill_setting(&setting, in_folder("c.gguf"), NULL, NULL);
+    fill_setting(&setting, scratch("c.gguf"), NULL, NULL);
     setting.dictionaries[0].hook = "resid_post.-2"; /* from the end */
     assert_int_equal(fathom_train(NULL, setting.dictionaries, 1, &setting.options), 0);
-    assert_int_equal(fathom_dictionary_open(&dictionary, in_folder("c.gguf")), 0);
+    assert_int_equal(fathom_dictionary_open(&dictionary, scratch("c.gguf")), 0);
     const struct fathom_dictionary_info *info = fathom_dictionary_describe(dictionary);
     assert_string_equal(info->name, "c");
     assert_string_equal(info->hook_in, "blocks.2.hook_resid_post");
@@ -303,11 +265,11 @@ static void test_record(void **state) {
     assert_int_equal(json_integer_value(json_object_get(record, "steps")), TOKENS / BATCH);
     assert_int_equal(json_integer_value(json_object_get(record, "seed")), 5);
     json_decref(record);
-    assert_int_equal(fathom_model_open(&model, in_folder("model.gguf"), NULL), 0);
+    assert_int_equal(fathom_model_open(&model, scratch("model.gguf"), NULL), 0);
     assert_int_equal(fathom_dictionary_match(NULL, dictionary, model), 0);
     fathom_model_close(model);
-    assert_int_equal(fathom_test_tiny_model(in_folder("other.gguf"), "llama", 2), 0);
-    assert_int_equal(fathom_model_open(&model, in_folder("other.gguf"), NULL), 0);
+    assert_int_equal(fathom_test_tiny_model(scratch("other.gguf"), "llama", 2), 0);
+    assert_int_equal(fathom_model_open(&model, scratch("other.gguf"), NULL), 0);
     assert_int_equal(fathom_dictionary_match(NULL, dictionary, model), FATHOM_ERROR_MISMATCH);
     fathom_model_close(model);
     fathom_dictionary_close(dictionary);
@@ -328,10 +290,10 @@ static void test_transcoder(void **state) {
     struct fathom_train_result result;
     fathom_dictionary *dictionary = NULL;
     int stops = 0, status = FATHOM_ERROR_STOPPED;
-    transcoder(&setting, in_folder("t1.gguf"), NULL);
+    transcoder(&setting, scratch("t1.gguf"), NULL);
     assert_int_equal(fathom_train(&result, setting.dictionaries, 1, &setting.options), 0);
     assert_true(result.fve > 0.1 && result.fve < 1);
-    transcoder(&setting, in_folder("t2.gguf"), in_folder("transcoder"));
+    transcoder(&setting, scratch("t2.gguf"), scratch("transcoder"));
     setting.options.resume = true;
     setting.options.progress = stop_at_once;
     setting.options.payload = &stops;
@@ -339,8 +301,8 @@ static void test_transcoder(void **state) {
         status = fathom_train(NULL, setting.dictionaries, 1, &setting.options);
     assert_int_equal(status, 0);
     assert_true(stops > 2);
-    check_same_file(in_folder("t1.gguf"), in_folder("t2.gguf"));
-    assert_int_equal(fathom_dictionary_open(&dictionary, in_folder("t1.gguf")), 0);
+    check_same_file(scratch("t1.gguf"), scratch("t2.gguf"));
+    assert_int_equal(fathom_dictionary_open(&dictionary, scratch("t1.gguf")), 0);
     const struct fathom_dictionary_info *info = fathom_dictionary_describe(dictionary);
     assert_string_equal(info->hook_in, "blocks.1.mlp.hook_in");
     assert_string_equal(info->hook_out, "blocks.1.hook_mlp_out");
@@ -357,15 +319,15 @@ static void expect(int status, int expected, const char *part) {
 static void test_small_corpora(void **state) {
     (void)state;
     struct setting setting;
-    fill_setting(&setting, in_folder("e.gguf"), NULL, NULL);
+    fill_setting(&setting, scratch("e.gguf"), NULL, NULL);
     setting.options.tokens = 100000000;
     expect(fathom_train(NULL, setting.dictionaries, 1, &setting.options), FATHOM_ERROR_LIMIT, "too small for");
-    assert_false(fathom__file_exists(in_folder("e.gguf")));
-    FILE *file = fopen(in_folder("one.jsonl"), "w");
+    assert_false(fathom__file_exists(scratch("e.gguf")));
+    FILE *file = fopen(scratch("one.jsonl"), "w");
     assert_non_null(file);
     fputs("{\"text\": \"a few words\"}\n", file);
     assert_int_equal(fclose(file), 0);
-    setting.source.path = in_folder("one.jsonl");
+    setting.source.path = scratch("one.jsonl");
     setting.options.tokens = 0;
     expect(fathom_train(NULL, setting.dictionaries, 1, &setting.options), FATHOM_ERROR_LIMIT, "one batch");
 }
@@ -377,7 +339,7 @@ static void test_memory(void **state) {
     const uint64_t memory = fathom__machine_memory();
     if (memory > UINT32_MAX * (uint64_t)1000) skip();
     const size_t bytes_of_feature = 64 * 2 * (3 * sizeof(float) + sizeof(uint16_t));
-    fill_setting(&setting, in_folder("f1.gguf"), in_folder("f2.gguf"), NULL);
+    fill_setting(&setting, scratch("f1.gguf"), scratch("f2.gguf"), NULL);
     for (int i = 0; i < 2; i++)
         setting.dictionaries[i].options.n_features = (uint32_t)(0.6 * (double)memory / (double)bytes_of_feature);
     expect(fathom_train(NULL, setting.dictionaries, 2, &setting.options), FATHOM_ERROR_MEMORY, "2 dictionaries");
@@ -391,11 +353,11 @@ static void test_damaged_checkpoints(void **state) {
     char *text = NULL;
     size_t length = 0;
     const char *path;
-    fill_setting(&setting, in_folder("g.gguf"), NULL, in_folder("damaged"));
+    fill_setting(&setting, scratch("g.gguf"), NULL, scratch("damaged"));
     setting.options.progress = stop_when_stepped;
     assert_int_equal(fathom_train(NULL, setting.dictionaries, 1, &setting.options), FATHOM_ERROR_STOPPED);
     setting.options.resume = true;
-    path = in_folder("damaged/state.json");
+    path = scratch("damaged/state.json");
     assert_int_equal(fathom__json_load(&json, path), 0);
     json_array_set_new(json_object_get(json, "widths"), 0, json_integer(32));
     assert_int_equal(fathom__json_write(path, json), 0);
@@ -411,26 +373,26 @@ static void test_refusals(void **state) {
     (void)state;
     struct setting setting;
     int stops = 0;
-    fill_setting(&setting, in_folder("d.gguf"), NULL, in_folder("other"));
+    fill_setting(&setting, scratch("d.gguf"), NULL, scratch("other"));
     setting.options.progress = stop_at_once;
     setting.options.payload = &stops;
     expect(fathom_train(NULL, setting.dictionaries, 1, &setting.options), FATHOM_ERROR_STOPPED, "other");
     setting.options.seed = 6;
     setting.options.resume = true;
     expect(fathom_train(NULL, setting.dictionaries, 1, &setting.options), FATHOM_ERROR_MISMATCH, "state.json");
-    fill_setting(&setting, in_folder("d.gguf"), in_folder("d.gguf"), NULL);
+    fill_setting(&setting, scratch("d.gguf"), scratch("d.gguf"), NULL);
     expect(fathom_train(NULL, setting.dictionaries, 2, &setting.options), FATHOM_ERROR_ARGUMENT, "two dictionaries");
-    fill_setting(&setting, in_folder("d.gguf"), NULL, NULL);
+    fill_setting(&setting, scratch("d.gguf"), NULL, NULL);
     setting.source.repeat = true;
     setting.options.tokens = 0;
     expect(fathom_train(NULL, setting.dictionaries, 1, &setting.options), FATHOM_ERROR_ARGUMENT, "repeats");
-    fill_setting(&setting, in_folder("d.gguf"), NULL, NULL);
+    fill_setting(&setting, scratch("d.gguf"), NULL, NULL);
     setting.options.tokens = BATCH - 1;
     expect(fathom_train(NULL, setting.dictionaries, 1, &setting.options), FATHOM_ERROR_LIMIT, "one batch");
-    fill_setting(&setting, in_folder("d.gguf"), NULL, NULL);
+    fill_setting(&setting, scratch("d.gguf"), NULL, NULL);
     setting.dictionaries[0].hook = "resid_post.99";
     expect(fathom_train(NULL, setting.dictionaries, 1, &setting.options), FATHOM_ERROR_ARGUMENT, "99");
-    fill_setting(&setting, in_folder("d.gguf"), NULL, NULL);
+    fill_setting(&setting, scratch("d.gguf"), NULL, NULL);
     setting.dictionaries[0].options.skip = true;
     expect(fathom_train(NULL, setting.dictionaries, 1, &setting.options), FATHOM_ERROR_ARGUMENT, "hook_out");
     setting.dictionaries[0].options.skip = false;
@@ -439,10 +401,10 @@ static void test_refusals(void **state) {
     setting.dictionaries[0].hook_out = NULL;
     setting.dictionaries[0].options.k = FEATURES + 1;
     expect(fathom_train(NULL, setting.dictionaries, 1, &setting.options), FATHOM_ERROR_ARGUMENT, "k 97");
-    fill_setting(&setting, in_folder("d.gguf"), NULL, NULL);
+    fill_setting(&setting, scratch("d.gguf"), NULL, NULL);
     setting.dictionaries[0].tokens = TOKENS + 1;
     expect(fathom_train(NULL, setting.dictionaries, 1, &setting.options), FATHOM_ERROR_ARGUMENT, "12001 tokens");
-    assert_false(fathom__file_exists(in_folder("d.gguf")));
+    assert_false(fathom__file_exists(scratch("d.gguf")));
 }
 
 int main(void) {
@@ -458,5 +420,5 @@ int main(void) {
         cmocka_unit_test(test_record),
         cmocka_unit_test(test_refusals),
     };
-    return cmocka_run_group_tests(tests, open_folder, remove_folder);
+    return cmocka_run_group_tests(tests, make_inputs, NULL);
 }

@@ -3,7 +3,7 @@
 #include <base/error.h>
 #include <base/file.h>
 #include <base/memory.h>
-#include <base/random.h>
+#include <base/scratch.h>
 #include <fathom/dictionary.h>
 #include <fathom/layers.h>
 #include <fathom/model.h>
@@ -14,8 +14,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <tests/support/random_corpus.h>
 #include <tests/support/tiny_model.h>
-#include <unistd.h>
 // clang-format off
 #include <cmocka.h>
 // clang-format on
@@ -24,49 +24,12 @@ enum { TOKENS = 6000, BATCH = 256, FEATURES = 96, K = 4 };
 #define LAYERS "resid_post.1+resid_post.2"
 #define MODELS "resid_post.1+b:resid_post.1"
 
-static char folder[64];
-
-static const char *in_folder(const char *name) {
-    static char paths[32][128];
-    static int next;
-    char *path = paths[next++ % 32];
-    snprintf(path, sizeof paths[0], "%s/%s", folder, name);
-    return path;
-}
-
-static int write_corpus(const char *path) {
-    struct fathom__random random;
-    FILE *file = fopen(path, "w");
-    if (!file) return -1;
-    fathom__random_seed(&random, 1);
-    for (int document = 0; document < 300; document++) {
-        fputs("{\"text\": \"", file);
-        for (int word = 0; word < 60; word++) {
-            const size_t letters = 1 + fathom__random_below(&random, 7);
-            for (size_t i = 0; i < letters; i++)
-                fputc('a' + (int)fathom__random_below(&random, 26), file);
-            fputc(' ', file);
-        }
-        fputs("\"}\n", file);
-    }
-    return fclose(file);
-}
-
-static int open_folder(void **state) {
+static int make_inputs(void **state) {
     (void)state;
-    strcpy(folder, "/tmp/fathom-sources-XXXXXX");
-    if (!mkdtemp(folder)) return -1;
-    setenv("XDG_CACHE_HOME", in_folder("cache"), 1);
-    if (fathom_test_tiny_model(in_folder("a.gguf"), "llama", 1)) return -1;
-    if (fathom_test_tiny_model(in_folder("b.gguf"), "llama", 2)) return -1;
-    return write_corpus(in_folder("corpus.jsonl"));
-}
-
-static int remove_folder(void **state) {
-    (void)state;
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    return system(command);
+    setenv("XDG_CACHE_HOME", scratch("cache"), 1);
+    if (fathom_test_tiny_model(scratch("a.gguf"), "llama", 1)) return -1;
+    if (fathom_test_tiny_model(scratch("b.gguf"), "llama", 2)) return -1;
+    return random_corpus(scratch("corpus.jsonl"), 300, 60);
 }
 
 struct setting {
@@ -83,10 +46,10 @@ static void fill_setting(struct setting *setting, const char *path, const char *
                                                    .seed = 3,
                                                    .learning_rate = 1e-3,
                                                    .dead_after = 2000};
-    *setting = (struct setting){.source = {.path = in_folder("corpus.jsonl")}};
+    *setting = (struct setting){.source = {.path = scratch("corpus.jsonl")}};
     setting->dictionary =
         (struct fathom_train_dictionary){.path = path, .hook = hook, .dtype = "f32", .options = trainer};
-    setting->options = (struct fathom_train_options){.model_path = in_folder("a.gguf"),
+    setting->options = (struct fathom_train_options){.model_path = scratch("a.gguf"),
                                                      .model_b_path = model_b,
                                                      .sources = &setting->source,
                                                      .n_sources = 1,
@@ -119,7 +82,7 @@ static void test_layers(void **state) {
     struct fathom_train_result result;
     fathom_dictionary *dictionary = NULL;
     fathom_model *model = NULL;
-    fill_setting(&setting, in_folder("layers.gguf"), LAYERS, NULL);
+    fill_setting(&setting, scratch("layers.gguf"), LAYERS, NULL);
     assert_int_equal(train(&result, &setting), 0);
     assert_true(result.fve > 0.05 && result.fve < 1);
     assert_int_equal(fathom_dictionary_open(&dictionary, setting.dictionary.path), 0);
@@ -127,9 +90,9 @@ static void test_layers(void **state) {
     assert_int_equal(info->n_sources, 2);
     assert_int_equal(info->d_in, info->sources[0].width + info->sources[1].width);
     assert_string_equal(info->hook_in, "blocks.1.hook_resid_post+blocks.2.hook_resid_post");
-    check_identity(&info->sources[0], in_folder("a.gguf"), "blocks.1.hook_resid_post");
-    check_identity(&info->sources[1], in_folder("a.gguf"), "blocks.2.hook_resid_post");
-    assert_int_equal(fathom_model_open(&model, in_folder("a.gguf"), NULL), 0);
+    check_identity(&info->sources[0], scratch("a.gguf"), "blocks.1.hook_resid_post");
+    check_identity(&info->sources[1], scratch("a.gguf"), "blocks.2.hook_resid_post");
+    assert_int_equal(fathom_model_open(&model, scratch("a.gguf"), NULL), 0);
     assert_int_equal(fathom_dictionary_match(NULL, dictionary, model), FATHOM_ERROR_UNSUPPORTED);
     assert_non_null(strstr(fathom_error_message(), "a crosscoder, which reads"));
     fathom_model_close(model);
@@ -165,24 +128,24 @@ static void test_models(void **state) {
     (void)state;
     struct setting setting;
     fathom_dictionary *dictionary = NULL;
-    fill_setting(&setting, in_folder("models.gguf"), MODELS, in_folder("b.gguf"));
+    fill_setting(&setting, scratch("models.gguf"), MODELS, scratch("b.gguf"));
     assert_int_equal(train(NULL, &setting), 0);
     assert_int_equal(fathom_dictionary_open(&dictionary, setting.dictionary.path), 0);
     const struct fathom_dictionary_info *info = fathom_dictionary_describe(dictionary);
     assert_int_equal(info->n_sources, 2);
     assert_string_equal(info->hook_in, "blocks.1.hook_resid_post+b:blocks.1.hook_resid_post");
-    check_identity(&info->sources[0], in_folder("a.gguf"), "blocks.1.hook_resid_post");
-    check_identity(&info->sources[1], in_folder("b.gguf"), "b:blocks.1.hook_resid_post");
+    check_identity(&info->sources[0], scratch("a.gguf"), "blocks.1.hook_resid_post");
+    check_identity(&info->sources[1], scratch("b.gguf"), "b:blocks.1.hook_resid_post");
     fathom_dictionary_close(dictionary);
 
-    fill_setting(&setting, in_folder("resumed.gguf"), MODELS, in_folder("b.gguf"));
-    setting.options.checkpoint = in_folder("checkpoint");
+    fill_setting(&setting, scratch("resumed.gguf"), MODELS, scratch("b.gguf"));
+    setting.options.checkpoint = scratch("checkpoint");
     setting.options.progress = stop_when_stepped;
     assert_int_equal(train(NULL, &setting), FATHOM_ERROR_STOPPED);
     setting.options.progress = NULL;
     setting.options.resume = true;
     assert_int_equal(train(NULL, &setting), 0);
-    check_same(in_folder("models.gguf"), in_folder("resumed.gguf"));
+    check_same(scratch("models.gguf"), scratch("resumed.gguf"));
 }
 
 /* A crosscoder of a model and itself: both parts of every feature are the same. */
@@ -191,7 +154,7 @@ static void test_same_model(void **state) {
     struct setting setting;
     fathom_dictionary *dictionary = NULL;
     float row[512];
-    fill_setting(&setting, in_folder("same.gguf"), MODELS, in_folder("a.gguf"));
+    fill_setting(&setting, scratch("same.gguf"), MODELS, scratch("a.gguf"));
     assert_int_equal(train(NULL, &setting), 0);
     assert_int_equal(fathom_dictionary_open(&dictionary, setting.dictionary.path), 0);
     const uint32_t width = fathom_dictionary_describe(dictionary)->sources[0].width;
@@ -301,11 +264,11 @@ static void test_cross_layer_evaluation(void **state) {
 
 static void check_refused(const char *hook, const char *hook_out, const char *model_b, int status, const char *part) {
     struct setting setting;
-    fill_setting(&setting, in_folder("refused.gguf"), hook, model_b);
+    fill_setting(&setting, scratch("refused.gguf"), hook, model_b);
     setting.dictionary.hook_out = hook_out;
     assert_int_equal(train(NULL, &setting), status);
     if (!strstr(fathom_error_message(), part)) fail_msg("%s", fathom_error_message());
-    assert_false(fathom__file_exists(in_folder("refused.gguf")));
+    assert_false(fathom__file_exists(scratch("refused.gguf")));
 }
 
 static void test_bad_sources(void **state) {
@@ -320,10 +283,10 @@ static void test_bad_sources(void **state) {
                   "is of one model");
     check_refused("mlp_in.0+mlp_in.1", "mlp_out.0+mlp_post.1", NULL, FATHOM_ERROR_ARGUMENT, "have one width");
     check_refused("resid_post.1+", NULL, NULL, FATHOM_ERROR_NOT_FOUND, "");
-    check_refused(LAYERS, NULL, in_folder("b.gguf"), FATHOM_ERROR_ARGUMENT, "no hook point of the second");
-    check_refused("b:resid_post.1+b:resid_post.2", NULL, in_folder("b.gguf"), FATHOM_ERROR_ARGUMENT,
+    check_refused(LAYERS, NULL, scratch("b.gguf"), FATHOM_ERROR_ARGUMENT, "no hook point of the second");
+    check_refused("b:resid_post.1+b:resid_post.2", NULL, scratch("b.gguf"), FATHOM_ERROR_ARGUMENT,
                   "no hook point of the first");
-    check_refused(MODELS, NULL, in_folder("none.gguf"), FATHOM_ERROR_IO, "none.gguf");
+    check_refused(MODELS, NULL, scratch("none.gguf"), FATHOM_ERROR_IO, "none.gguf");
 }
 
 int main(void) {
@@ -335,5 +298,5 @@ int main(void) {
         cmocka_unit_test(test_cross_layer_evaluation),
         cmocka_unit_test(test_bad_sources),
     };
-    return cmocka_run_group_tests(tests, open_folder, remove_folder);
+    return cmocka_run_group_tests(tests, make_inputs, NULL);
 }

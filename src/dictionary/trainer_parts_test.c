@@ -2,13 +2,13 @@
  * model's own units. */
 #include <base/error.h>
 #include <base/random.h>
+#include <base/scratch.h>
 #include <dictionary/trainer_internal.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 // clang-format off
 #include <cmocka.h>
 // clang-format on
@@ -128,15 +128,11 @@ static void check_parts(enum fathom_trainer_architecture architecture, bool tran
 
 static void test_parts(void **state) {
     (void)state;
-    char path[] = "/tmp/fathom-parts-XXXXXX";
-    const int file = mkstemp(path);
-    assert_true(file >= 0);
-    close(file);
+    const char *path = scratch("dictionary.gguf");
     for (int i = 0; i < FATHOM_TRAIN_ARCHITECTURES; i++)
         for (int transcoder = 0; transcoder < 2; transcoder++)
             for (int inputs = 0; inputs < FATHOM_INPUTS; inputs++)
                 check_parts((enum fathom_trainer_architecture)i, transcoder, (enum fathom_trainer_inputs)inputs, path);
-    unlink(path);
 }
 
 int main(void) {

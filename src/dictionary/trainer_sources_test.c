@@ -1,12 +1,12 @@
 /* Crosscoders: scales of the sources, which features are told to be whose, checkpoints, and what is refused. */
 #include <base/error.h>
+#include <base/scratch.h>
 #include <dictionary/trainer_internal.h>
 #include <dictionary/trainer_truth.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 // clang-format off
 #include <cmocka.h>
 // clang-format on
@@ -169,15 +169,12 @@ static void test_checkpoint(void **state) {
     (void)state;
     static float directions[TRUE_FEATURES * ROW], rows[BATCH * ROW];
     const struct fathom_trainer_options options = make_options(FATHOM_TRAIN_STANDARD, ACTIVE);
-    char path[] = "/tmp/fathom-sources-XXXXXX";
+    const char *path = scratch("trainer");
     fathom_trainer *trainer = NULL, *resumed = NULL;
     struct fathom__random random;
     struct fathom_trainer_metrics a, b;
     make_truth(directions);
     fathom__random_seed(&random, 5);
-    const int file = mkstemp(path);
-    assert_true(file >= 0);
-    close(file);
     assert_int_equal(fathom_trainer_open(&trainer, &options), 0);
     for (int step = 0; step < 20; step++) {
         true_rows(rows, directions, &random);
@@ -195,7 +192,6 @@ static void test_checkpoint(void **state) {
                         LEARNED * trainer->stride * sizeof *trainer->decoder.value);
     fathom_trainer_close(trainer);
     fathom_trainer_close(resumed);
-    unlink(path);
 }
 
 static void check_refused(const struct fathom_trainer_options *options, const char *part) {

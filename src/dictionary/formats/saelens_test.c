@@ -3,6 +3,7 @@
 #include <base/file.h>
 #include <base/memory.h>
 #include <base/safetensors.h>
+#include <base/scratch.h>
 #include <fathom/formats.h>
 #include <fathom/model.h>
 #include <math.h>
@@ -18,27 +19,6 @@
 
 #define CASES "tests/reference/saelens"
 #define TOLERANCE 1e-5 /* norm-wise; SAELens computes in f32 too */
-
-static char folder[64];
-
-static int open_folder(void **state) {
-    (void)state;
-    strcpy(folder, "/tmp/fathom-saelens-XXXXXX");
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state) {
-    (void)state;
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    return system(command);
-}
-
-static char *in_folder(const char *name) {
-    static char path[192];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    return path;
-}
 
 static double relative_error(const float *a, const float *b, size_t n) {
     double errors = 0, squares = 0;
@@ -65,8 +45,8 @@ static void check_case(const char *name, const char *architecture) {
     struct fathom_sparse sparse = FATHOM_SPARSE_INIT;
     size_t n;
     snprintf(path, sizeof path, CASES "/%s", name);
-    assert_int_equal(fathom_dictionary_import(in_folder("native.gguf"), path, NULL), 0);
-    assert_int_equal(fathom_dictionary_open(&dictionary, in_folder("native.gguf")), 0);
+    assert_int_equal(fathom_dictionary_import(scratch("native.gguf"), path, NULL), 0);
+    assert_int_equal(fathom_dictionary_open(&dictionary, scratch("native.gguf")), 0);
     const struct fathom_dictionary_info *info = fathom_dictionary_describe(dictionary);
     assert_string_equal(info->architecture, architecture);
     assert_string_equal(info->name, name);
@@ -122,18 +102,18 @@ static void test_round_trip(void **state) {
     static const char *const names[] = {"topk-rescaled", "jumprelu",      "scaled",
                                         "gated",         "constant-norm", "jumprelu-skip-transcoder"};
     for (size_t c = 0; c < sizeof names / sizeof *names; c++) {
-        char path[192], exported[192];
+        char path[192];
+        const char *exported = scratch("exported");
         fathom_dictionary *first = NULL, *second = NULL;
         struct fathom_sparse a = FATHOM_SPARSE_INIT, b = FATHOM_SPARSE_INIT;
         fathom__safetensors *numbers = NULL;
         size_t n;
         snprintf(path, sizeof path, CASES "/%s", names[c]);
-        assert_int_equal(fathom_dictionary_import(in_folder("first.gguf"), path, NULL), 0);
-        assert_int_equal(fathom_dictionary_open(&first, in_folder("first.gguf")), 0);
-        strcpy(exported, in_folder("exported"));
+        assert_int_equal(fathom_dictionary_import(scratch("first.gguf"), path, NULL), 0);
+        assert_int_equal(fathom_dictionary_open(&first, scratch("first.gguf")), 0);
         assert_int_equal(fathom_dictionary_export(exported, first, "saelens"), 0);
-        assert_int_equal(fathom_dictionary_import(in_folder("second.gguf"), exported, NULL), 0);
-        assert_int_equal(fathom_dictionary_open(&second, in_folder("second.gguf")), 0);
+        assert_int_equal(fathom_dictionary_import(scratch("second.gguf"), exported, NULL), 0);
+        assert_int_equal(fathom_dictionary_open(&second, scratch("second.gguf")), 0);
         assert_true(fathom_dictionary_describe(second)->input_scale == 1);
         snprintf(path, sizeof path, CASES "/%s/numbers.safetensors", names[c]);
         assert_int_equal(fathom__safetensors_open(&numbers, path), 0);
@@ -158,13 +138,16 @@ static void write_text(const char *path, const char *text) {
 
 /* Imports the folder "bad" with this configuration and the weights of `standard`. */
 static int import_bad(const char *config) {
-    char command[256], bad[192];
-    strcpy(bad, in_folder("bad"));
+    enum { MOST_BYTES = 1 << 20 };
+    const char *bad = scratch("bad");
+    char *weights = NULL;
+    size_t length = 0;
     assert_int_equal(fathom__make_folders(bad), 0);
-    snprintf(command, sizeof command, "cp " CASES "/standard/sae_weights.safetensors '%s/'", bad);
-    assert_int_equal(system(command), 0);
-    write_text(in_folder("bad/cfg.json"), config);
-    return fathom_dictionary_import(in_folder("bad.gguf"), bad, NULL);
+    assert_int_equal(fathom__file_read(&weights, &length, CASES "/standard/sae_weights.safetensors", MOST_BYTES), 0);
+    assert_int_equal(fathom__file_write(scratch("bad/sae_weights.safetensors"), weights, length), 0);
+    fathom_free(weights);
+    write_text(scratch("bad/cfg.json"), config);
+    return fathom_dictionary_import(scratch("bad.gguf"), bad, NULL);
 }
 
 static void expect_message(const char *part) {
@@ -205,19 +188,16 @@ static void test_refusals(void **state) {
         "{\"architecture\": \"standard\", \"d_in\": 24, \"d_sae\": 9223372036854775807, \"hook_name\": \"h\"}",
         FATHOM_ERROR_FORMAT, "d_sae");
     expect_refusal("[]", FATHOM_ERROR_FORMAT, "an object");
-    assert_false(fathom__file_exists(in_folder("bad.gguf")));
-    char absent[192];
-    strcpy(absent, in_folder("absent"));
-    assert_int_equal(fathom_dictionary_import(in_folder("bad.gguf"), absent, NULL), FATHOM_ERROR_IO);
+    assert_false(fathom__file_exists(scratch("bad.gguf")));
+    const char *absent = scratch("absent");
+    assert_int_equal(fathom_dictionary_import(scratch("bad.gguf"), absent, NULL), FATHOM_ERROR_IO);
     expect_message("absent");
 }
 
 static int import_with(const char *config, const struct fathom_import_options *options, fathom_dictionary **out) {
-    char bad[192];
     expect_refusal(config, FATHOM_ERROR_ARGUMENT, "");
-    strcpy(bad, in_folder("bad"));
-    int status = fathom_dictionary_import(in_folder("good.gguf"), bad, options);
-    return status ? status : fathom_dictionary_open(out, in_folder("good.gguf"));
+    int status = fathom_dictionary_import(scratch("good.gguf"), scratch("bad"), options);
+    return status ? status : fathom_dictionary_open(out, scratch("good.gguf"));
 }
 
 /* The unfolded norm: a factor that the folder does not hold is asked for, not taken for 1. */
@@ -251,30 +231,30 @@ static void test_centred_models(void **state) {
     fathom_dictionary_close(dictionary);
     snprintf(said, sizeof said, config, ", \"model_from_pretrained_kwargs\": {\"center_writing_weights\": true}");
     assert_int_equal(import_bad(said), 0);
-    assert_int_equal(fathom_dictionary_open(&dictionary, in_folder("bad.gguf")), 0);
+    assert_int_equal(fathom_dictionary_open(&dictionary, scratch("bad.gguf")), 0);
     assert_string_equal(fathom_dictionary_describe(dictionary)->input_norm, "centre");
     fathom_dictionary_close(dictionary);
     snprintf(said, sizeof said, config, ", \"model_from_pretrained_kwargs\": {\"center_writing_weights\": false}");
     assert_int_equal(import_bad(said), 0);
-    assert_int_equal(fathom_dictionary_open(&dictionary, in_folder("bad.gguf")), 0);
+    assert_int_equal(fathom_dictionary_open(&dictionary, scratch("bad.gguf")), 0);
     assert_string_equal(fathom_dictionary_describe(dictionary)->input_norm, "none");
     fathom_dictionary_close(dictionary);
-    assert_int_equal(unlink(in_folder("bad.gguf")), 0);
+    assert_int_equal(unlink(scratch("bad.gguf")), 0);
     expect_refusal(STANDARD ", \"hook_name\": \"blocks.8.attn.hook_z\", \"model_name\": \"gpt2-small\", "
                             "\"model_from_pretrained_kwargs\": {\"fold_value_biases\": true}}",
                    FATHOM_ERROR_UNSUPPORTED, "value biases");
     /* RMS norms leave the mean alone, whatever was asked for. */
     assert_int_equal(import_bad(STANDARD ", \"hook_name\": \"blocks.8.hook_resid_pre\", \"model_name\": \"gemma-2b\"}"),
                      0);
-    assert_int_equal(unlink(in_folder("bad.gguf")), 0);
+    assert_int_equal(unlink(scratch("bad.gguf")), 0);
 }
 
 static void test_groups_of_a_checkpoint(void **state) {
     (void)state;
     static const uint32_t sizes[] = {8, 16, 56};
     fathom_dictionary *dictionary = NULL;
-    assert_int_equal(fathom_dictionary_import(in_folder("native.gguf"), CASES "/matryoshka-in-training", NULL), 0);
-    assert_int_equal(fathom_dictionary_open(&dictionary, in_folder("native.gguf")), 0);
+    assert_int_equal(fathom_dictionary_import(scratch("native.gguf"), CASES "/matryoshka-in-training", NULL), 0);
+    assert_int_equal(fathom_dictionary_open(&dictionary, scratch("native.gguf")), 0);
     assert_int_equal(fathom_dictionary_describe(dictionary)->n_groups, 3);
     assert_memory_equal(fathom_dictionary_describe(dictionary)->group_sizes, sizes, sizeof sizes);
     fathom_dictionary_close(dictionary);
@@ -286,5 +266,5 @@ int main(void) {
         cmocka_unit_test(test_refusals),       cmocka_unit_test(test_scale_that_is_not_said),
         cmocka_unit_test(test_centred_models), cmocka_unit_test(test_groups_of_a_checkpoint),
     };
-    return cmocka_run_group_tests(tests, open_folder, remove_folder);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }
