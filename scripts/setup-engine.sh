@@ -17,7 +17,7 @@ tools=${FATHOM_ENGINE_TOOLS:-OFF}
 options=${FATHOM_ENGINE_OPTIONS:-}
 sanitize=${FATHOM_ENGINE_SANITIZE:-}
 # What the binary depends on names the folder: the machine's instruction set, the compiler and the recipe.
-key=$( { grep -m1 '^flags' /proc/cpuinfo 2>/dev/null || uname -mpv; ${CXX:-c++} -dumpfullversion; cat "$root"/cmake/engine/*; echo "$tools ${LLAMA_SOURCE_DIR:-}${sanitize:+ $sanitize}${options:+ $options}"; } | cksum | cut -d' ' -f1)
+key=$( { grep -m1 -E '^(flags|Features)' /proc/cpuinfo 2>/dev/null || uname -mp; ${CXX:-c++} -dumpfullversion 2>/dev/null || ${CXX:-c++} --version; cat "$root"/cmake/engine/*; echo "$tools ${LLAMA_SOURCE_DIR:-}${sanitize:+ $sanitize}${options:+ $options}"; } | cksum | cut -d' ' -f1)
 prefix=$cache/engine/$engine_version-$(uname -m)-$key
 
 if [ ! -f "$prefix/complete" ]; then
@@ -38,7 +38,7 @@ if [ ! -f "$prefix/complete" ]; then
             mv "$work/$package-$version.tar.gz" "$archive.part"
             mv "$archive.part" "$archive"
         fi
-        if ! echo "$sha256  $archive" | sha256sum --check --status; then
+        if [ "$(python3 -c 'import hashlib, sys; print(hashlib.sha256(open(sys.argv[1], "rb").read()).hexdigest())' "$archive")" != "$sha256" ]; then
             rm -f "$archive"
             echo "engine: $package-$version.tar.gz has not the SHA-256 $sha256; it was removed" >&2
             exit 1

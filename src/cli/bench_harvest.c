@@ -1,4 +1,5 @@
 #include "bench.h"
+#include "corpus_arguments.h"
 #include <base/buffer.h>
 #include <base/error.h>
 #include <base/memory.h>
@@ -22,7 +23,7 @@ static const struct cli_option options[] = {
      false},
     {"tokens", 0, CLI_INTEGER, "N", "tokens that are timed, after a few that are not (65536)", false, false},
     {"context", 0, CLI_INTEGER, "N", "tokens of a sequence (256)", false, false},
-    {"output", 'o', CLI_FILE, "FILE",
+    {"output", 'o', CLI_OUTPUT, "FILE",
      "also write the first hook point's rows, as \"rows\", and their \"position\" to a safetensors file", false, false},
     {"original", 0, CLI_FLAG, NULL, "run the model as it is, not a derived bf16 copy", false, false},
     CLI_OPTION_THREADS,
@@ -142,19 +143,12 @@ static int temporary_text(char **path, const char *model_path, uint64_t n_tokens
 }
 
 static int open_corpus(fathom_corpus **out, const char *const *paths, size_t n, uint64_t seed) {
-    struct fathom_corpus_source *sources = NULL;
-    char **storage = NULL;
-    int status = fathom__alloc(&sources, n, sizeof *sources);
-    if (!status) status = fathom__alloc(&storage, n, sizeof *storage);
-    for (size_t i = 0; i < n && !status; i++) {
-        status = fathom_corpus_source_parse(&sources[i], &storage[i], paths[i]);
-        sources[i].repeat = true; /* the measurement ends after its tokens */
-    }
-    if (!status) status = fathom_corpus_open(out, sources, n, seed);
-    for (size_t i = 0; i < n && storage; i++)
-        fathom_free(storage[i]);
-    fathom_free(storage);
-    fathom_free(sources);
+    struct corpus_arguments corpus;
+    int status = corpus_arguments_parse(&corpus, paths, n);
+    for (size_t i = 0; i < corpus.n; i++)
+        corpus.list[i].repeat = true; /* the measurement ends after its tokens */
+    if (!status) status = fathom_corpus_open(out, corpus.list, corpus.n, seed);
+    corpus_arguments_free(&corpus);
     return status;
 }
 

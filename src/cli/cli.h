@@ -29,7 +29,17 @@ enum cli_exit {
 };
 
 /* What an option's value is: decides parsing, checking and completion. */
-enum cli_kind { CLI_FLAG, CLI_TEXT, CLI_INTEGER, CLI_NUMBER, CLI_FILE, CLI_FOLDER, CLI_MODEL, CLI_CHOICE };
+enum cli_kind {
+    CLI_FLAG,
+    CLI_TEXT,
+    CLI_INTEGER,
+    CLI_NUMBER,
+    CLI_FILE,
+    CLI_OUTPUT, /* a file that the command writes: whether it can be written is tried before the work begins */
+    CLI_FOLDER,
+    CLI_MODEL,
+    CLI_CHOICE
+};
 
 struct cli_option {
     const char *name; /* without the dashes */

@@ -14,7 +14,7 @@ static const struct cli_option train_options[] = {
      false, false},
     {"lr", 0, CLI_NUMBER, "RATE", "learning rate (falls with the root of the width: 2e-4 at 16384 features)", false,
      false},
-    {"curve", 0, CLI_FILE, "FILE",
+    {"curve", 0, CLI_OUTPUT, "FILE",
      "train a whole schedule of --steps on all rows but the last batch, and write FVE on that batch as JSON lines",
      false, false},
     {"evaluate-every", 0, CLI_INTEGER, "N", "steps between two lines of the curve (10)", false, false},

@@ -1,4 +1,4 @@
-#include "cli.h"
+#include "corpus_arguments.h"
 #include <base/memory.h>
 #include <fathom/capture.h>
 #include <string.h>
@@ -11,7 +11,7 @@ static const struct cli_option options[] = {
      true},
     {"text", 0, CLI_TEXT, "TEXT", "a text to run; given several times, each is a document", true, false},
     {"file", 0, CLI_FILE, "FILE", "text or JSONL files to run, as PATH or PATH:FIELD", true, false},
-    {"output", 'o', CLI_FILE, "FILE", "the safetensors file to write", false, true},
+    {"output", 'o', CLI_OUTPUT, "FILE", "the safetensors file to write", false, true},
     {"context", 0, CLI_INTEGER, "N", "tokens of a sequence; longer documents are cut (512)", false, false},
     {"max-tokens", 'n', CLI_INTEGER, "N", "stop after N tokens (all)", false, false},
     {"special", 0, CLI_FLAG, NULL, "read \"<|im_start|>\" and the like in the text as one token", false, false},
@@ -38,24 +38,17 @@ static int split_hooks(char ***out, size_t *n, const char *const *lists, size_t 
 }
 
 static int capture_files(fathom_capture *capture, const char *const *paths, size_t n) {
-    struct fathom_corpus_source *sources = NULL;
-    char **storage = NULL;
+    struct corpus_arguments files;
     fathom_corpus *corpus = NULL;
-    int status = fathom__alloc(&sources, n, sizeof *sources);
-    if (!status) status = fathom__alloc(&storage, n, sizeof *storage);
-    for (size_t i = 0; !status && i < n; i++)
-        status = fathom_corpus_source_parse(&sources[i], &storage[i], paths[i]);
+    int status = corpus_arguments_parse(&files, paths, n);
     /* Each file by itself, so that documents come in the order that was given. */
     for (size_t i = 0; !status && i < n; i++) {
-        status = fathom_corpus_open(&corpus, &sources[i], 1, 1);
+        status = fathom_corpus_open(&corpus, &files.list[i], 1, 1);
         if (!status) status = fathom_capture_corpus(capture, corpus);
         fathom_corpus_close(corpus);
         corpus = NULL;
     }
-    for (size_t i = 0; storage && i < n; i++)
-        fathom_free(storage[i]);
-    fathom_free(storage);
-    fathom_free(sources);
+    corpus_arguments_free(&files);
     return status;
 }
 

@@ -25,7 +25,7 @@ static const struct cli_option options[] = {
     {"repetition", 0, CLI_NUMBER, "PART",
      "drop documents in which more than this part of the runs of four tokens came before (0.2)", false, false},
     {"parallel", 0, CLI_INTEGER, "N", "documents written at once (32)", false, false},
-    {"output", 'o', CLI_FILE, "OUT.jsonl", "the corpus; OUT.jsonl.part while it grows", false, true},
+    {"output", 'o', CLI_OUTPUT, "OUT.jsonl", "the corpus; OUT.jsonl.part while it grows", false, true},
     CLI_OPTION_THREADS,
     CLI_OPTION_SEED,
     CLI_OPTION_JSON,

@@ -1,16 +1,16 @@
-#include "cli.h"
+#include "corpus_arguments.h"
 #include <base/error.h>
 #include <base/memory.h>
 #include <fathom/crosscoder.h>
 #include <math.h>
 #include <stdlib.h>
 
-enum { MOST_SOURCES = 4096, BINS = 20, FEWEST_ROWS = 8 /* in which a feature is active, for its ratios to count */ };
+enum { BINS = 20, FEWEST_ROWS = 8 /* in which a feature is active, for its ratios to count */ };
 
 static const struct cli_option options[] = {
     CLI_OPTION_MODEL,
     {"model-b", 0, CLI_FILE, "MODEL", "the second model, of a crosscoder of two", false, false},
-    {"corpus", 0, CLI_FILE, "FILE[:FIELD][=WEIGHT[*]]", "text that the crosscoder was not trained on", true, true},
+    {"corpus", 0, CLI_FILE, CLI_CORPUS_VALUE, "text that the crosscoder was not trained on", true, true},
     {"tokens", 0, CLI_INTEGER, "N", "rows collected, half of them to fit the controls (16384)", false, false},
     {"loss-tokens", 0, CLI_INTEGER, "N", "tokens whose loss is measured with a reconstruction in place (2048)", false,
      false},
@@ -233,11 +233,10 @@ static int evaluate(const struct cli_arguments *arguments, const fathom_dictiona
 }
 
 static int run(struct cli_arguments *arguments) {
-    struct fathom_corpus_source sources[MOST_SOURCES];
-    char *storage[MOST_SOURCES] = {NULL};
+    struct corpus_arguments corpus = {0};
     int64_t tokens, loss_tokens, context, threads, seed;
-    size_t n = 0, n_operands;
-    int code, status = 0;
+    size_t n_operands;
+    int code;
     fathom_dictionary *dictionary = NULL;
     if (!cli_integer(&tokens, arguments, "tokens", 1024, INT32_MAX, 0) ||
         !cli_integer(&loss_tokens, arguments, "loss-tokens", 1, INT32_MAX, 0) ||
@@ -246,13 +245,10 @@ static int run(struct cli_arguments *arguments) {
         !cli_integer(&seed, arguments, "seed", 0, INT64_MAX, 1))
         return CLI_USAGE;
     const char *path = cli_operands(&n_operands, arguments)[0];
-    const char *const *texts = cli_all(&n, arguments, "corpus");
-    if (n > MOST_SOURCES) return cli_usage(arguments, "--corpus: at most %d sources are read", MOST_SOURCES);
-    for (size_t i = 0; i < n && !status; i++)
-        status = fathom_corpus_source_parse(&sources[i], &storage[i], texts[i]);
+    int status = corpus_arguments_read(&corpus, arguments, "corpus");
     if (!status) status = fathom_dictionary_open(&dictionary, path);
-    const struct fathom_evaluate_options chosen = {.sources = sources,
-                                                   .n_sources = n,
+    const struct fathom_evaluate_options chosen = {.sources = corpus.list,
+                                                   .n_sources = corpus.n,
                                                    .seed = (uint64_t)seed,
                                                    .tokens = (uint64_t)tokens,
                                                    .loss_tokens = (uint64_t)loss_tokens,
@@ -261,8 +257,7 @@ static int run(struct cli_arguments *arguments) {
                                                    .progress = cli_progress};
     code = status ? cli_fail(arguments, status) : evaluate(arguments, dictionary, &chosen);
     fathom_dictionary_close(dictionary);
-    for (size_t i = 0; i < n; i++)
-        fathom_free(storage[i]);
+    corpus_arguments_free(&corpus);
     return code;
 }
 

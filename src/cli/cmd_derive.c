@@ -7,7 +7,7 @@ static const struct cli_option options[] = {
     {"layers", 0, CLI_INTEGER, "N", "keep the first N layers only (all)", false, false},
     {"shuffle", 0, CLI_FLAG, NULL, "write a control with the values of every tensor shuffled, to --output", false,
      false},
-    {"output", 'o', CLI_FILE, "FILE", "where --shuffle writes", false, false},
+    {"output", 'o', CLI_OUTPUT, "FILE", "where --shuffle writes", false, false},
     CLI_OPTION_SEED,
     CLI_OPTION_JSON,
     CLI_OPTION_END,

@@ -1,4 +1,5 @@
-#include "cli.h"
+#include "corpus_arguments.h"
+#include <base/error.h>
 #include <base/memory.h>
 #include <fathom/drift.h>
 #include <math.h>
@@ -6,13 +7,13 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { MOST_SOURCES = 4096, DEFAULT_SHOWN = 10 };
+enum { DEFAULT_SHOWN = 10 };
 
 static const struct cli_option options[] = {
     CLI_OPTION_MODEL,
-    {"corpus", 0, CLI_FILE, "FILE[:FIELD][=WEIGHT[*]]", "text whose rows are read", true, true},
+    {"corpus", 0, CLI_FILE, CLI_CORPUS_VALUE, "text whose rows are read", true, true},
     {"dtype", 0, CLI_CHOICE, "bf16|f16|q8_0", "compare with the same dictionary in this type", false, false},
-    {"output", 'o', CLI_FILE, "DICT", "keep the dictionary that --dtype makes", false, false},
+    {"output", 'o', CLI_OUTPUT, "DICT", "keep the dictionary that --dtype makes", false, false},
     {"other-model", 0, CLI_FILE, "MODEL", "another form of the model, whose rows the second reading has", false, false},
     {"tokens", 0, CLI_INTEGER, "N", "rows read (16384)", false, false},
     {"context", 0, CLI_INTEGER, "N", "tokens of a sequence (256)", false, false},
@@ -109,7 +110,10 @@ static int open_second(fathom_dictionary **second, char **temporary, const struc
     if (!kept) {
         status = fathom__format(temporary, "%s/fathom-drift-XXXXXX", folder && folder[0] ? folder : "/tmp");
         const int file = status ? -1 : mkstemp(*temporary);
-        if (file >= 0) close(file);
+        if (file >= 0)
+            close(file);
+        else if (!status)
+            status = fathom__fail_errno(*temporary, "make");
         kept = *temporary;
     }
     if (!status) status = fathom_dictionary_quantise(kept, first, dtype);
@@ -143,10 +147,9 @@ static int measure(const struct cli_arguments *arguments, const struct fathom_dr
 }
 
 static int run(struct cli_arguments *arguments) {
-    struct fathom_corpus_source sources[MOST_SOURCES];
-    char *storage[MOST_SOURCES] = {NULL};
+    struct corpus_arguments corpus = {0};
     int64_t tokens, context, shown, threads, seed;
-    size_t n = 0, n_operands = 0;
+    size_t n_operands = 0;
     if (!cli_integer(&tokens, arguments, "tokens", 1, INT32_MAX, 0) ||
         !cli_integer(&context, arguments, "context", 2, 1 << 20, 0) ||
         !cli_integer(&shown, arguments, "features", 0, INT32_MAX, DEFAULT_SHOWN) ||
@@ -158,22 +161,17 @@ static int run(struct cli_arguments *arguments) {
     if (n_operands == 2 ? dtype : !dtype && !other)
         return cli_usage(arguments, "two dictionaries, or one with --dtype or --other-model, are expected");
     if (cli_has(arguments, "output") && !dtype) return cli_usage(arguments, "--output keeps what --dtype makes");
-    const char *const *texts = cli_all(&n, arguments, "corpus");
-    if (n > MOST_SOURCES) return cli_usage(arguments, "--corpus: at most %d sources are read", MOST_SOURCES);
-    int status = 0, code = CLI_OK;
-    for (size_t i = 0; i < n && !status; i++)
-        status = fathom_corpus_source_parse(&sources[i], &storage[i], texts[i]);
-    const struct fathom_drift_options chosen = {.sources = sources,
-                                                .n_sources = n,
+    const int status = corpus_arguments_read(&corpus, arguments, "corpus");
+    const struct fathom_drift_options chosen = {.sources = corpus.list,
+                                                .n_sources = corpus.n,
                                                 .seed = (uint64_t)seed,
                                                 .tokens = (uint64_t)tokens,
                                                 .context = (uint32_t)context,
                                                 .n_threads = (uint32_t)threads,
                                                 .other_model_path = cli_text(arguments, "other-model", NULL),
                                                 .progress = cli_progress};
-    code = status ? cli_fail(arguments, status) : measure(arguments, &chosen, (size_t)shown);
-    for (size_t i = 0; i < n; i++)
-        fathom_free(storage[i]);
+    const int code = status ? cli_fail(arguments, status) : measure(arguments, &chosen, (size_t)shown);
+    corpus_arguments_free(&corpus);
     return code;
 }
 

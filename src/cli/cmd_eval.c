@@ -1,18 +1,20 @@
+#include "corpus_arguments.h"
 #include "eval_absorption.h"
+#include "eval_corpus.h"
 #include "eval_layers.h"
 #include "eval_measured.h"
 #include "eval_saebench.h"
 #include "eval_view.h"
 #include <base/memory.h>
 
-enum { MOST_SOURCES = 4096 };
-
 static const struct cli_option options[] = {
     CLI_OPTION_MODEL,
-    {"corpus", 0, CLI_FILE, "FILE[:FIELD][=WEIGHT[*]]", "text that the dictionary was not trained on", true, true},
-    {"tokens", 0, CLI_INTEGER, "N", "rows collected, half of them to fit the controls (65536)", false, false},
-    {"loss-tokens", 0, CLI_INTEGER, "N", "tokens whose loss is measured with the reconstruction in place (8192)", false,
-     false},
+    {"corpus", 0, CLI_FILE, CLI_CORPUS_VALUE,
+     "text that the dictionary was not trained on (text that the model writes itself, kept in the cache)", true, false},
+    {"tokens", 0, CLI_INTEGER, "N", "rows collected, half of them to fit the controls (65536; 8192 of its own text)",
+     false, false},
+    {"loss-tokens", 0, CLI_INTEGER, "N",
+     "tokens whose loss is measured with the reconstruction in place (8192; 2048 of its own text)", false, false},
     {"context", 0, CLI_INTEGER, "N", "tokens of a sequence (256)", false, false},
     {"control", 0, CLI_FILE, "DICT", "a dictionary to compare with, such as one of train --freeze-decoder", false,
      false},
@@ -69,6 +71,7 @@ static int print(const struct cli_arguments *arguments, const struct eval_measur
     if (cli_json(arguments)) {
         json_t *value = eval_json(&m->evaluation, m->dictionary,
                                   cli_has(arguments, "each-feature") ? m->features : NULL, m->has_shuffled);
+        json_object_set_new(value, "corpus", json_string(m->corpus));
         if (m->n_probes > 0)
             json_object_set_new(value, "sparse_probing", eval_probes_json(m->probes, m->n_probes, m->has_control));
         if (m->has_absorption) json_object_set_new(value, "absorption", eval_absorption_json(&m->absorption, other));
@@ -129,12 +132,29 @@ static int evaluate(const struct cli_arguments *arguments, struct opened *opened
     return code;
 }
 
+static int read_corpus(struct corpus_arguments *corpus, struct fathom_evaluate_options *chosen,
+                       const struct cli_arguments *arguments, const fathom_model *model) {
+    int status;
+    if (cli_has(arguments, "corpus")) {
+        status = corpus_arguments_read(corpus, arguments, "corpus");
+    } else {
+        char *path = NULL;
+        if (!chosen->tokens) chosen->tokens = EVAL_OWN_ROWS;
+        if (!chosen->loss_tokens) chosen->loss_tokens = EVAL_OWN_LOSS_TOKENS;
+        status = eval_own_corpus(&path, model, chosen->tokens, chosen->loss_tokens, chosen->n_threads);
+        if (!status) status = corpus_arguments_parse(corpus, (const char *const[]){path}, 1);
+        fathom_free(path);
+    }
+    chosen->sources = corpus->list;
+    chosen->n_sources = corpus->n;
+    return status;
+}
+
 static int run(struct cli_arguments *arguments) {
-    struct fathom_corpus_source sources[MOST_SOURCES];
-    char *storage[MOST_SOURCES] = {NULL};
+    struct corpus_arguments corpus = {0};
     int64_t tokens, loss_tokens, context, threads, seed;
-    size_t n = 0, n_operands;
-    int code = CLI_OK, status = 0;
+    size_t n_operands;
+    int code = CLI_OK;
     struct opened opened = {0};
     if (!cli_integer(&tokens, arguments, "tokens", 1024, INT32_MAX, 0) ||
         !cli_integer(&loss_tokens, arguments, "loss-tokens", 1, INT32_MAX, 0) ||
@@ -143,26 +163,22 @@ static int run(struct cli_arguments *arguments) {
         !cli_integer(&seed, arguments, "seed", 0, INT64_MAX, 1))
         return CLI_USAGE;
     const char *path = cli_operands(&n_operands, arguments)[0];
-    const char *const *texts = cli_all(&n, arguments, "corpus");
-    if (n > MOST_SOURCES) return cli_usage(arguments, "--corpus: at most %d sources are read", MOST_SOURCES);
-    for (size_t i = 0; i < n && !status; i++)
-        status = fathom_corpus_source_parse(&sources[i], &storage[i], texts[i]);
-    struct fathom_evaluate_options chosen = {.sources = sources,
-                                             .n_sources = n,
-                                             .seed = (uint64_t)seed,
+    struct fathom_evaluate_options chosen = {.seed = (uint64_t)seed,
                                              .tokens = (uint64_t)tokens,
                                              .loss_tokens = (uint64_t)loss_tokens,
                                              .context = (uint32_t)context,
                                              .n_threads = (uint32_t)threads,
                                              .progress = cli_progress};
-    code = status ? cli_fail(arguments, status) : open_all(&opened, arguments, path);
-    if (code == CLI_OK)
-        code = fathom_dictionary_describe(opened.dictionary)->n_layers
+    code = open_all(&opened, arguments, path);
+    if (code == CLI_OK) {
+        const int status = read_corpus(&corpus, &chosen, arguments, opened.model);
+        code = status ? cli_fail(arguments, status)
+               : fathom_dictionary_describe(opened.dictionary)->n_layers
                    ? eval_layers(arguments, opened.dictionary, opened.model, &chosen)
                    : evaluate(arguments, &opened, &chosen);
+    }
     close_all(&opened);
-    for (size_t i = 0; i < n; i++)
-        fathom_free(storage[i]);
+    corpus_arguments_free(&corpus);
     return code;
 }
 
@@ -194,7 +210,8 @@ const struct cli_command cli_command_eval = {
         "which the dictionary does not cover, are left out.\n\n"
         "Of a cross-layer transcoder, the variance explained at each layer that it writes, beside what the features of "
         "that layer alone explain and the mean row of each token; nothing is spliced into the model.",
-    .examples = "fathom eval layer12.gguf -m smollm2 --corpus held-out.jsonl # figures beside controls\n"
+    .examples = "fathom eval layer12.gguf # on text that the model writes itself\n"
+                "fathom eval layer12.gguf -m smollm2 --corpus held-out.jsonl # figures beside controls\n"
                 "fathom eval layer12.gguf --control frozen12.gguf --corpus held-out.jsonl # beside a frozen decoder",
     .options = options,
     .run = run,

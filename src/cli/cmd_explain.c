@@ -1,8 +1,8 @@
-#include "cli.h"
+#include "command_line.h"
 #include "explain_json.h"
+#include <base/memory.h>
 #include <fathom/explain.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { DEFAULT_ANSWER_TOKENS = 1, MOST_FEATURES = 1000, MOST_CONTROLS = 100 };
@@ -33,9 +33,9 @@ static int take_token(const struct fathom_generated *generated, void *payload) {
 static int greedy_answer(struct work *work, uint32_t n_tokens) {
     struct fathom_sampling sampling = FATHOM_SAMPLING_INIT;
     fathom_session *session = NULL;
-    int code = fathom_session_open(&session, work->model, NULL);
-    work->answer = calloc(n_tokens, sizeof *work->answer);
-    if (code == FATHOM_OK && work->answer != NULL)
+    int code = fathom__alloc(&work->answer, n_tokens, sizeof *work->answer);
+    if (code == FATHOM_OK) code = fathom_session_open(&session, work->model, NULL);
+    if (code == FATHOM_OK)
         code = fathom_generate(NULL, session, work->prompt, work->n_prompt, n_tokens, &sampling, take_token, work);
     fathom_session_close(session);
     return code;
@@ -153,11 +153,12 @@ static int finish(const struct work *work, const struct cli_arguments *arguments
     const char *report = cli_text(arguments, "report", NULL);
     const struct fathom_patching *patching = work->patched ? &work->patching : NULL;
     if (report != NULL) {
-        char command[1024];
-        snprintf(command, sizeof command, "fathom explain -m %s --prompt \"%s\"",
-                 cli_text(arguments, "model", "smollm2"), cli_text(arguments, "prompt", ""));
-        int code = fathom_report_write(report, work->explanation, work->model, work->dictionary, work->catalogue,
+        char *command = NULL;
+        int code = command_line(&command, arguments);
+        if (code == FATHOM_OK)
+            code = fathom_report_write(report, work->explanation, work->model, work->dictionary, work->catalogue,
                                        patching, command);
+        fathom_free(command);
         if (code != FATHOM_OK) return cli_fail(arguments, code);
     }
     if (cli_json(arguments))
@@ -174,7 +175,7 @@ static int run(struct cli_arguments *arguments) {
     if (!cli_integer(&features, arguments, "top", 1, MOST_FEATURES, 12) ||
         !cli_integer(&controls, arguments, "controls", 1, MOST_CONTROLS, 8) ||
         !cli_integer(&seed, arguments, "seed", 0, INT64_MAX, 1) ||
-        !cli_integer(&threads, arguments, "threads", 0, 1024, 0) ||
+        !cli_integer(&threads, arguments, "threads", 1, 1024, 0) ||
         !cli_integer(&answer_tokens, arguments, "answer-tokens", 1, 32, DEFAULT_ANSWER_TOKENS))
         return CLI_USAGE;
     work.model = cli_open_model(&status, arguments);
@@ -222,7 +223,7 @@ static const struct cli_option options[] = {
      false, false},
     {"answer-tokens", 0, CLI_INTEGER, "N", "tokens of the greedy answer when none is given (1)", false, false},
     {"corrupt", 0, CLI_TEXT, "T", "another prompt of as many tokens: where is the difference carried", false, false},
-    {"report", 0, CLI_FILE, "FILE", "write the explanation as one HTML page", false, false},
+    {"report", 0, CLI_OUTPUT, "FILE", "write the explanation as one HTML page", false, false},
     {"top", 0, CLI_INTEGER, "N", "features to show (12)", false, false},
     {"controls", 0, CLI_INTEGER, "N", "controls of each claim, at most (8)", false, false},
     {"no-features", 0, CLI_FLAG, NULL, "explain by layers and tokens only", false, false},

@@ -1,10 +1,11 @@
+#include "corpus_arguments.h"
 #include "feature_view.h"
 #include <base/error.h>
 #include <base/memory.h>
 #include <inttypes.h>
 #include <string.h>
 
-enum { MOST_SOURCES = 4096, SHOWN_EXAMPLES = 3, ABOUT = 10 };
+enum { SHOWN_EXAMPLES = 3, ABOUT = 10 };
 
 static const struct cli_option options[] = {
     CLI_OPTION_MODEL,
@@ -13,10 +14,10 @@ static const struct cli_option options[] = {
     {"text", 0, CLI_TEXT, "TEXT", "the text to read", false, false},
     {"top", 'n', CLI_INTEGER, "N", "features shown of each token (3)", false, false},
     {"about", 0, CLI_INTEGER, "N", "features shown of the text as a whole, with their evidence (10)", false, false},
-    {"matrix", 0, CLI_FILE, "OUT.safetensors",
+    {"matrix", 0, CLI_OUTPUT, "OUT.safetensors",
      "write a corpus's sparse feature matrix instead: rows, columns, values, tokens, positions, documents", false,
      false},
-    {"corpus", 0, CLI_FILE, "FILE[:FIELD][=WEIGHT[*]]", "with --matrix: text or JSONL files or folders", true, false},
+    {"corpus", 0, CLI_FILE, CLI_CORPUS_VALUE, "with --matrix: text or JSONL files or folders", true, false},
     {"max-tokens", 0, CLI_INTEGER, "N", "with --matrix: tokens to read (the whole corpus)", false, false},
     {"context", 0, CLI_INTEGER, "N", "with --matrix: tokens of a sequence (256)", false, false},
     CLI_OPTION_THREADS,
@@ -166,24 +167,13 @@ static int show_text(const struct cli_arguments *arguments, const struct feature
 static int write_matrix(const struct cli_arguments *arguments, const struct feature_view *view,
                         const struct fathom_matrix_options *matrix) {
     const char *path = cli_text(arguments, "matrix", "");
-    struct fathom_corpus_source *sources = NULL;
-    char **storage = NULL;
+    struct corpus_arguments corpus;
     uint64_t n_tokens, n_entries;
-    size_t n = 0, parsed = 0;
-    const char *const *texts = cli_all(&n, arguments, "corpus");
-    int status = n > MOST_SOURCES
-                     ? fathom__fail(FATHOM_ERROR_LIMIT, "corpus: %zu sources; at most %d are read", n, MOST_SOURCES)
-                     : FATHOM_OK;
-    if (!status) status = fathom__alloc(&sources, n, sizeof *sources);
-    if (!status) status = fathom__alloc(&storage, n, sizeof *storage);
-    for (; !status && parsed < n; parsed++)
-        if ((status = fathom_corpus_source_parse(&sources[parsed], &storage[parsed], texts[parsed]))) break;
+    int status = corpus_arguments_read(&corpus, arguments, "corpus");
     if (!status)
-        status = fathom_feature_matrix(&n_tokens, &n_entries, path, view->dictionary, view->model, sources, n, matrix);
-    for (size_t i = 0; i < parsed; i++)
-        fathom_free(storage[i]);
-    fathom_free(storage);
-    fathom_free(sources);
+        status = fathom_feature_matrix(&n_tokens, &n_entries, path, view->dictionary, view->model, corpus.list,
+                                       corpus.n, matrix);
+    corpus_arguments_free(&corpus);
     if (status) return cli_fail(arguments, status);
     if (cli_json(arguments)) {
         json_t *value = feature_view_json(view);

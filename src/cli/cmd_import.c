@@ -6,7 +6,7 @@
     "saelens|gemma-scope|gemma-scope-2|sparsify|dictionary-learning|openmoss|llama-scope|openai|circuit-tracer"
 
 static const struct cli_option options[] = {
-    {"output", 'o', CLI_FILE, "DICT", "the native file to write", false, true},
+    {"output", 'o', CLI_OUTPUT, "DICT", "the native file to write", false, true},
     {"format", 'f', CLI_CHOICE, FORMATS, "what the path holds (found by its files)", false, false},
     {"hook", 0, CLI_TEXT, "HOOK", "where the dictionary reads, as blocks.3.hook_resid_post (as the files say)", false,
      false},

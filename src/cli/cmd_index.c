@@ -1,17 +1,15 @@
-#include "cli.h"
+#include "corpus_arguments.h"
 #include <base/error.h>
 #include <base/memory.h>
 #include <fathom/catalogue.h>
 #include <inttypes.h>
 
-enum { MOST_SOURCES = 4096 };
-
 static const struct cli_option options[] = {
     CLI_OPTION_MODEL,
     CLI_OPTION_CATALOGUE,
-    {"corpus", 0, CLI_FILE, "FILE[:FIELD][=WEIGHT[*]]",
+    {"corpus", 0, CLI_FILE, CLI_CORPUS_VALUE,
      "text or JSONL files or folders, with the field of the text and a share; * repeats the source", true, true},
-    {"unquoted", 0, CLI_FILE, "FILE[:FIELD][=WEIGHT[*]]",
+    {"unquoted", 0, CLI_FILE, CLI_CORPUS_VALUE,
      "more text that counts for figures and labels, but is quoted in no example", true, false},
     {"corpus-name", 0, CLI_TEXT, "TEXT", "how the catalogue describes the corpus (the files' names)", false, false},
     {"max-tokens", 'n', CLI_INTEGER, "N", "tokens to index (the whole corpus)", false, false},
@@ -32,16 +30,10 @@ static const struct cli_option options[] = {
     CLI_OPTION_END,
 };
 
-struct sources {
-    struct fathom_corpus_source *list;
-    char **storage;
-    size_t n;
-};
-
 /* The command line as the library wants it. */
 struct request {
     struct fathom_index_options options;
-    struct sources quoted, unquoted;
+    struct corpus_arguments quoted, unquoted;
 };
 
 static bool read_options(struct request *request, const struct cli_arguments *arguments) {
@@ -67,25 +59,6 @@ static bool read_options(struct request *request, const struct cli_arguments *ar
                                                      .keep_checkpoint = cli_has(arguments, "keep-checkpoint"),
                                                      .progress = cli_progress};
     return true;
-}
-
-static int read_sources(struct sources *out, const struct cli_arguments *arguments, const char *option) {
-    size_t n = 0;
-    const char *const *texts = cli_all(&n, arguments, option);
-    if (n > MOST_SOURCES)
-        return fathom__fail(FATHOM_ERROR_LIMIT, "%s: %zu sources; at most %d are read", option, n, MOST_SOURCES);
-    int status = fathom__alloc(&out->list, n, sizeof *out->list);
-    if (!status) status = fathom__alloc(&out->storage, n, sizeof *out->storage);
-    for (size_t i = 0; !status && i < n; i++)
-        if (!(status = fathom_corpus_source_parse(&out->list[i], &out->storage[i], texts[i]))) out->n++;
-    return status;
-}
-
-static void free_sources(struct sources *sources) {
-    for (size_t i = 0; i < sources->n; i++)
-        fathom_free(sources->storage[i]);
-    fathom_free(sources->storage);
-    fathom_free(sources->list);
 }
 
 static json_t *yield_json(const struct fathom_label_yield *yield) {
@@ -154,8 +127,8 @@ static int run(struct cli_arguments *arguments) {
     fathom_model *model = cli_open_model(&code, arguments);
     if (!model) return code;
     int status = fathom_dictionary_open(&dictionary, cli_operands(&n_operands, arguments)[0]);
-    if (!status) status = read_sources(&request.quoted, arguments, "corpus");
-    if (!status) status = read_sources(&request.unquoted, arguments, "unquoted");
+    if (!status) status = corpus_arguments_read(&request.quoted, arguments, "corpus");
+    if (!status) status = corpus_arguments_read(&request.unquoted, arguments, "unquoted");
     request.options.unquoted = request.unquoted.list;
     request.options.n_unquoted = request.unquoted.n;
     if (!status)
@@ -165,8 +138,8 @@ static int run(struct cli_arguments *arguments) {
         status =
             fathom_index(&result, path, dictionary, model, request.quoted.list, request.quoted.n, &request.options);
     code = status ? cli_fail(arguments, status) : print_result(arguments, &result, path);
-    free_sources(&request.quoted);
-    free_sources(&request.unquoted);
+    corpus_arguments_free(&request.quoted);
+    corpus_arguments_free(&request.unquoted);
     fathom_free(path);
     fathom_dictionary_close(dictionary);
     fathom_model_close(model);

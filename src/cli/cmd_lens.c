@@ -1,7 +1,7 @@
 #include "cli.h"
+#include <base/memory.h>
 #include <fathom/explain.h>
 #include <fathom/session.h>
-#include <stdlib.h>
 #include <string.h>
 
 struct rows {
@@ -121,7 +121,7 @@ static int run(struct cli_arguments *arguments) {
     struct rows rows = {0};
     const char *text = cli_text(arguments, "text", "");
     const char *target = cli_text(arguments, "target", NULL);
-    if (!cli_integer(&threads, arguments, "threads", 0, 1024, 0)) return CLI_USAGE;
+    if (!cli_integer(&threads, arguments, "threads", 1, 1024, 0)) return CLI_USAGE;
     fathom_model *model = cli_open_model(&status, arguments);
     if (model == NULL) return status;
     code = fathom_tokenize(&tokens, &n, model, text, strlen(text), true, false);
@@ -133,14 +133,15 @@ static int run(struct cli_arguments *arguments) {
         status = cli_usage(arguments, "--text and --target need at least one token each");
     } else {
         const struct fathom_model_info *info = fathom_model_describe(model);
-        rows = (struct rows){calloc((size_t)info->n_layers * n * info->d_model, sizeof(float)), info->d_model, n};
-        code = rows.values != NULL ? run_text(&rows, model, tokens, n, (uint32_t)threads) : FATHOM_ERROR_MEMORY;
+        rows = (struct rows){NULL, info->d_model, n};
+        code = fathom__alloc(&rows.values, (size_t)info->n_layers * n, info->d_model * sizeof(float));
+        if (code == FATHOM_OK) code = run_text(&rows, model, tokens, n, (uint32_t)threads);
         if (code == FATHOM_OK) code = fathom_lens_open(&lens, model);
         status = code != FATHOM_OK ? cli_fail(arguments, code)
                                    : print_result(arguments, model, lens, &rows, tokens,
                                                   target != NULL ? wanted[0] : -1, (uint32_t)threads);
     }
-    free(rows.values);
+    fathom_free(rows.values);
     fathom_lens_close(lens);
     fathom_free(tokens);
     fathom_free(wanted);

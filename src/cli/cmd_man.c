@@ -7,14 +7,31 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { UTF8_FIRST = 0xc0, UTF8_THIRD = 0xe0, UTF8_FOURTH = 0xf0, UTF8_BITS = 6, UTF8_MASK = 0x3f };
+
+/* A character beyond ASCII as every roff reads it; returns its length. The table's texts are UTF-8. */
+static size_t print_character(FILE *stream, const char *text) {
+    const unsigned char first = (unsigned char)*text;
+    const size_t length = first >= UTF8_FOURTH ? 4 : first >= UTF8_THIRD ? 3 : 2;
+    unsigned code = first & (UTF8_MASK >> (length - 1));
+    for (size_t i = 1; i < length; i++)
+        code = code << UTF8_BITS | ((unsigned char)text[i] & UTF8_MASK);
+    fprintf(stream, "\\[u%04X]", code);
+    return length;
+}
+
 /* Roff takes dots and quotes at the start of a line, backslashes and hyphens for itself. */
 static void print_roff(FILE *stream, const char *text) {
     bool start = true;
-    for (; *text != '\0'; text++) {
+    while (*text != '\0') {
         if (start && (*text == '.' || *text == '\'')) {
             fputs("\\&", stream);
         }
         start = *text == '\n';
+        if ((unsigned char)*text >= UTF8_FIRST) {
+            text += print_character(stream, text);
+            continue;
+        }
         if (*text == '\\') {
             fputs("\\e", stream);
         } else if (*text == '-') {
@@ -22,6 +39,7 @@ static void print_roff(FILE *stream, const char *text) {
         } else {
             fputc(*text, stream);
         }
+        text++;
     }
 }
 

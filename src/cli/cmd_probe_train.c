@@ -6,7 +6,7 @@ static const struct cli_option options[] = {
     CLI_OPTION_MODEL,
     CLI_OPTIONS_LABELLED,
     {"hook", 0, CLI_TEXT, "NAME", "the hook point to read, such as resid_post.12", false, true},
-    {"output", 'o', CLI_FILE, "PROBE", "the probe file to write", false, true},
+    {"output", 'o', CLI_OUTPUT, "PROBE", "the probe file to write", false, true},
     {"pool", 0, CLI_CHOICE, "mean|last", "how a text's rows become one: their mean, or the last one (mean)", false,
      false},
     {"c", 0, CLI_NUMBER, "C", "weight of the errors against the penalty (chosen by cross-validation)", false, false},

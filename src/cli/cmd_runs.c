@@ -13,7 +13,7 @@ enum { MOST_COMPARED = 8, NAME_SIZE = 160 };
 #define OPTION_LEDGER                                                                                                  \
     { "ledger", 0, CLI_FILE, "FILE", "the ledger's file ($XDG_DATA_HOME/fathom/runs.sqlite)", false, false }
 #define OPTION_SVG                                                                                                     \
-    { "svg", 0, CLI_FILE, "FILE", "also draw the curves into this file", false, false }
+    { "svg", 0, CLI_OUTPUT, "FILE", "also draw the curves into this file", false, false }
 #define OPTION_CURVE                                                                                                   \
     {                                                                                                                  \
         "curve", 0, CLI_CHOICE, "fve|loss|l0|dead", "the curve to draw, on held-out rows but for the loss (fve)",      \

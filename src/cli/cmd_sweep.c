@@ -255,7 +255,9 @@ static int run(struct cli_arguments *arguments) {
     if (strchr(cli_text(arguments, "hook", ""), ','))
         return cli_usage(arguments, "--hook: one hook point is expected; a surface is of one");
     if (!cli_integer(&budget, arguments, "budget", 1, INT64_MAX, 0)) return CLI_USAGE;
+    const char *svg = cli_text(arguments, "svg", NULL);
     int status = fathom__make_folders(folder);
+    if (!status && svg) status = fathom__writer_probe(svg); /* it may lie in that folder */
     if (!status) status = fathom__path_join(&path, folder, "dictionary.gguf");
     if (status) return cli_fail(arguments, status);
     int code = train_request_read(&request, arguments, path);

@@ -1,5 +1,5 @@
-#include "feature_view.h"
 #include "labelled.h"
+#include "watch_view.h"
 #include <base/error.h>
 #include <base/memory.h>
 #include <errno.h>
@@ -31,20 +31,6 @@ static const struct cli_option options[] = {
     {"fail-on-alert", 0, CLI_FLAG, NULL, "exit with status 1 when there was an alert", false, false},
     CLI_OPTION_JSON,
     CLI_OPTION_END,
-};
-
-struct watching {
-    const struct cli_arguments *arguments;
-    struct feature_view view; /* dictionary and catalogue only where features are watched */
-    fathom_probe **probes;
-    size_t n_probes;
-    fathom_monitor *monitor;
-    struct fathom_texts texts;
-    /* Results. */
-    double *levels;    /* scratch for development: [watches, texts] */
-    double *documents; /* what alerts are counted by: 1 for an alert, 0 for none; [texts] */
-    size_t n_alerts;
-    int output; /* exit status of printing */
 };
 
 static int parse_window(uint32_t *out, const struct cli_arguments *arguments) {
@@ -168,21 +154,8 @@ static int load_texts(struct watching *watching) {
     for (size_t i = 0; i < n && status == FATHOM_OK; i++) {
         status = fathom_texts_load(&watching->texts, given[i], FATHOM_LABEL_NONE);
     }
-    given = cli_all(&n, arguments, "labelled");
-    for (size_t i = 0; i < n && status == FATHOM_OK; i++) {
-        size_t before = watching->texts.n;
-        status = fathom_texts_load(&watching->texts, given[i], FATHOM_LABEL_NONE);
-        for (size_t t = before; t < watching->texts.n && status == FATHOM_OK; t++) {
-            if (watching->texts.labels[t] == FATHOM_LABEL_NONE) {
-                status = fathom__fail(FATHOM_ERROR_FORMAT, "%s: text %zu: a \"label\" of true or false is expected",
-                                      given[i], t - before + 1);
-            }
-        }
-    }
-    return status;
+    return status == FATHOM_OK ? labelled_append_all(&watching->texts, arguments, "labelled") : status;
 }
-
-/* Development ----------------------------------------------------------------------------------------------- */
 
 struct developing {
     struct watching *watching;
@@ -209,11 +182,8 @@ static int choose_levels(struct watching *watching, const char *path, double tar
     struct fathom_texts texts = FATHOM_TEXTS_INIT;
     struct developing developing = {.watching = watching};
     size_t n_watches = fathom_monitor_count(watching->monitor);
-    int status = fathom_texts_load(&texts, path, FATHOM_LABEL_NONE);
+    int status = labelled_append(&texts, path);
     developing.n_texts = texts.n;
-    if (status == FATHOM_OK) {
-        status = labelled_check(&texts, path);
-    }
     if (status == FATHOM_OK) {
         status = fathom__alloc(&watching->levels, n_watches * texts.n, sizeof *watching->levels);
     }
@@ -242,134 +212,6 @@ static int choose_levels(struct watching *watching, const char *path, double tar
     return status;
 }
 
-/* Results --------------------------------------------------------------------------------------------------- */
-
-/* The level at which a token is drawn at full strength. */
-static double full_level(const struct watching *watching, size_t w) {
-    const struct fathom_watch *watch = fathom_monitor_at(watching->monitor, w);
-    const struct fathom_feature *known = watch->dictionary != NULL && watching->view.catalogue != NULL
-                                             ? fathom_catalogue_feature(watching->view.catalogue, watch->feature)
-                                             : NULL;
-    if (known != NULL && known->max_activation > 0) {
-        return (double)known->max_activation;
-    }
-    return watch->above > 0 ? 2 * watch->above : 1;
-}
-
-static void print_tokens(const struct watching *watching, const struct fathom_reading *reading) {
-    size_t n_watches = fathom_monitor_count(watching->monitor);
-    for (size_t t = 0; t < reading->n_tokens; t++) {
-        double level = 0;
-        const char *bytes = NULL;
-        size_t length = 0;
-        for (size_t w = 0; w < n_watches; w++) {
-            double here = (double)reading->levels[w * reading->n_tokens + t] / full_level(watching, w);
-            level = here > level ? here : level;
-        }
-        if (fathom_token_bytes(&bytes, &length, watching->view.model, reading->tokens[t]) == FATHOM_OK) {
-            cli_print_level(stdout, bytes, length, level);
-        }
-    }
-    putchar('\n');
-}
-
-static void print_reading(const struct watching *watching, const struct fathom_reading *reading) {
-    int label = watching->texts.labels[reading->text];
-    fputs(reading->alert ? "ALERT  " : "  -    ", stdout);
-    if (label != FATHOM_LABEL_NONE) {
-        fputs(reading->alert == (label == FATHOM_LABEL_POSITIVE) ? "right  " : "WRONG  ", stdout);
-    }
-    print_tokens(watching, reading);
-    for (size_t w = 0; w < fathom_monitor_count(watching->monitor); w++) {
-        const struct fathom_watch *watch = fathom_monitor_at(watching->monitor, w);
-        if (isnan(reading->document[w])) {
-            printf("         %s: nothing to read\n", watch->name);
-        } else {
-            printf("         %s: %.3f%s %.3f\n", watch->name, reading->document[w],
-                   reading->alerts[w] ? " reaches" : ", below", watch->above);
-        }
-    }
-}
-
-static json_t *watch_json(const struct watching *watching, const struct fathom_reading *reading, size_t w) {
-    const struct fathom_watch *watch = fathom_monitor_at(watching->monitor, w);
-    json_t *levels = json_array();
-    for (size_t t = 0; t < reading->n_tokens; t++) {
-        json_array_append_new(levels, number_json((double)reading->levels[w * reading->n_tokens + t]));
-    }
-    json_t *value =
-        json_pack("{s:s, s:o, s:f, s:b, s:o}", "name", watch->name, "level", number_json(reading->document[w]), "above",
-                  watch->above, "alert", (int)reading->alerts[w], "levels", levels);
-    if (watch->dictionary != NULL) {
-        json_object_set_new(value, "feature", json_integer((json_int_t)watch->feature));
-    }
-    return value;
-}
-
-static json_t *reading_json(const struct watching *watching, const struct fathom_reading *reading) {
-    int label = watching->texts.labels[reading->text];
-    json_t *watches = json_array();
-    json_t *tokens = json_array();
-    for (size_t w = 0; w < fathom_monitor_count(watching->monitor); w++) {
-        json_array_append_new(watches, watch_json(watching, reading, w));
-    }
-    for (size_t t = 0; t < reading->n_tokens; t++) {
-        char *text = NULL;
-        bool known = fathom_detokenize(&text, watching->view.model, &reading->tokens[t], 1) == FATHOM_OK;
-        json_array_append_new(tokens, known ? json_string(text) : json_null());
-        fathom_free(text);
-    }
-    json_t *value = json_pack("{s:I, s:s, s:b, s:o, s:o}", "number", (json_int_t)reading->text, "text",
-                              watching->texts.texts[reading->text], "alert", (int)reading->alert, "watches", watches,
-                              "tokens", tokens);
-    if (label != FATHOM_LABEL_NONE) {
-        json_object_set_new(value, "label", json_boolean(label == FATHOM_LABEL_POSITIVE));
-    }
-    return value;
-}
-
-/* One object a line, so that a long watch can be followed while it runs. */
-static int print_line(json_t *value) {
-    bool failed = value == NULL || json_dumpf(value, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9)) != 0;
-    putchar('\n');
-    json_decref(value);
-    return failed ? CLI_FAILURE : cli_output_status();
-}
-
-static int on_reading(const struct fathom_reading *reading, void *payload) {
-    struct watching *watching = payload;
-    watching->documents[reading->text] = reading->alert ? 1 : 0;
-    watching->n_alerts += reading->alert;
-    if (cli_json(watching->arguments)) {
-        watching->output = print_line(reading_json(watching, reading));
-    } else {
-        print_reading(watching, reading);
-        watching->output = cli_output_status();
-    }
-    return watching->output != CLI_OK || cli_interrupted() ? FATHOM_ERROR_STOPPED : 0;
-}
-
-static int print_summary(const struct watching *watching) {
-    const struct fathom_texts *texts = &watching->texts;
-    struct fathom_counts counts;
-    bool labelled = fathom_texts_count(texts, FATHOM_LABEL_NONE) < texts->n;
-    fathom_count_alerts(&counts, watching->documents, texts->labels, texts->n, 1);
-    if (cli_json(watching->arguments)) {
-        json_t *summary =
-            json_pack("{s:I, s:I}", "texts", (json_int_t)texts->n, "alerts", (json_int_t)watching->n_alerts);
-        if (labelled) {
-            json_object_set_new(summary, "counts", counts_json(&counts));
-            json_object_set_new(summary, "balanced_accuracy", number_json(fathom_balanced_accuracy(&counts)));
-        }
-        return print_line(json_pack("{s:o}", "summary", summary));
-    }
-    printf("%zu texts, %zu with an alert\n", texts->n, watching->n_alerts);
-    if (labelled) {
-        counts_print(&counts);
-    }
-    return cli_output_status();
-}
-
 static int watch(struct watching *watching) {
     const struct cli_arguments *arguments = watching->arguments;
     const char *development = cli_text(arguments, "development", NULL);
@@ -388,7 +230,7 @@ static int watch(struct watching *watching) {
         status = fathom__alloc(&watching->documents, watching->texts.n, sizeof *watching->documents);
     }
     if (status == FATHOM_OK) {
-        status = fathom_monitor_run(watching->monitor, &watching->texts, on_reading, watching);
+        status = fathom_monitor_run(watching->monitor, &watching->texts, watch_print_reading, watching);
     }
     if (watching->output != CLI_OK) {
         return watching->output;
@@ -396,7 +238,7 @@ static int watch(struct watching *watching) {
     if (status != FATHOM_OK) {
         return cli_fail(arguments, status);
     }
-    int exit = print_summary(watching);
+    int exit = watch_print_summary(watching);
     return exit == CLI_OK && watching->n_alerts > 0 && cli_has(arguments, "fail-on-alert") ? CLI_NEGATIVE : exit;
 }
 

@@ -39,19 +39,6 @@ static int keep_levels(const struct fathom_reading *reading, void *payload) {
     return 0;
 }
 
-static int load(struct fathom_texts *texts, const struct cli_arguments *arguments, const char *option) {
-    size_t n = 0;
-    const char *const *paths = cli_all(&n, arguments, option);
-    int status = FATHOM_OK;
-    for (size_t i = 0; i < n && status == FATHOM_OK; i++) {
-        status = fathom_texts_load(texts, paths[i], FATHOM_LABEL_NONE);
-        if (status == FATHOM_OK) {
-            status = labelled_check(texts, paths[i]);
-        }
-    }
-    return status;
-}
-
 /* The candidates with their development levels on the test texts. */
 static int test(struct verdict *out, const struct feature_view *view, const struct fathom_watch_candidate *candidates,
                 size_t n, const struct fathom_texts *texts) {
@@ -126,9 +113,9 @@ static int find(const struct cli_arguments *arguments, const struct feature_view
     double by_chance = 0;
     size_t n = 0;
     int exit = CLI_OK;
-    int status = load(&development, arguments, "labelled");
+    int status = labelled_append_all(&development, arguments, "labelled");
     if (status == FATHOM_OK) {
-        status = load(&other, arguments, "test");
+        status = labelled_append_all(&other, arguments, "test");
     }
     if (status == FATHOM_OK) {
         status = fathom_watch_candidates(&candidates, &n, &by_chance, view->model, view->dictionary, &development, most,

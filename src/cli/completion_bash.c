@@ -24,7 +24,8 @@ static void option_values(const struct cli_option *option) {
         fputs("\" \"$1\"; ", stdout);
         break;
     case CLI_MODEL: fputs("_fathom_words \"smollm2 gemma3\" \"$1\"; _fathom_files -f \"$1\"; ", stdout); break;
-    case CLI_FILE: fputs("_fathom_files -f \"$1\"; ", stdout); break;
+    case CLI_FILE:
+    case CLI_OUTPUT: fputs("_fathom_files -f \"$1\"; ", stdout); break;
     case CLI_FOLDER: fputs("_fathom_files -d \"$1\"; ", stdout); break;
     default: break;
     }

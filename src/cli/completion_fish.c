@@ -15,6 +15,7 @@ static void option(const struct cli_command *command, const struct cli_option *o
         break;
     case CLI_MODEL: fputs(" -r -a 'smollm2 gemma3'", stdout); break;
     case CLI_FILE:
+    case CLI_OUTPUT:
     case CLI_FOLDER: fputs(" -r", stdout); break;
     default: fputs(" -x", stdout); break;
     }

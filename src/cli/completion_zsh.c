@@ -13,7 +13,8 @@ static void action(const struct cli_option *option) {
         putchar(')');
         return;
     case CLI_MODEL: fputs(":model:{ compadd smollm2 gemma3; _files }", stdout); return;
-    case CLI_FILE: fputs(":file:_files", stdout); return;
+    case CLI_FILE:
+    case CLI_OUTPUT: fputs(":file:_files", stdout); return;
     case CLI_FOLDER: fputs(":folder:_files -/", stdout); return;
     default: fputs(":value: ", stdout); return;
     }

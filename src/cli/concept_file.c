@@ -61,10 +61,7 @@ static int load_texts(struct concept_file *file, const char *path) {
     status = *name == '/' || slash == NULL ? fathom__copy_string(&whole, name)
                                            : fathom__format(&whole, "%.*s/%s", (int)(slash - path), path, name);
     if (status == FATHOM_OK) {
-        status = fathom_texts_load(&file->texts, whole, FATHOM_LABEL_NONE);
-    }
-    if (status == FATHOM_OK) {
-        status = labelled_check(&file->texts, whole);
+        status = labelled_append(&file->texts, whole);
     }
     fathom_free(whole);
     return status;

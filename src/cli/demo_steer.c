@@ -1,8 +1,8 @@
 /* One question answered plainly, with a feature turned up, with an equally active feature turned up just as far, and by
  * a contrast vector. */
 #include "demo.h"
+#include <base/memory.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { MOST_QUESTIONS = 32, MOST_FEATURES = 4, DEFAULT_TOKENS = 48 };
@@ -122,9 +122,10 @@ static int add_feature(fathom_steer *plan, const struct demo *demo, uint32_t fea
 static int control_feature(uint32_t *out, const struct demo *demo, uint32_t feature, const uint32_t *avoid,
                            size_t n_avoid) {
     const struct fathom_dictionary_info *info = fathom_dictionary_describe(demo->dictionary);
-    struct fathom_feature_measure *measures = calloc(info->n_features, sizeof *measures);
-    float *direction = calloc(info->d_out, sizeof *direction);
-    int code = measures != NULL && direction != NULL ? FATHOM_OK : demo_error(FATHOM_ERROR_MEMORY, "out of memory");
+    struct fathom_feature_measure *measures = NULL;
+    float *direction = NULL;
+    int code = fathom__alloc(&measures, info->n_features, sizeof *measures);
+    if (code == FATHOM_OK) code = fathom__alloc(&direction, info->d_out, sizeof *direction);
     for (uint32_t i = 0; code == FATHOM_OK && i < info->n_features; i++) {
         const struct fathom_feature *known = fathom_catalogue_feature(demo->catalogue, i);
         double squares = 0;
@@ -136,8 +137,8 @@ static int control_feature(uint32_t *out, const struct demo *demo, uint32_t feat
     }
     if (code == FATHOM_OK)
         code = fathom_feature_control(out, measures, info->n_features, feature, avoid, n_avoid, demo->seed);
-    free(measures);
-    free(direction);
+    fathom_free(measures);
+    fathom_free(direction);
     return code;
 }
 

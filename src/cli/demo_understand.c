@@ -1,7 +1,7 @@
 /* Which features light up on each token, and what is known of them. */
 #include "demo.h"
+#include <base/memory.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { SHOWN_PER_TOKEN = 3, SHOWN_FEATURES = 5, SHOWN_EXAMPLES = 2, SHOWN_TOKENS = 6, EXAMPLE_TOKENS = 6 };
@@ -31,10 +31,9 @@ static int read_text(struct reading *reading, const struct demo *demo, const cha
     if (code != FATHOM_OK) return code;
     struct fathom_session_options options = {.n_context = (uint32_t)reading->n, .n_batch = (uint32_t)reading->n};
     reading->width = fathom_dictionary_describe(demo->dictionary)->d_in;
-    reading->rows = calloc(reading->n * reading->width, sizeof *reading->rows);
-    reading->positions = calloc(reading->n, sizeof *reading->positions);
-    if (reading->rows == NULL || reading->positions == NULL) return demo_error(FATHOM_ERROR_MEMORY, "out of memory");
-    code = fathom_session_open(&session, demo->model, &options);
+    code = fathom__alloc(&reading->rows, reading->n, reading->width * sizeof *reading->rows);
+    if (code == FATHOM_OK) code = fathom__alloc(&reading->positions, reading->n, sizeof *reading->positions);
+    if (code == FATHOM_OK) code = fathom_session_open(&session, demo->model, &options);
     if (code == FATHOM_OK) code = fathom_session_tap(NULL, session, hook, keep_rows, reading);
     if (code == FATHOM_OK) code = fathom_session_feed(session, reading->tokens, reading->n, 0, 0, false);
     if (code == FATHOM_OK)
@@ -46,8 +45,8 @@ static int read_text(struct reading *reading, const struct demo *demo, const cha
 
 static void reading_free(struct reading *reading) {
     fathom_free(reading->tokens);
-    free(reading->rows);
-    free(reading->positions);
+    fathom_free(reading->rows);
+    fathom_free(reading->positions);
     fathom_sparse_free(&reading->features);
 }
 

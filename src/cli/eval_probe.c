@@ -5,8 +5,7 @@
 static int probe_file(struct eval_probe *out, const fathom_model *model, const fathom_dictionary *dictionary,
                       const fathom_dictionary *control, uint64_t seed) {
     struct fathom_texts texts = FATHOM_TEXTS_INIT;
-    int status = fathom_texts_load(&texts, out->path, FATHOM_LABEL_NONE);
-    if (!status) status = labelled_check(&texts, out->path);
+    int status = labelled_append(&texts, out->path);
     if (!status) status = fathom_texts_unique(&out->n_duplicates, &texts);
     if (!status) status = fathom_sparse_probe(&out->own, model, dictionary, &texts, seed);
     if (!status && control) status = fathom_sparse_probe(&out->control, model, control, &texts, seed);

@@ -9,22 +9,26 @@ static int load_all(struct fathom_texts *texts, const struct cli_arguments *argu
     const char *const *paths = cli_all(&n, arguments, option);
     int status = FATHOM_OK;
     for (size_t i = 0; i < n && status == FATHOM_OK; i++) {
-        status = fathom_texts_load(texts, paths[i], label);
-        if (status == FATHOM_OK && label == FATHOM_LABEL_NONE) {
-            status = labelled_check(texts, paths[i]);
+        status =
+            label == FATHOM_LABEL_NONE ? labelled_append(texts, paths[i]) : fathom_texts_load(texts, paths[i], label);
+    }
+    return status;
+}
+
+int labelled_append(struct fathom_texts *texts, const char *path) {
+    const size_t before = texts->n;
+    int status = fathom_texts_load(texts, path, FATHOM_LABEL_NONE);
+    for (size_t t = before; t < texts->n && status == FATHOM_OK; t++) {
+        if (texts->labels[t] == FATHOM_LABEL_NONE) {
+            status = fathom__fail(FATHOM_ERROR_FORMAT, "%s: text %zu: a \"label\" of true or false is expected", path,
+                                  t - before + 1);
         }
     }
     return status;
 }
 
-int labelled_check(const struct fathom_texts *texts, const char *path) {
-    for (size_t t = 0; t < texts->n; t++) {
-        if (texts->labels[t] == FATHOM_LABEL_NONE) {
-            return fathom__fail(FATHOM_ERROR_FORMAT, "%s: text %zu: a \"label\" of true or false is expected", path,
-                                t + 1);
-        }
-    }
-    return FATHOM_OK;
+int labelled_append_all(struct fathom_texts *texts, const struct cli_arguments *arguments, const char *option) {
+    return load_all(texts, arguments, option, FATHOM_LABEL_NONE);
 }
 
 int labelled_load(struct fathom_texts *texts, const struct cli_arguments *arguments) {
@@ -33,7 +37,7 @@ int labelled_load(struct fathom_texts *texts, const struct cli_arguments *argume
         status = load_all(texts, arguments, "neg", FATHOM_LABEL_NEGATIVE);
     }
     if (status == FATHOM_OK) {
-        status = load_all(texts, arguments, "labelled", FATHOM_LABEL_NONE);
+        status = labelled_append_all(texts, arguments, "labelled");
     }
     if (status == FATHOM_OK && texts->n == 0) {
         status = fathom__fail(FATHOM_ERROR_ARGUMENT, "no texts: --pos and --neg, or --labelled, name them");

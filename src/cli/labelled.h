@@ -14,8 +14,11 @@
 /* Appends what --pos, --neg and --labelled name. A fathom_status. */
 int labelled_load(struct fathom_texts *texts, const struct cli_arguments *arguments);
 
-/* FORMAT, naming the file, when a text has no label. */
-int labelled_check(const struct fathom_texts *texts, const char *path);
+/* Appends the texts of a file, each of which carries a label itself. FORMAT, naming the file and the text, where one
+ * does not. */
+int labelled_append(struct fathom_texts *texts, const char *path);
+/* The same of all files that an option names. */
+int labelled_append_all(struct fathom_texts *texts, const struct cli_arguments *arguments, const char *option);
 
 json_t *counts_json(const struct fathom_counts *counts);
 void counts_print(const struct fathom_counts *counts);

@@ -20,15 +20,13 @@ static int unknown_command(const char *word) {
 }
 
 /* Hours of work must not end at a file that cannot be written. */
-static int check_output(const struct cli_arguments *arguments, const struct cli_command *command) {
-    const char *path = cli_text(arguments, "output", NULL);
-    for (const struct cli_option *option = command->options; path != NULL && option->name != NULL; option++) {
-        if (strcmp(option->name, "output") == 0 && option->kind == CLI_FILE) {
-            int code = fathom__writer_probe(path);
-            return code ? cli_fail(arguments, code) : CLI_OK;
-        }
+static int check_outputs(const struct cli_arguments *arguments, const struct cli_command *command) {
+    int code = FATHOM_OK;
+    for (const struct cli_option *option = command->options; code == FATHOM_OK && option->name != NULL; option++) {
+        const char *path = option->kind == CLI_OUTPUT ? cli_text(arguments, option->name, NULL) : NULL;
+        if (path != NULL) code = fathom__writer_probe(path);
     }
-    return CLI_OK;
+    return code ? cli_fail(arguments, code) : CLI_OK;
 }
 
 static int run_command(const struct cli_command *command, int argc, char *const *argv) {
@@ -42,7 +40,7 @@ static int run_command(const struct cli_command *command, int argc, char *const 
         cli_help_command(stdout, command);
     } else {
         cli_output_start(cli_has(arguments, "quiet"));
-        status = check_output(arguments, command);
+        status = check_outputs(arguments, command);
         if (status == CLI_OK) {
             status = command->run(arguments);
         }

@@ -108,6 +108,7 @@ static int check_value(const struct cli_arguments *arguments, const struct cli_o
     double number = 0;
     switch (option->kind) {
     case CLI_FILE:
+    case CLI_OUTPUT:
     case CLI_FOLDER:
     case CLI_MODEL:
         if (*text == '\0') {

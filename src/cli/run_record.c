@@ -1,6 +1,5 @@
 #include "run_record.h"
-#include "parse.h"
-#include <base/buffer.h>
+#include "command_line.h"
 #include <base/error.h>
 #include <base/json.h>
 #include <base/memory.h>
@@ -8,38 +7,13 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { MOST_COMMAND = 1 << 20, MOST_FOLDER = 4096 };
+enum { MOST_FOLDER = 4096 };
 
 /* What the ledger's trouble is, is said at the end: where the run fails too, one line says why. */
 static void give_up(struct run_record *record) {
     snprintf(record->trouble, sizeof record->trouble, "%s", fathom_error_message());
     fathom_ledger_close(record->ledger);
     record->ledger = NULL;
-}
-
-/* A word as a shell takes it. */
-static int add_word(struct fathom__buffer *out, const char *word) {
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_=+./,:@%";
-    if (*word && word[strspn(word, plain)] == '\0') return fathom__buffer_text(out, word);
-    int status = fathom__buffer_text(out, "'");
-    for (; *word && !status; word++)
-        status = *word == '\'' ? fathom__buffer_text(out, "'\\''") : fathom__buffer_append(out, word, 1);
-    return status ? status : fathom__buffer_text(out, "'");
-}
-
-static int describe_command(char **out, const struct cli_arguments *arguments) {
-    struct fathom__buffer text = FATHOM__BUFFER_INIT(MOST_COMMAND);
-    size_t n = 0;
-    char *const *words = cli_arguments_words(&n, arguments);
-    int status = fathom__buffer_text(&text, "fathom ");
-    if (!status) status = fathom__buffer_text(&text, cli_arguments_command(arguments)->name);
-    for (size_t i = 0; i < n && !status; i++) {
-        status = fathom__buffer_text(&text, " ");
-        if (!status) status = add_word(&text, words[i]);
-    }
-    if (!status) status = fathom__buffer_take(out, &text);
-    fathom__buffer_free(&text);
-    return status;
 }
 
 static void on_start(const struct fathom_train_start *start, void *payload) {
@@ -98,7 +72,7 @@ static int list(struct run_record *record, const struct train_request *request) 
 void run_record_open(struct run_record *record, struct train_request *request, const struct cli_arguments *arguments) {
     *record = (struct run_record){.seed = request->run.seed};
     if (cli_has(arguments, "no-record")) return;
-    int status = describe_command(&record->command, arguments);
+    int status = command_line(&record->command, arguments);
     if (!status) status = list(record, request);
     if (!status) status = open_ledger(&record->ledger);
     if (status) {

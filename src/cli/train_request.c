@@ -60,21 +60,15 @@ static bool read_run(struct train_request *request, const struct cli_arguments *
 }
 
 static int read_sources(struct train_request *request, const struct cli_arguments *arguments) {
-    size_t n = 0;
     const char *from = cli_text(arguments, "tokens-from", NULL);
     const int found = from ? fathom_train_tokens_find(&request->run.tokens_from, from) : 0;
     if (found) return found;
-    const char *const *texts = cli_all(&n, arguments, "corpus");
-    if (n > TRAIN_SOURCES)
-        return fathom__fail(FATHOM_ERROR_LIMIT, "corpus: %zu sources; at most %d are read", n, TRAIN_SOURCES);
-    for (size_t i = 0; i < n; i++) {
-        int status = fathom_corpus_source_parse(&request->sources[i], &request->source_storage[i], texts[i]);
-        if (status) return status;
-        request->sources[i].chat = from != NULL;
-    }
-    request->run.sources = request->sources;
-    request->run.n_sources = n;
-    return 0;
+    const int status = corpus_arguments_read(&request->corpus, arguments, "corpus");
+    for (size_t i = 0; i < request->corpus.n; i++)
+        request->corpus.list[i].chat = from != NULL;
+    request->run.sources = request->corpus.list;
+    request->run.n_sources = request->corpus.n;
+    return status;
 }
 
 /* "N,N…" of whole numbers from 1 to `most`. */
@@ -205,8 +199,7 @@ void train_request_free(struct train_request *request) {
     if (!request) return;
     for (size_t i = 0; i < TRAIN_DICTIONARIES; i++)
         fathom_free(request->paths[i]);
-    for (size_t i = 0; i < TRAIN_SOURCES; i++)
-        fathom_free(request->source_storage[i]);
+    corpus_arguments_free(&request->corpus);
     fathom_free(request->hooks);
     fathom_free(request->hooks_out);
     fathom_free(request->checkpoint);

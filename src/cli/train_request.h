@@ -2,17 +2,15 @@
 #ifndef FATHOM_CLI_TRAIN_REQUEST_H
 #define FATHOM_CLI_TRAIN_REQUEST_H
 
-#include "cli.h"
-#include <fathom/corpus.h>
+#include "corpus_arguments.h"
 #include <fathom/trainer.h>
 
-enum { TRAIN_DICTIONARIES = 64, TRAIN_SOURCES = 4096 };
+enum { TRAIN_DICTIONARIES = 64 };
 
 struct train_request {
     struct fathom_train_options run;
     struct fathom_trainer_options trainer;
-    struct fathom_corpus_source sources[TRAIN_SOURCES];
-    char *source_storage[TRAIN_SOURCES];
+    struct corpus_arguments corpus;
     struct fathom_train_dictionary dictionaries[TRAIN_DICTIONARIES];
     char *paths[TRAIN_DICTIONARIES];
     size_t n_dictionaries;
@@ -23,7 +21,7 @@ struct train_request {
 /* Options of all commands that train. */
 // clang-format off
 #define TRAIN_OPTIONS_RUN                                                                                              \
-    {"corpus", 0, CLI_FILE, "FILE[:FIELD][=WEIGHT[*]]",                                                                \
+    {"corpus", 0, CLI_FILE, CLI_CORPUS_VALUE,                                                                          \
      "text or JSONL files or folders, with the field of the text and a share; * repeats the source", true, true},      \
     {"tokens-from", 0, CLI_CHOICE, FATHOM_TRAIN_TOKENS,                                                                \
      "the corpus is chats, JSONL with \"messages\" of role and content, put together by the model's own template; "    \

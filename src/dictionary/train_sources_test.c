@@ -183,7 +183,7 @@ static void test_cross_layer(void **state) {
     struct fathom_train_result result;
     fathom_dictionary *dictionary = NULL;
     fathom_model *model = NULL;
-    fill_cross_layer(&setting, in_folder("cross.gguf"));
+    fill_cross_layer(&setting, scratch("cross.gguf"));
     assert_int_equal(train(&result, &setting), 0);
     assert_true(result.fve > 0.05 && result.fve < 1);
     assert_int_equal(fathom_dictionary_open(&dictionary, setting.dictionary.path), 0);
@@ -193,7 +193,7 @@ static void test_cross_layer(void **state) {
     assert_string_equal(info->layers[1].hook_in, "blocks.1.mlp.hook_in");
     assert_string_equal(info->layers[2].hook_out, "blocks.2.hook_mlp_out");
     assert_true(info->layers[0].input_scale > 0 && info->layers[0].output_scale > 0);
-    assert_int_equal(fathom_model_open(&model, in_folder("a.gguf"), NULL), 0);
+    assert_int_equal(fathom_model_open(&model, scratch("a.gguf"), NULL), 0);
     assert_string_equal(info->model_identity, fathom_model_describe(model)->source_identity);
     assert_int_equal(info->d_in, 3 * fathom_model_describe(model)->d_model);
     assert_int_equal(fathom_dictionary_match(NULL, dictionary, model), FATHOM_ERROR_UNSUPPORTED);
@@ -201,14 +201,14 @@ static void test_cross_layer(void **state) {
     fathom_model_close(model);
     fathom_dictionary_close(dictionary);
 
-    fill_cross_layer(&setting, in_folder("cross-resumed.gguf"));
-    setting.options.checkpoint = in_folder("cross-checkpoint");
+    fill_cross_layer(&setting, scratch("cross-resumed.gguf"));
+    setting.options.checkpoint = scratch("cross-checkpoint");
     setting.options.progress = stop_when_stepped;
     assert_int_equal(train(NULL, &setting), FATHOM_ERROR_STOPPED);
     setting.options.progress = NULL;
     setting.options.resume = true;
     assert_int_equal(train(NULL, &setting), 0);
-    check_same(in_folder("cross.gguf"), in_folder("cross-resumed.gguf"));
+    check_same(scratch("cross.gguf"), scratch("cross-resumed.gguf"));
 }
 
 /* By layer: what its features and those of earlier layers explain. */
@@ -219,11 +219,11 @@ static void test_cross_layer_evaluation(void **state) {
     struct fathom_layers_evaluation *evaluation = NULL;
     fathom_dictionary *dictionary = NULL, *crosscoder = NULL;
     fathom_model *model = NULL, *other = NULL;
-    fill_cross_layer(&setting, in_folder("evaluated.gguf"));
+    fill_cross_layer(&setting, scratch("evaluated.gguf"));
     assert_int_equal(train(&result, &setting), 0);
     assert_int_equal(fathom_dictionary_open(&dictionary, setting.dictionary.path), 0);
-    assert_int_equal(fathom_model_open(&model, in_folder("a.gguf"), NULL), 0);
-    assert_int_equal(fathom_model_open(&other, in_folder("b.gguf"), NULL), 0);
+    assert_int_equal(fathom_model_open(&model, scratch("a.gguf"), NULL), 0);
+    assert_int_equal(fathom_model_open(&other, scratch("b.gguf"), NULL), 0);
     struct fathom_evaluate_options options = {
         .sources = &setting.source, .n_sources = 1, .seed = 5, .tokens = 2000, .context = 64, .n_threads = 2};
     assert_int_equal(fathom_layers_evaluate(&evaluation, dictionary, model, &options), 0);
@@ -251,7 +251,7 @@ static void test_cross_layer_evaluation(void **state) {
     options.tokens = 100;
     assert_int_equal(fathom_layers_evaluate(&evaluation, dictionary, model, &options), FATHOM_ERROR_LIMIT);
     assert_non_null(strstr(fathom_error_message(), "100 rows; 512 are needed"));
-    fill_setting(&setting, in_folder("sources.gguf"), LAYERS, NULL);
+    fill_setting(&setting, scratch("sources.gguf"), LAYERS, NULL);
     assert_int_equal(train(NULL, &setting), 0);
     assert_int_equal(fathom_dictionary_open(&crosscoder, setting.dictionary.path), 0);
     assert_int_equal(fathom_layers_evaluate(&evaluation, crosscoder, model, &options), FATHOM_ERROR_ARGUMENT);
@@ -279,7 +279,7 @@ static void test_bad_sources(void **state) {
     check_refused("mlp_in.1+mlp_in.0", "mlp_out.1+mlp_out.0", NULL, FATHOM_ERROR_ARGUMENT, "ascending order");
     check_refused("mlp_in.0+mlp_in.1", "mlp_out.0+mlp_out.0", NULL, FATHOM_ERROR_ARGUMENT, "names mlp_out.0 twice");
     check_refused("mlp_in.1+mlp_in.2", "mlp_out.1+mlp_out.0", NULL, FATHOM_ERROR_ARGUMENT, "ascending order");
-    check_refused("mlp_in.0+mlp_in.1", "mlp_out.0+b:mlp_out.1", in_folder("b.gguf"), FATHOM_ERROR_ARGUMENT,
+    check_refused("mlp_in.0+mlp_in.1", "mlp_out.0+b:mlp_out.1", scratch("b.gguf"), FATHOM_ERROR_ARGUMENT,
                   "is of one model");
     check_refused("mlp_in.0+mlp_in.1", "mlp_out.0+mlp_post.1", NULL, FATHOM_ERROR_ARGUMENT, "have one width");
     check_refused("resid_post.1+", NULL, NULL, FATHOM_ERROR_NOT_FOUND, "");

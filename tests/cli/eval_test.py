@@ -65,6 +65,15 @@ class Eval(command.Case):
                                probing["eval_result_metrics"]["sae"]["sae_top_1_test_accuracy"], places=6)
         self.assertFalse((results / "absorption").exists())
 
+    def test_the_models_own_text(self):
+        """Where no corpus is named; a tiny model writes nothing that could be kept, so that its text lies there already."""
+        identity = json.loads(self.good("describe", self.llama, "--json").out)["source_identity"]
+        own = self.home / f"cache/fathom/derived/{identity}-own-text-{1100 + 100 + 2048}.jsonl"
+        own.parent.mkdir(parents=True, exist_ok=True)
+        own.write_bytes(self.corpus(documents=120).read_bytes())
+        told = json.loads(self.good(*self.eval("--json")).out)
+        self.assertEqual((str(own), 550), (told["corpus"], told["rows"]))
+
     def test_refusals(self):
         corpus, texts = self.corpus(documents=120), self.labelled()
         unlabelled = self.write("unlabelled.jsonl", '{"text": "the river"}\n')
