@@ -5,6 +5,13 @@
 #include "cli.h"
 #include <fathom/session.h>
 
+/* How a question becomes a prompt. */
+#define CLI_OPTIONS_FRAME                                                                                              \
+    {"chat", 0, CLI_FLAG, NULL, "ask as the user's turn of a chat (where the model has a template)", false, false},    \
+        {"raw", 0, CLI_FLAG, NULL, "take the prompt as it stands", false, false},                                      \
+        {"prefix", 0, CLI_TEXT, "TEXT", "with --raw: put before every prompt", false, false}, {                        \
+        "suffix", 0, CLI_TEXT, "TEXT", "with --raw: put after every prompt", false, false                              \
+    }
 #define CLI_OPTIONS_SAMPLING                                                                                             \
     {"max-tokens", 'n', CLI_INTEGER, "N", "most tokens to generate (256)", false, false},                                \
         {"temperature", 0, CLI_NUMBER, "T", "0 always takes the likeliest token (0.7)", false, false},                   \
