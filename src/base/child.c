@@ -10,6 +10,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* The allocator of gcc 12's sanitizers is not made usable in the child: where another thread was inside it at the fork,
+ * the child waits there until its time is over. Then it is tried again. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { ATTEMPTS = 4 };
+#else
+enum { ATTEMPTS = 1 };
+#endif
+
 enum { PIECE = 4096, MILLISECONDS = 1000 };
 
 int fathom__pipe(int ends[2]) {
@@ -77,8 +85,8 @@ static bool listen_to(int *status, struct fathom__buffer *said, double seconds, 
     }
 }
 
-int fathom__child_run(struct fathom__child_end *end, struct fathom__buffer *said, const char *name,
-                      const struct fathom__child_limits *limits, int (*work)(void *payload, int words), void *payload) {
+static int run_once(struct fathom__child_end *end, struct fathom__buffer *said, const char *name,
+                    const struct fathom__child_limits *limits, int (*work)(void *payload, int words), void *payload) {
     const rlim_t in_use = mapped();
     int ends[2], how = 0, status = FATHOM_OK;
     if (fathom__pipe(ends) != 0) return fathom__fail_errno(name, "be tried in a child process");
@@ -106,4 +114,13 @@ int fathom__child_run(struct fathom__child_end *end, struct fathom__buffer *said
         .value = WIFEXITED(how) ? WEXITSTATUS(how) : 0,
     };
     return status;
+}
+
+int fathom__child_run(struct fathom__child_end *end, struct fathom__buffer *said, const char *name,
+                      const struct fathom__child_limits *limits, int (*work)(void *payload, int words), void *payload) {
+    for (int attempt = 1;; attempt++) {
+        const int status = run_once(end, said, name, limits, work, payload);
+        if (status != FATHOM_OK || end->in_time || attempt == ATTEMPTS) return status;
+        fathom__buffer_clear(said);
+    }
 }

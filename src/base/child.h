@@ -24,7 +24,7 @@ struct fathom__child_end {
 };
 
 /* Runs work(payload, words) in a child whose standard streams are closed to the world; what it writes to the descriptor
- * `words` goes to *said, which has its own limit. What becomes of the child is in *end, and no error.
+ * `words` goes to *said, which is empty and has its own limit. What becomes of the child is in *end, and no error.
  * Errors: IO (it cannot be started; `name` stands in the message), LIMIT (it said more than *said may hold). */
 int fathom__child_run(struct fathom__child_end *end, struct fathom__buffer *said, const char *name,
                       const struct fathom__child_limits *limits, int (*work)(void *payload, int words), void *payload);
