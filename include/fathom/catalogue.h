@@ -138,7 +138,8 @@ struct fathom_label {
     float single_token;            /* balanced accuracy of the best single-token rule on the same tokens */
     float shuffled;                /* mean balanced accuracy of other features' labels on the same tokens */
     uint32_t n_active, n_inactive; /* held-out tokens it was measured on */
-    /* A label "… (where strong)" tells activations above half of the maximum: its score, single_token and shuffled are
+    /* A person's label is measured on texts, not on tokens (fathom_label_measure); its rule then names them and the level.
+     * A label "… (where strong)" tells activations above half of the maximum: its score, single_token and shuffled are
      * about those, and its rule has "above": 0.5. The other figures are about all activations. */
 };
 
@@ -190,6 +191,12 @@ FATHOM_API int fathom_catalogue_search_token(struct fathom_hit *hits, size_t *n,
  * break, invalid UTF-8); NOT_FOUND (number); IO (read-only file). */
 FATHOM_API int fathom_catalogue_label(const char *path, const fathom_dictionary *dictionary, uint32_t feature,
                                       const char *text, const char *origin);
+
+/* Writes beside such a label what it is worth: the figures of *measured (fathom_label_measure) and its rule (NULL or
+ * JSON), not its text or origin. Another text for the label takes them away again. Errors: as above; NOT_FOUND (the
+ * feature has no label of that origin); ARGUMENT (a rule that is no JSON object). */
+FATHOM_API int fathom_catalogue_label_measured(const char *path, const fathom_dictionary *dictionary, uint32_t feature,
+                                               const char *origin, const struct fathom_label *measured);
 
 /* Building ----------------------------------------------------------------------------------------------------- */
 

@@ -13,6 +13,7 @@
 #ifndef FATHOM_DETECT_H
 #define FATHOM_DETECT_H
 
+#include <fathom/catalogue.h>
 #include <fathom/dictionary.h>
 #include <fathom/error.h>
 #include <fathom/hook.h>
@@ -244,6 +245,18 @@ struct fathom_watch_candidate {
 FATHOM_API int fathom_watch_candidates(struct fathom_watch_candidate **out, size_t *n, double *by_chance,
                                        const fathom_model *model, const fathom_dictionary *dictionary,
                                        const struct fathom_texts *texts, size_t most, uint64_t seed);
+
+/* What a person's label of a feature is worth: how well the feature's largest activation in a text, at the level `above`
+ * (in the dictionary's own units, > 0), tells texts that the label holds for from texts that it does not. *out gets
+ * score (balanced accuracy), f1, precision and recall at the texts' own prevalence, n_active and n_inactive (the texts
+ * of either kind) and the controls: `shuffled`, the mean balanced accuracy over 100 shuffles of the labels by seed, and
+ * `single_token`, that of the one token whose presence tells these same texts apart best. Its text, origin and rule are
+ * NULL. Choose the level on other texts than these (fathom_watch_candidates).
+ * Errors: ARGUMENT (a kind is missing, a text without a label, the level), NOT_FOUND (no such feature), MISMATCH (made
+ * on another model), and what the engine says. */
+FATHOM_API int fathom_label_measure(struct fathom_label *out, const fathom_model *model,
+                                    const fathom_dictionary *dictionary, uint32_t feature,
+                                    const struct fathom_texts *texts, double above, uint64_t seed);
 
 /* A token's level as the model runs. */
 struct fathom_live_level {

@@ -240,6 +240,47 @@ static void a_persons_label_comes_first_and_stays(void **state) {
     fathom_catalogue_close(catalogue);
 }
 
+static void a_persons_label_keeps_its_figures(void **state) {
+    (void)state;
+    const struct fathom_label measured = {.rule = "{\"texts\":[\"t.jsonl\"],\"above\":2.5}",
+                                          .score = 0.875F,
+                                          .f1 = 0.75F,
+                                          .prevalence = 0.25F,
+                                          .single_token = NAN,
+                                          .shuffled = 0.5F,
+                                          .n_active = 8,
+                                          .n_inactive = 24};
+    struct fathom_label broken = measured;
+    assert_int_equal(fathom_catalogue_label_measured(tiny.path, tiny.dictionary, 0, "user", &measured),
+                     FATHOM_ERROR_NOT_FOUND); /* it has none yet */
+    assert_int_equal(fathom_catalogue_label(tiny.path, tiny.dictionary, 0, "mine", "user"), FATHOM_OK);
+    assert_int_equal(fathom_catalogue_label_measured(tiny.path, tiny.dictionary, 0, "user", &measured), FATHOM_OK);
+    fathom_catalogue *catalogue = opened();
+    struct fathom_feature_details *details;
+    assert_true(fathom_catalogue_feature(catalogue, 0)->label_score == 0.875F);
+    assert_int_equal(fathom_catalogue_details(&details, catalogue, 0), FATHOM_OK);
+    assert_string_equal(details->labels[0].text, "mine");
+    assert_string_equal(details->labels[0].rule, measured.rule);
+    assert_true(details->labels[0].f1 == 0.75F && details->labels[0].prevalence == 0.25F);
+    assert_true(isnan(details->labels[0].single_token));
+    assert_int_equal(details->labels[0].n_active, 8);
+    assert_int_equal(details->labels[0].n_inactive, 24);
+    assert_string_equal(details->labels[1].text, "suspension bridges");
+    fathom_feature_details_free(details);
+    fathom_catalogue_close(catalogue);
+    broken.rule = "[1]";
+    assert_int_equal(fathom_catalogue_label_measured(tiny.path, tiny.dictionary, 0, "user", &broken),
+                     FATHOM_ERROR_ARGUMENT);
+    assert_int_equal(fathom_catalogue_label_measured(tiny.path, tiny.dictionary, 99, "user", &measured),
+                     FATHOM_ERROR_NOT_FOUND);
+    /* Another text is another label. */
+    assert_int_equal(fathom_catalogue_label(tiny.path, tiny.dictionary, 0, "another", "user"), FATHOM_OK);
+    catalogue = opened();
+    assert_true(isnan(fathom_catalogue_feature(catalogue, 0)->label_score));
+    fathom_catalogue_close(catalogue);
+    assert_int_equal(fathom_catalogue_label(tiny.path, tiny.dictionary, 0, NULL, "user"), FATHOM_OK);
+}
+
 static void labels_are_checked(void **state) {
     (void)state;
     char long_text[300];
@@ -303,6 +344,7 @@ int main(void) {
         cmocka_unit_test(a_text_is_about_what_is_strong_and_rare),
         cmocka_unit_test(output_tokens_find_their_features),
         cmocka_unit_test(a_persons_label_comes_first_and_stays),
+        cmocka_unit_test(a_persons_label_keeps_its_figures),
         cmocka_unit_test(labels_are_checked),
         cmocka_unit_test(without_text_no_token_and_no_word_is_stored),
     };

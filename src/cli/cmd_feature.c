@@ -14,11 +14,27 @@ static const struct cli_option options[] = {
     CLI_OPTION_END,
 };
 
+/* A person's label is measured on texts, and its rule names them with the level. */
+static bool print_measured_on_texts(const struct fathom_label *label) {
+    json_t *rule = label->rule ? json_loads(label->rule, 0, NULL) : NULL;
+    const json_t *texts = json_object_get(rule, "texts");
+    const char *name = json_string_value(json_array_get(texts, 0));
+    if (name != NULL)
+        printf(": from level %.4g on tells %.0f %% right of %u texts that it holds for and %u that it does not in %s "
+               "(shuffled labels %.0f %%, best single token %.0f %%); F1 %.2f at a prevalence of %.3g %%",
+               json_number_value(json_object_get(rule, "above")), 100 * (double)label->score, label->n_active,
+               label->n_inactive, name, 100 * (double)label->shuffled, 100 * (double)label->single_token,
+               (double)label->f1, 100 * (double)label->prevalence);
+    const bool told = name != NULL;
+    json_decref(rule);
+    return told;
+}
+
 static void print_labels(const struct fathom_feature_details *details) {
     for (size_t i = 0; i < details->n_labels; i++) {
         const struct fathom_label *label = &details->labels[i];
         printf("  label “%s” (%s)", label->text, label->origin);
-        if (isfinite(label->score))
+        if (isfinite(label->score) && !print_measured_on_texts(label))
             printf(": tells %.0f %% right of %u active and %u inactive rows of unseen text (labels of other features "
                    "%.0f %%, best single token %.0f %%); "
                    "F1 %.2f at a prevalence of %.3g %%",

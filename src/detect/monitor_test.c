@@ -229,6 +229,51 @@ static int check_live(const struct fathom_live_level *level, void *payload) {
     return 0;
 }
 
+static void a_label_is_measured_on_texts(void **state) {
+    struct fixture *fixture = *state;
+    struct fathom_texts some = FATHOM_TEXTS_INIT;
+    struct fathom_label label;
+    double levels[TEXTS], level = 0;
+    /* At the level of one of the positive texts, so that something is right and the other text may be wrong. */
+    for (size_t t = 0; t < TEXTS; t++) {
+        levels[t] = 0;
+        for (size_t token = 0; token < fixture->n_tokens[t]; token++)
+            levels[t] = fmax(levels[t], level_by_hand(fixture, t, token, 3));
+    }
+    level = fmin(levels[0], levels[4]) - 0.01;
+    assert_true(level > 0);
+    struct fathom_counts counts;
+    fathom_count_alerts(&counts, levels, labels, TEXTS, level);
+    assert_int_equal(fathom_label_measure(&label, fixture->model, fixture->dictionary, 3, &fixture->texts, level, 1),
+                     FATHOM_OK);
+    assert_true(fabs((double)label.score - fathom_balanced_accuracy(&counts)) < 1e-6);
+    assert_int_equal(label.n_active, 2);
+    assert_int_equal(label.n_inactive, 3);
+    assert_true(fabs((double)label.prevalence - 0.4) < 1e-6);
+    assert_true(label.recall == 1);
+    const double alerts = (double)(counts.true_positive + counts.false_positive);
+    assert_true(fabs((double)label.f1 - 2 * 2 / (2 + alerts)) < 1e-6);
+    assert_true(label.shuffled > 0.35F && label.shuffled < 0.65F);
+    assert_true(label.single_token == 1); /* "in" stands in both texts that it holds for, and in no other */
+    assert_null(label.text);
+    assert_int_equal(fathom_label_measure(&label, fixture->model, fixture->dictionary, 3, &fixture->texts, 1e6, 1),
+                     FATHOM_OK);
+    assert_true(label.score == 0.5F && label.f1 == 0 && label.precision == 0);
+
+    assert_int_equal(
+        fathom_label_measure(&label, fixture->model, fixture->dictionary, TOY_FEATURES, &fixture->texts, 1, 1),
+        FATHOM_ERROR_NOT_FOUND);
+    assert_int_equal(fathom_label_measure(&label, fixture->model, fixture->dictionary, 3, &fixture->texts, 0, 1),
+                     FATHOM_ERROR_ARGUMENT);
+    assert_int_equal(fathom_label_measure(&label, fixture->model, fixture->dictionary, 3, &fixture->texts, NAN, 1),
+                     FATHOM_ERROR_ARGUMENT);
+    assert_int_equal(fathom_texts_append(&some, written[0], strlen(written[0]), FATHOM_LABEL_POSITIVE), FATHOM_OK);
+    assert_int_equal(fathom_label_measure(&label, fixture->model, fixture->dictionary, 3, &some, 1, 1),
+                     FATHOM_ERROR_ARGUMENT);
+    assert_non_null(strstr(fathom_error_message(), "1 true, 0 false, of 1"));
+    fathom_texts_free(&some);
+}
+
 static void a_session_is_watched_while_it_runs(void **state) {
     struct fixture *fixture = *state;
     struct live live = {.fixture = fixture, .text = 4};
@@ -282,11 +327,9 @@ static void wrong_watches_are_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(levels_are_the_dictionarys),
-        cmocka_unit_test(a_callback_can_stop),
-        cmocka_unit_test(a_session_is_watched_while_it_runs),
-        cmocka_unit_test(wrong_watches_are_refused),
-        cmocka_unit_test(candidates_are_judged_by_their_levels),
+        cmocka_unit_test(levels_are_the_dictionarys),   cmocka_unit_test(a_callback_can_stop),
+        cmocka_unit_test(a_label_is_measured_on_texts), cmocka_unit_test(a_session_is_watched_while_it_runs),
+        cmocka_unit_test(wrong_watches_are_refused),    cmocka_unit_test(candidates_are_judged_by_their_levels),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -71,6 +71,30 @@ class Catalogue(command.Case):
         for part in ("output tokens it raises", "nearest features", "activations\n", "strongest examples", "»"):
             self.assertIn(part, page)
 
+    def test_a_label_is_measured(self):
+        self.good(*self.index())
+        texts = [("the golden gate bridge", True), ("golden bridge over the gate", True), ("stone wind river", False), ("the river in the wind", False)]
+        labelled = self.write("labelled.jsonl", "".join(json.dumps({"text": t, "label": l}) + "\n" for t, l in texts))
+        watched = self.fathom("watch", "-q", "-m", self.llama, "-d", self.toy, "--feature", 2, "--above", 0.5, "--labelled", labelled, "--json")
+        counts = json.loads(watched.out.strip().split("\n")[-1])["summary"]["counts"]
+        label = lambda *more: ("label", 2, "bridges", "-q", "-m", self.llama, "-d", self.toy, "--catalogue", "catalogue.sqlite", *more)
+        told = self.json(*label("--labelled", labelled, "--above", 0.5))["measured"]
+        self.assertEqual((2, 2, 0.5), (told["texts_true"], told["texts_false"], told["prevalence"]))
+        self.assertAlmostEqual((counts["true_positive"] / 2 + counts["true_negative"] / 2) / 2, told["balanced_accuracy"], places=6)
+        self.assertEqual(1, told["single_token"])
+        kept = self.json(*self.read(["feature", 2]))
+        self.assertEqual(("bridges", "user"), (kept["label"], kept["label_origin"]))
+        self.assertAlmostEqual(told["balanced_accuracy"], kept["label_score"], places=6)
+        self.assertEqual({"texts": ["labelled.jsonl"], "above": 0.5}, kept["labels"][0]["rule"])
+        self.assertIn("in labelled.jsonl (shuffled labels", self.good(*self.read(["feature", 2])).out)
+        self.assertIn("of 2 texts that it holds for and 2", self.good(*label("--labelled", labelled, "--above", 0.5)).out)
+        self.assertIsNone(self.json(*label()).get("measured"))
+        self.assertIsNone(self.json(*self.read(["feature", 2]))["label_score"])
+        self.bad(command.USAGE, "--above", *label("--labelled", labelled))
+        self.bad(command.USAGE, "--labelled", *label("--above", 1))
+        self.bad(command.USAGE, "level above 0", *label("--labelled", labelled, "--above", 0))
+        self.bad(command.INPUT, "nowhere.jsonl", *label("--labelled", "nowhere.jsonl", "--above", 1))
+
     def test_search(self):
         self.good(*self.index())
         raised = self.json(*self.read(["feature", 2]))["raised"][0]
