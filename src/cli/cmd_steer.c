@@ -1,4 +1,5 @@
 #include "generation.h"
+#include "preset.h"
 #include "steer_command.h"
 #include "steer_plan.h"
 #include <base/error.h>
@@ -26,6 +27,7 @@ static const struct cli_option options[] = {
     {"direction", 0, CLI_FILE, "FILE.safetensors", "turn this direction: a tensor [width] or [layers, width]", false,
      false},
     CLI_OPTION_PLAN,
+    CLI_OPTION_PRESET,
     {"concept-file", 0, CLI_FILE, "FILE.json",
      "\"words\", and optionally \"texts\" (the contrast, where nothing else is named), \"questions\", \"held_out\" and "
      "\"answers\" (for --choose)",
@@ -95,12 +97,9 @@ static int read_questions(struct steering *steering) {
 static int read_setting(struct steering *steering) {
     const struct cli_arguments *arguments = steering->arguments;
     const char *layers = cli_text(arguments, "layers", NULL);
-    const char *rows = cli_text(arguments, "rows", "all");
     double strength = 0;
     steering->setting.range = (struct fathom_layer_range){-1, -1};
-    steering->setting.rows = strcmp(rows, "prompt") == 0   ? FATHOM_STEER_PROMPT
-                             : strcmp(rows, "answer") == 0 ? FATHOM_STEER_ANSWER
-                                                           : FATHOM_STEER_ALL;
+    steering->setting.rows = steer_rows(arguments);
     if (!cli_number(&strength, arguments, "strength", -1e6, 1e6, 0)) {
         return FATHOM_ERROR_ARGUMENT;
     }
@@ -225,7 +224,10 @@ static int prepare(struct steering *steering) {
 static int run(struct cli_arguments *arguments) {
     struct steering steering = {.arguments = arguments};
     int64_t n_seeds = 0;
-    int exit = check_usage(arguments);
+    int exit = preset_apply(arguments);
+    if (exit == CLI_OK) {
+        exit = check_usage(arguments);
+    }
     if (exit != CLI_OK) {
         return exit;
     }
@@ -280,8 +282,11 @@ const struct cli_command cli_command_steer = {
                    "that the choice did not see.\n\n"
                    "--choose finds features that say together what none says alone: it adds one after another, at the "
                    "levels that make the concept file's \"answers\" likeliest while the model's plain answers to the "
-                   "same questions stay nearly as likely as they were.",
+                   "same questions stay nearly as likely as they were.\n\n"
+                   "--preset golden-gate holds the features that make a default model speak of the Golden Gate Bridge, "
+                   "in the frame that it was measured with, beside an equally active control.",
     .examples =
+        "fathom steer --preset golden-gate --prompt \"What should I paint my bedroom?\"\n"
         "fathom steer --feature 304 --strength 5 --prompt \"What should I paint my bedroom?\" --random-control\n"
         "fathom steer --concept-file share/demo/golden_gate.json --strength 0.8 --layers 6-14 --prompt \"What should I "
         "paint my bedroom?\"\n"

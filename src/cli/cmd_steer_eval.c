@@ -1,5 +1,6 @@
 #include "generation.h"
 #include "labelled.h"
+#include "preset.h"
 #include "steer_command.h"
 #include "steer_plan.h"
 #include <base/error.h>
@@ -15,10 +16,12 @@ static const struct cli_option options[] = {
     CLI_OPTION_CATALOGUE,
     {"concept-file", 0, CLI_FILE, "FILE.json",
      "\"words\", \"texts\" for the difference of means, \"questions\" to choose strengths on, \"held_out\" to rate on",
-     false, true},
+     false, false},
     {"feature", 0, CLI_TEXT, "N[=W]…", "rate this feature, or several together", true, false},
     {"mode", 0, CLI_CHOICE, "clamp|add|ablate", "what is done with a feature (clamp)", false, false},
     CLI_OPTION_PLAN,
+    CLI_OPTION_PRESET,
+    {"rows", 0, CLI_CHOICE, "all|prompt|answer", "which part of the text is edited (all)", false, false},
     {"layers", 0, CLI_TEXT, "A[-B]",
      "of feature and directions (the dictionary's own layer, else a third of the depth)", false, false},
     {"strengths", 0, CLI_TEXT, "S,…", "to try for features, in maxima (0.4,0.8,1.2,1.6,2)", false, false},
@@ -244,6 +247,14 @@ static int read_options(struct evaluation *evaluation, int *exit) {
     const char *layers = cli_text(arguments, "layers", NULL);
     int64_t n_seeds = 0;
     evaluation->setting.range = (struct fathom_layer_range){-1, -1};
+    if (!cli_has(arguments, "concept-file")) {
+        *exit = cli_usage(arguments, "--concept-file FILE.json is missing");
+        return FATHOM_ERROR_ARGUMENT;
+    }
+    if (cli_has(arguments, "rows") && cli_has(arguments, "plan")) {
+        *exit = cli_usage(arguments, "--plan and --rows exclude each other");
+        return FATHOM_ERROR_ARGUMENT;
+    }
     if (cli_has(arguments, "feature") == cli_has(arguments, "plan")) {
         *exit = cli_usage(arguments, "either --feature or --plan says what is rated");
         return FATHOM_ERROR_ARGUMENT;
@@ -258,6 +269,7 @@ static int read_options(struct evaluation *evaluation, int *exit) {
         return FATHOM_ERROR_ARGUMENT;
     }
     evaluation->asking.n_seeds = (uint32_t)n_seeds;
+    evaluation->setting.rows = steer_rows(arguments);
     evaluation->asking.max_new = cli_has(arguments, "max-tokens") ? evaluation->asking.max_new : DEFAULT_TOKENS;
     int status = concept_file_open(&evaluation->file, path);
     if (status == FATHOM_OK && layers != NULL) {
@@ -288,7 +300,10 @@ static void close_evaluation(struct evaluation *evaluation) {
 
 static int run(struct cli_arguments *arguments) {
     struct evaluation evaluation = {.arguments = arguments};
-    int exit = CLI_OK;
+    int exit = preset_apply(arguments);
+    if (exit != CLI_OK) {
+        return exit;
+    }
     int status = read_options(&evaluation, &exit);
     if (status == FATHOM_OK &&
         steer_subject_open(&evaluation.subject, &exit, arguments, evaluation.setting.range, &evaluation.file)) {
@@ -315,7 +330,8 @@ const struct cli_command cli_command_steer_eval = {
         "Beside the feature or plan stand plain answers, an instruction in the prompt, the difference of means of the "
         "concept's texts, a random direction as long, and a feature as active. Each one's strength is chosen on the "
         "concept file's \"questions\"; then it is rated once on \"held_out\".",
-    .examples = "fathom steer eval --concept-file share/demo/golden_gate.json --feature 304 --layers 6-14 --seeds 2\n"
+    .examples = "fathom steer eval --preset golden-gate --seeds 5\n"
+                "fathom steer eval --concept-file share/demo/golden_gate.json --feature 304 --layers 6-14 --seeds 2\n"
                 "fathom steer eval --concept-file share/demo/golden_gate.json --plan '\"golden gate\" =1.2'",
     .options = options,
     .run = run,

@@ -1,5 +1,7 @@
 #include "parse.h"
 #include "help.h"
+#include <base/error.h>
+#include <base/memory.h>
 #include <errno.h>
 #include <math.h>
 #include <stdarg.h>
@@ -19,6 +21,8 @@ struct cli_arguments {
     size_t n_values;
     const char **operands;
     size_t n_operands;
+    char **added; /* texts that no argument vector owns */
+    size_t n_added;
     const char **all; /* what cli_all hands out: valid until its next call */
     size_t
         n_lent; /* of the last values, how many follow an option's first one: operands, where those would be missing */
@@ -76,7 +80,11 @@ static const struct cli_option *find_option(const struct cli_command *command, c
     return NULL;
 }
 
-static bool is_choice(const char *choices, const char *text) {
+const struct cli_option *cli_command_option(const struct cli_arguments *arguments, const char *name) {
+    return find_option(arguments->command, name, strlen(name), '\0');
+}
+
+bool cli_is_choice(const char *choices, const char *text) {
     size_t length = strlen(text);
     for (const char *at = choices; *at != '\0';) {
         size_t part = strcspn(at, "|");
@@ -126,7 +134,7 @@ static int check_value(const struct cli_arguments *arguments, const struct cli_o
         }
         break;
     case CLI_CHOICE:
-        if (!is_choice(option->value, text)) {
+        if (!cli_is_choice(option->value, text)) {
             return cli_usage(arguments, "--%s: one of %s is expected, not \"%s\"", option->name, option->value, text);
         }
         break;
@@ -276,8 +284,28 @@ int cli_parse(struct cli_arguments **out, bool *help, const struct cli_command *
     return CLI_OK;
 }
 
+int cli_arguments_add(struct cli_arguments *arguments, const struct cli_option *option, const char *text) {
+    const size_t n = arguments->n_values + 1;
+    struct value *values = realloc(arguments->values, n * sizeof *values);
+    if (values == NULL) return fathom__fail_memory(n * sizeof *values);
+    arguments->values = values;
+    const char **all = realloc(arguments->all, n * sizeof *all);
+    if (all == NULL) return fathom__fail_memory(n * sizeof *all);
+    arguments->all = all;
+    char **added = realloc(arguments->added, (arguments->n_added + 1) * sizeof *added);
+    if (added == NULL) return fathom__fail_memory((arguments->n_added + 1) * sizeof *added);
+    arguments->added = added;
+    const int status = fathom__copy_string(&added[arguments->n_added], text);
+    if (status != FATHOM_OK) return status;
+    arguments->values[arguments->n_values++] = (struct value){option->name, added[arguments->n_added++]};
+    return FATHOM_OK;
+}
+
 void cli_arguments_free(struct cli_arguments *arguments) {
     if (arguments != NULL) {
+        for (size_t i = 0; i < arguments->n_added; i++)
+            fathom_free(arguments->added[i]);
+        free(arguments->added);
         free(arguments->values);
         free(arguments->operands);
         free(arguments->all);

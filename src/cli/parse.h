@@ -12,6 +12,13 @@ const struct cli_command *cli_arguments_command(const struct cli_arguments *argu
 /* What followed the command's name, as it was given. */
 char *const *cli_arguments_words(size_t *n, const struct cli_arguments *arguments);
 
+/* An option of the command by its long name; NULL where it has none. */
+const struct cli_option *cli_command_option(const struct cli_arguments *arguments, const char *name);
+/* Whether text is one of "a|b|c". */
+bool cli_is_choice(const char *choices, const char *text);
+/* Adds a value, which is copied, as if it had been given; what it may be is not checked. A fathom_status. */
+int cli_arguments_add(struct cli_arguments *arguments, const struct cli_option *option, const char *text);
+
 /* The longest command of the table that argv begins with; *used gets the number of words. NULL: none. */
 const struct cli_command *cli_find(int *used, int argc, char *const *argv);
 

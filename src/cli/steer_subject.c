@@ -7,6 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum fathom_steer_rows steer_rows(const struct cli_arguments *arguments) {
+    const char *rows = cli_text(arguments, "rows", "all");
+    return strcmp(rows, "prompt") == 0   ? FATHOM_STEER_PROMPT
+           : strcmp(rows, "answer") == 0 ? FATHOM_STEER_ANSWER
+                                         : FATHOM_STEER_ALL;
+}
+
 int steer_range_parse(struct fathom_layer_range *out, const char *text, const char *option) {
     char *end = NULL;
     long first = strtol(text, &end, 10);

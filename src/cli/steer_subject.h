@@ -56,5 +56,7 @@ json_t *steer_score_json(const struct fathom_steer_score *score);
 
 /* "6-14" or "10". A fathom_status; `option` stands in the message. */
 int steer_range_parse(struct fathom_layer_range *out, const char *text, const char *option);
+/* What --rows says; all where it says nothing. */
+enum fathom_steer_rows steer_rows(const struct cli_arguments *arguments);
 
 #endif

@@ -1,6 +1,7 @@
 """Choosing features by given answers, from the concept's file to the options that turn them again; plans."""
 import json
 import pathlib
+import shutil
 import unittest.mock
 
 import command
@@ -61,6 +62,44 @@ class Choosing(command.Case):
             self.bad(command.INPUT, ["concept.json", "\"answers\"", part], *self.steer("--choose", 2))
         self.concept(answers=[])
         self.bad(command.USAGE, "\"answers\"", *self.steer("--choose", 2))
+
+    def preset(self, name="bridge", content=None, **steer):
+        pathlib.Path(self.folder, "presets").mkdir(exist_ok=True)
+        sections = {"steer": {"concept-file": "../concept.json", "feature": ["3=0.5", "5"], "strength": 2, "mode": "add", "raw": True, **steer}}
+        return self.write(f"presets/{name}.json", json.dumps({"about": "x", **sections}) if content is None else content)
+
+    def test_presets_give_what_is_not_given(self):
+        self.concept()
+        shutil.copy(self.toy, pathlib.Path(self.folder, "toy.gguf"))
+        shared = ["-q", "-m", self.llama, "-d", "toy.gguf", "-n", 4, "--json"]
+        given = ["steer", *shared, "--raw", "--mode", "add", "--feature", "3=0.5", "--feature", "5"]
+        self.preset()
+        by_preset = json.loads(self.good("steer", *shared, "--preset", "bridge").out)
+        self.assertEqual(json.loads(self.good(*given, "--concept-file", "concept.json", "--strength", 2).out), by_preset)
+        other = json.loads(self.good("steer", *shared, "--preset", "bridge", "--strength", -3, "-p", "a river").out)
+        self.assertEqual(json.loads(self.good(*given, "--concept-file", "concept.json", "--strength", -3, "-p", "a river").out), other)
+        self.assertNotEqual(by_preset["steered"], other["steered"])
+
+        self.bad(command.USAGE, "small letters", "steer", *shared, "--preset", "../bridge")
+        self.bad(command.INPUT, ["presets/none.json", "No such file"], "steer", *shared, "--preset", "none")
+        self.bad(command.INPUT, ["presets/bridge.json", '"steer eval"', "object"], "steer", "eval", *shared, "--preset", "bridge")
+        for changes, part in (({"feature": 3}, '"feature"'), ({"strength": "2"}, '"strength"'), ({"mode": "turn"}, '"mode"'), ({"raw": 1}, '"raw"'),
+                              ({"rows": ["all", "answer"]}, '"rows"'), ({"colour": "red"}, '"colour"')):
+            self.preset("bad", **changes)
+            self.bad(command.INPUT, ["presets/bad.json", part, "expected"], "steer", *shared, "--preset", "bad")
+        self.preset("broken", content="{")
+        self.bad(command.INPUT, "presets/broken.json", "steer", *shared, "--preset", "broken")
+
+    def test_shipped_presets_are_the_demonstrations(self):
+        share = pathlib.Path(__file__).resolve().parents[2] / "share"
+        for model in ("smollm2", "gemma3"):
+            shown = json.loads((share / model / "demo.json").read_text())["steer"]
+            preset = json.loads((share / model / "presets" / "golden-gate.json").read_text())
+            for section in ("steer", "steer eval"):
+                self.assertEqual([f"{f['feature']}={f['strength']:g}" for f in shown["features"]], preset[section]["feature"])
+                self.assertEqual([shown.get(key) for key in ("rows", "prefix", "suffix", "stop")],
+                                 [preset[section].get(key) for key in ("rows", "prefix", "suffix", "stop")])
+                self.assertTrue((share / model / "presets" / preset[section]["concept-file"]).is_file())
 
     def test_ratings_stand_beside_baselines(self):
         self.concept(held_out=["where is the king"])
