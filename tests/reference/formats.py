@@ -323,6 +323,38 @@ def openmoss(checkout: str) -> None:
             if name == "topk":  # Fathom's activations are times the decoder norm there
                 features = features * model.decoder_norm()
             record(folder, input=x, features=features, output=output)
+    openmoss_layers()
+
+
+def openmoss_layers() -> None:
+    """Cross-layer transcoders, of layers whose average norms differ."""
+    clt = importlib.import_module("llamascopium.models.clt")
+    generator = torch.Generator().manual_seed(10)
+    names_in, names_out = ([f"blocks.{layer}.{hook}" for layer in range(LAYERS)] for hook in ("hook_resid_mid", "hook_mlp_out"))
+    for name, more in (
+        ("clt-jumprelu", {"act_fn": "jumprelu", "norm_activation": "dataset-wise"}),
+        ("clt-topk", {"act_fn": "layertopk", "top_k": ACTIVE, "norm_activation": "dataset-wise"}),
+        ("clt-relu", {"act_fn": "relu", "norm_activation": "inference", "sparsity_include_decoder_norm": False, "use_decoder_bias": False}),
+        ("clt-batchtopk", {"act_fn": "batchtopk", "norm_activation": "inference"}),
+    ):
+        folder = folder_of(f"openmoss/{name}")
+        cfg = clt.CLTConfig(hook_points_in=names_in, hook_points_out=names_out, d_model=WIDTH, expansion_factor=FEATURES / WIDTH, device="cpu", dtype=torch.float32, **more)
+        model = clt.CrossLayerTranscoder(cfg)
+        fill(model, generator)
+        if cfg.norm_activation == "dataset-wise":
+            model.set_dataset_average_activation_norm({hook: 2.0 + i for i, hook in enumerate(names_in + names_out)})
+        model.save_pretrained(folder)
+        model.cfg.save_hyperparameters(folder)
+        if name == "clt-batchtopk":
+            continue
+        x = torch.stack([rows(generator) for _ in range(LAYERS)])
+        with torch.no_grad():
+            batch = model.normalize_activations(dict(zip(names_in, x, strict=True)))
+            features = model.encode(model.prepare_input(batch)[0])
+            output = model.decode(features) / torch.stack([model.compute_norm_factor(x, hook) for hook in names_out])[:, None, None]
+            if name == "clt-topk":  # Fathom's activations are times the decoder norm there
+                features = features * model.decoder_norm_per_feature()
+            record(folder, input=side_by_side(x), features=features.flatten(1), output=side_by_side(output))
 
 
 def llama_scope() -> None:

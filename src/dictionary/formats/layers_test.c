@@ -116,6 +116,66 @@ static void earlier_layers(void **state) {
     fathom_dictionary_close(dictionary);
 }
 
+#define MOSS "tests/reference/formats/openmoss/"
+#define MOSS_CONFIG                                                                                                    \
+    "{\"sae_type\": \"clt\", \"d_model\": 16, \"norm_activation\": \"%s\", \"act_fn\": \"%s\", \"hook_points_in\": "   \
+    "[\"blocks.0.hook_resid_mid\", \"blocks.1.hook_resid_mid\"%s], \"hook_points_out\": "                              \
+    "[\"blocks.0.hook_mlp_out\", \"blocks.1.hook_mlp_out\", \"blocks.2.hook_mlp_out\"]}"
+
+static void refuse_moss(const char *normalisation, const char *activation, const char *third, int status,
+                        const char *message) {
+    char text[1024];
+    snprintf(text, sizeof text, MOSS_CONFIG, normalisation, activation, third);
+    scratch_text("moss/config.json", text);
+    REFUSED(scratch("moss"), NULL, status, message);
+}
+
+static void openmoss_layers(void **state) {
+    (void)state;
+    static const char third[] = ", \"blocks.2.hook_resid_mid\"";
+    REFUSED(MOSS "clt-batchtopk", NULL, FATHOM_ERROR_UNSUPPORTED, "act_fn \"batchtopk\"");
+    copy("moss", MOSS "clt-relu/", "sae_weights.safetensors", "sae_weights.safetensors");
+    /* k of every layer by itself is not k of all layers together. */
+    refuse_moss("inference", "topk", third, FATHOM_ERROR_UNSUPPORTED, "relu, jumprelu or layertopk is expected");
+    refuse_moss("token-wise", "relu", third, FATHOM_ERROR_UNSUPPORTED, "norm_activation \"token-wise\"");
+    refuse_moss("inference", "relu", "", FATHOM_ERROR_FORMAT, "as many names in both");
+    refuse_moss("inference", "layertopk", third, FATHOM_ERROR_FORMAT, "top_k");
+    refuse_moss("inference", "jumprelu", third, FATHOM_ERROR_FORMAT, "log_jumprelu_threshold is missing");
+    scratch_text("moss/config.json", "{\"sae_type\": \"clt\", \"d_model\": 16}");
+    REFUSED(scratch("moss"), NULL, FATHOM_ERROR_FORMAT, "hook_points_in");
+    scratch_text("moss/config.json", "{\"sae_type\": \"lorsa\", \"d_model\": 16}");
+    REFUSED(scratch("moss"), NULL, FATHOM_ERROR_UNSUPPORTED, "sae_type \"lorsa\"");
+    assert_false(fathom__file_exists(scratch("refused.gguf")));
+}
+
+/* Average norms are per hook point: without the one of a layer its scale is asked for, not taken for 1. */
+static void norms_of_layers(void **state) {
+    (void)state;
+    fathom__safetensors *weights = NULL;
+    fathom_dictionary *dictionary = NULL;
+    check_ok(fathom_dictionary_import(scratch("scaled.gguf"), MOSS "clt-jumprelu", NULL));
+    check_ok(fathom_dictionary_open(&dictionary, scratch("scaled.gguf")));
+    const struct fathom_dictionary_info *info = fathom_dictionary_describe(dictionary);
+    for (int l = 0; l < LAYERS; l++) { /* √16 / (2, 3, 4) and √16 / (5, 6, 7) */
+        assert_float_equal(info->layers[l].input_scale, 4.0F / (2 + l), 1e-6F);
+        assert_float_equal(info->layers[l].output_scale, 4.0F / (5 + l), 1e-6F);
+    }
+    fathom_dictionary_close(dictionary);
+    enum { MOST = 32 };
+    struct fathom__tensor tensors[MOST];
+    size_t n = 0;
+    check_ok(fathom__safetensors_open(&weights, MOSS "clt-jumprelu/sae_weights.safetensors"));
+    for (size_t i = 0; i < fathom__safetensors_count(weights) && n < MOST; i++) {
+        const struct fathom__tensor *tensor = fathom__safetensors_at(weights, i);
+        if (!strstr(tensor->name, "blocks.1.hook_mlp_out")) tensors[n++] = *tensor;
+    }
+    copy("normless", MOSS "clt-jumprelu/", "config.json", "config.json");
+    check_ok(fathom__safetensors_write(scratch("normless/sae_weights.safetensors"), tensors, n, NULL));
+    fathom__safetensors_close(weights);
+    REFUSED(scratch("normless"), NULL, FATHOM_ERROR_ARGUMENT,
+            "dataset_average_activation_norm.blocks.1.hook_mlp_out is missing");
+}
+
 static void what_others_cannot_hold(void **state) {
     (void)state;
     fathom_dictionary *dictionary = NULL;
@@ -138,6 +198,8 @@ int main(void) {
         cmocka_unit_test(what_is_said_of_them),
         cmocka_unit_test(thresholds_below_zero),
         cmocka_unit_test(earlier_layers),
+        cmocka_unit_test(openmoss_layers),
+        cmocka_unit_test(norms_of_layers),
         cmocka_unit_test(what_others_cannot_hold),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
