@@ -3,18 +3,20 @@
  *   format               what it is                                                                    written too
  *   saelens              folder: cfg.json, sae_weights.safetensors (versions 5 and 6)                  yes
  *   gemma-scope          params.npz, or a folder with it (Gemma Scope 1)                               yes
- *   gemma-scope-2        folder: params.safetensors, config.json where it is there; or, of a cross-     no
+ *   gemma-scope-2        folder: params.safetensors, config.json where it is there; or, of a cross-     yes
  *                        layer transcoder, params_layer_N.safetensors of all layers
  *   sparsify             folder: cfg.json, sae.safetensors                                             yes
  *   dictionary-learning  ae.pt, with config.json beside it, or a folder with both                      no
- *   openmoss             folder: config.json, sae_weights.safetensors                                  no
+ *   openmoss             folder: config.json, sae_weights.safetensors, also of a cross-layer            yes
+ *                        transcoder (sae_type "clt")
  *   llama-scope          folder: hyperparams.json, checkpoints/final.safetensors (OpenMOSS's older)    no
  *   openai               a .pt file of OpenAI's sparse_autoencoder                                     no
  *   circuit-tracer       layer_N.safetensors of a set of transcoders, with config.yaml beside it; or   yes
  *                        a folder of a cross-layer transcoder: W_enc_N and W_dec_N.safetensors
  *
  * Importing keeps what a dictionary computes: whatever has to be folded, transposed or renamed for that is named in the
- * file's training record, under "import". What the native file cannot compute is refused by name.
+ * file's training record, under "import". What the native file cannot compute is refused by name. docs/formats.md says
+ * what each was compared with.
  */
 #ifndef FATHOM_FORMATS_H
 #define FATHOM_FORMATS_H
@@ -59,7 +61,8 @@ FATHOM_API int fathom_dictionary_import(const char *native_path, const char *pat
                                         const struct fathom_import_options *options);
 
 /* Writes a folder (for gemma-scope: with params.npz; for circuit-tracer: layer_N.safetensors, N out of the hook, or all
- * files of a cross-layer transcoder whose layers are those of a model from 0 on, and config.yaml). UNSUPPORTED: what the
+ * files of a cross-layer transcoder whose layers are those of a model from 0 on, and config.yaml; gemma-scope-2 has
+ * hook points of Gemma's blocks only). UNSUPPORTED: what the
  * format cannot hold, by name. */
 FATHOM_API int fathom_dictionary_export(const char *folder, const fathom_dictionary *dictionary, const char *format);
 

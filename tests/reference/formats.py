@@ -2,7 +2,7 @@
 computes for them, and checks that those trainers read what Fathom exports.
 
     formats.py make [--openai DIR] [--openmoss DIR]      writes tests/reference/formats/<case>/
-    formats.py check FATHOM                              exports by FATHOM (the command) and compares the peers' outputs
+    formats.py check FATHOM [--openmoss DIR]             exports by FATHOM (the command) and compares the peers' outputs
 
 dictionary_learning, sparsify and circuit-tracer are installed without their dependencies into the cache, once: what they
 need for training is not imported. --openai and --openmoss name checkouts of openai/sparse_autoencoder and of
@@ -288,7 +288,7 @@ def openai(checkout: str) -> None:
             record(path.parent, input=x, features=features, output=ae.decode(features, info))
 
 
-def openmoss(checkout: str) -> None:
+def openmoss_code(checkout: str) -> types.ModuleType:
     sys.path.append(str(pathlib.Path(checkout) / "src"))
     # The package's own front imports everything there is; its models need little of it.
     for package in ("llamascopium", "llamascopium.models"):
@@ -297,6 +297,11 @@ def openmoss(checkout: str) -> None:
         sys.modules[package] = module
     sae = importlib.import_module("llamascopium.models.sae")
     importlib.import_module("llamascopium.models.sparse_dictionary").version = lambda package: "a checkout"
+    return sae
+
+
+def openmoss(checkout: str) -> None:
+    sae = openmoss_code(checkout)
     generator = torch.Generator().manual_seed(7)
     place = "blocks.4.hook_resid_post"
     for name, more in (
@@ -398,8 +403,8 @@ def relative(a: torch.Tensor, b: torch.Tensor) -> float:
 def check(arguments: argparse.Namespace) -> None:
     """What Fathom exports, read by the peers: the features and outputs of the case it was imported from."""
     peers()
-    from circuit_tracer.transcoder.cross_layer_transcoder import load_clt
-    from circuit_tracer.transcoder.single_layer_transcoder import load_gemma_scope_transcoder, load_relu_transcoder
+    from circuit_tracer.transcoder.cross_layer_transcoder import load_clt, load_gemma_scope_2_clt
+    from circuit_tracer.transcoder.single_layer_transcoder import load_gemma_scope_2_transcoder, load_gemma_scope_transcoder, load_relu_transcoder
     from sae_lens import SAE
 
     coder, _ = sparse_coder()
@@ -429,8 +434,44 @@ def check(arguments: argparse.Namespace) -> None:
         features = transcoder.encode(x)
         return features, transcoder.decode(features)
 
+    def by_gemma_scope_2(folder: str, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        transcoder = load_gemma_scope_2_transcoder(f"{folder}/params.safetensors", 0, device=torch.device("cpu"))
+        features = transcoder.encode(x)
+        return features, transcoder.decode(features, x)
+
+    def by_gemma_scope_2_layers(folder: str, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        paths = {layer: f"{folder}/params_layer_{layer}.safetensors" for layer in range(LAYERS)} | {LAYERS: ""}  # the last is left out
+        clt = load_gemma_scope_2_clt(paths, device=torch.device("cpu"), dtype=torch.float32)
+        features = clt.encode(apart(x))
+        return side_by_side(features), side_by_side(clt.decode(features.to_sparse()))
+
+    def by_openmoss(folder: str, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        model = sae.SparseAutoEncoder.from_pretrained(folder)
+        scale = model.compute_norm_factor(x, model.cfg.hook_point_in)
+        features = model.encode(x * scale)
+        return features, model.decode(features) / scale
+
+    def by_openmoss_layers(folder: str, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        model = importlib.import_module("llamascopium.models.clt").CrossLayerTranscoder.from_pretrained(folder)
+        features = model.encode(x.unflatten(1, (LAYERS, -1)))
+        return features.flatten(1), side_by_side(model.decode(features))
+
+    openmoss_cases = ()
+    if arguments.openmoss:
+        sae = openmoss_code(arguments.openmoss)
+        openmoss_cases = (
+            ("openmoss/jumprelu", "", "openmoss", by_openmoss),
+            ("openmoss/topk", "", "openmoss", by_openmoss),
+            ("openmoss/transcoder", "", "openmoss", by_openmoss),
+            ("dictionary-learning/batchtopk", "", "openmoss", by_openmoss),
+            ("openmoss/clt-jumprelu", "", "openmoss", by_openmoss_layers),
+            ("openmoss/clt-topk", "", "openmoss", by_openmoss_layers),
+            ("circuit-tracer/clt", "", "openmoss", by_openmoss_layers),
+            ("gemma-scope-2/clt", "", "openmoss", by_openmoss_layers),
+        )
     worst = 0.0
     for case, source, format_name, reader in (
+        *openmoss_cases,
         ("dictionary-learning/gated", "", "saelens", by_saelens),
         ("dictionary-learning/batchtopk", "", "saelens", by_saelens),
         ("circuit-tracer/relu-skip", "layer_2.safetensors", "saelens", by_saelens),
@@ -448,6 +489,11 @@ def check(arguments: argparse.Namespace) -> None:
         ("gemma-scope/gemma-scope-2b-pt-res/layer_5/width_16k/average_l0_7", "", "gemma-scope", by_gemma_scope),
         ("dictionary-learning/batchtopk", "", "gemma-scope", by_gemma_scope),
         ("dictionary-learning/plain", "", "gemma-scope", by_gemma_scope),
+        ("gemma-scope-2/transcoder/layer_12_width_16k_l0_small_affine", "", "gemma-scope-2", by_gemma_scope_2),
+        ("gemma-scope-2/attn_out/layer_12_width_16k_l0_small", "", "gemma-scope-2", by_gemma_scope_2),
+        ("dictionary-learning/batchtopk", "", "gemma-scope-2", by_gemma_scope_2),
+        ("gemma-scope-2/clt", "", "gemma-scope-2", by_gemma_scope_2_layers),
+        ("openmoss/clt-jumprelu", "", "circuit-tracer", by_cross_layer),
     ):
         numbers = load_file(HERE / case / "numbers.safetensors")
         with tempfile.TemporaryDirectory() as temporary:
@@ -472,6 +518,7 @@ if __name__ == "__main__":
     maker.set_defaults(run=make)
     checker = commands.add_parser("check")
     checker.add_argument("fathom")
+    checker.add_argument("--openmoss")
     checker.set_defaults(run=check)
     chosen = parser.parse_args()
     chosen.run(chosen)

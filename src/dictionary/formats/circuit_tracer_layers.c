@@ -141,37 +141,26 @@ static int write_tensors(const char *folder, const char *before, size_t layer, c
 static int write_layer(const char *folder, const fathom_dictionary *dictionary, size_t layer) {
     const struct fathom_dictionary_info *info = &dictionary->info;
     const size_t F = dictionary->layer_features, d = info->d_in / info->n_layers, n = info->n_layers - layer;
-    float *encoder = NULL, *decoder = NULL, *bias = NULL;
+    struct fathom__layer_weights weights = {0};
     char names[5][NAME];
-    int status = fathom__alloc_aligned(&encoder, F * d, sizeof *encoder);
-    if (!status) status = fathom__alloc_aligned(&decoder, F * n * d, sizeof *decoder);
-    if (!status) status = fathom__alloc(&bias, d, sizeof *bias);
-    if (!status) status = fathom__gguf_rows_f32(encoder, dictionary->encoder, (int64_t)(layer * F), (int64_t)F);
-    if (!status) status = fathom__gguf_rows_f32(decoder, dictionary->decoders[layer], 0, (int64_t)F);
+    int status = fathom__layer_weights_read(&weights, dictionary, layer);
     if (!status) {
-        for (size_t i = 0; i < F * d; i++)
-            encoder[i] *= info->input_scale;
-        for (size_t i = 0; i < F * n * d; i++)
-            decoder[i] /= info->output_scale;
-        for (size_t j = 0; j < d; j++)
-            bias[j] = dictionary->decoder_bias[layer * d + j] / info->output_scale;
         struct fathom__tensor tensors[] = {
-            fathom__export_tensor(numbered(names[0], "W_enc_", layer, ""), encoder, F, d),
+            fathom__export_tensor(numbered(names[0], "W_enc_", layer, ""), weights.encoder, F, d),
             fathom__export_tensor(numbered(names[1], "b_enc_", layer, ""), dictionary->encoder_bias + layer * F, F, 0),
-            fathom__export_tensor(numbered(names[2], "b_dec_", layer, ""), bias, d, 0),
+            fathom__export_tensor(numbered(names[2], "b_dec_", layer, ""), weights.bias, d, 0),
             {0},
         };
         if (dictionary->threshold)
             tensors[3] = fathom__export_tensor(numbered(names[3], "threshold_", layer, ""),
                                                dictionary->threshold + layer * F, F, 0);
         const struct fathom__tensor writes = {
-            numbered(names[4], "W_dec_", layer, ""), FATHOM__F32, 3, {F, n, d}, decoder, F * n * d * sizeof *decoder};
+            numbered(names[4], "W_dec_", layer, ""), FATHOM__F32, 3, {F, n, d}, weights.decoder,
+            F * n * d * sizeof *weights.decoder};
         status = write_tensors(folder, "W_enc_", layer, tensors, dictionary->threshold ? 4 : 3);
         if (!status) status = write_tensors(folder, "W_dec_", layer, &writes, 1);
     }
-    fathom_free(encoder);
-    fathom_free(decoder);
-    fathom_free(bias);
+    fathom__layer_weights_free(&weights);
     return status;
 }
 

@@ -2,6 +2,8 @@
 #include <base/memory.h>
 #include <dictionary/dictionary_internal.h>
 #include <dictionary/formats/export.h>
+#include <dictionary/formats/import.h>
+#include <stdio.h>
 
 /* W_enc (x' - b_dec) + b is W_enc x' + (b - W_enc b_dec). */
 static int move_bias(float *bias, const float *rows, const float *decoder_bias, const fathom_dictionary *dictionary,
@@ -59,15 +61,59 @@ void fathom__weights_free(struct fathom__weights *weights) {
     *weights = (struct fathom__weights){0};
 }
 
-int fathom__export_check(const fathom_dictionary *dictionary, const char *format, unsigned kinds) {
+int fathom__layer_weights_read(struct fathom__layer_weights *out, const fathom_dictionary *dictionary, size_t layer) {
+    const struct fathom_dictionary_info *info = &dictionary->info;
+    const size_t F = dictionary->layer_features, d = info->d_in / info->n_layers, n = info->n_layers - layer;
+    int status = fathom__alloc_aligned(&out->encoder, F * d, sizeof *out->encoder);
+    if (!status) status = fathom__alloc_aligned(&out->decoder, F * n * d, sizeof *out->decoder);
+    if (!status) status = fathom__alloc(&out->bias, d, sizeof *out->bias);
+    if (!status) status = fathom__gguf_rows_f32(out->encoder, dictionary->encoder, (int64_t)(layer * F), (int64_t)F);
+    if (!status) status = fathom__gguf_rows_f32(out->decoder, dictionary->decoders[layer], 0, (int64_t)F);
+    if (status) {
+        fathom__layer_weights_free(out);
+        return status;
+    }
+    for (size_t i = 0; i < F * d; i++)
+        out->encoder[i] *= info->input_scale;
+    for (size_t i = 0; i < F * n * d; i++)
+        out->decoder[i] /= info->output_scale;
+    for (size_t j = 0; j < d; j++)
+        out->bias[j] = dictionary->decoder_bias[layer * d + j] / info->output_scale;
+    return 0;
+}
+
+void fathom__layer_weights_free(struct fathom__layer_weights *weights) {
+    fathom_free(weights->encoder);
+    fathom_free(weights->decoder);
+    fathom_free(weights->bias);
+    *weights = (struct fathom__layer_weights){0};
+}
+
+int fathom__export_check_kind(const fathom_dictionary *dictionary, const char *format, unsigned kinds) {
     const struct fathom_dictionary_info *info = &dictionary->info;
     if (!(kinds & 1U << dictionary->kind))
         return fathom__fail(FATHOM_ERROR_UNSUPPORTED, "%s: %s has no %s", info->path, format, info->architecture);
     if (info->n_sources) return fathom__fail(FATHOM_ERROR_UNSUPPORTED, "%s: %s has no crosscoders", info->path, format);
-    if (dictionary->norm != FATHOM__NORM_NONE)
+    return 0;
+}
+
+int fathom__export_check(const fathom_dictionary *dictionary, const char *format, unsigned kinds) {
+    const struct fathom_dictionary_info *info = &dictionary->info;
+    int status = fathom__export_check_kind(dictionary, format, kinds);
+    if (!status && dictionary->norm != FATHOM__NORM_NONE)
         return fathom__fail(FATHOM_ERROR_UNSUPPORTED, "%s: %s has no input norm %s", info->path, format,
                             info->input_norm);
-    return 0;
+    return status;
+}
+
+int fathom__export_module(char **out, const fathom_dictionary *dictionary, const char *format, const char *hook) {
+    unsigned layer = 0;
+    int end = 0;
+    const bool block = sscanf(hook, "blocks.%u.%n", &layer, &end) == 1 && end > 0;
+    const char *module = block ? fathom__hook_module(hook + end) : NULL;
+    return module ? fathom__format(out, "model.layers.%u%s", layer, module)
+                  : fathom__fail(FATHOM_ERROR_UNSUPPORTED, "%s: %s has no module for %s", dictionary->info.path, format,
+                                 hook);
 }
 
 bool fathom__export_transcoder(const fathom_dictionary *dictionary) {

@@ -17,9 +17,22 @@ struct fathom__weights {
 int fathom__weights_read(struct fathom__weights *out, const fathom_dictionary *dictionary, bool turned, bool subtracts);
 void fathom__weights_free(struct fathom__weights *weights);
 
-/* UNSUPPORTED, naming the format, unless the dictionary has no input norm and is of one of the kinds whose bits (1
- * << kind) are set. */
+/* A layer of a cross-layer transcoder in the same way. */
+struct fathom__layer_weights {
+    float *encoder; /* [F, d] */
+    float *decoder; /* [F, n_layers - layer, d] */
+    float *bias;    /* [d], of the decoder */
+};
+int fathom__layer_weights_read(struct fathom__layer_weights *out, const fathom_dictionary *dictionary, size_t layer);
+void fathom__layer_weights_free(struct fathom__layer_weights *weights);
+
+/* UNSUPPORTED, naming the format, unless the dictionary is of one of the kinds whose bits (1 << kind) are set, and no
+ * crosscoder. */
+int fathom__export_check_kind(const fathom_dictionary *dictionary, const char *format, unsigned kinds);
+/* The same, and UNSUPPORTED where it has an input norm. */
 int fathom__export_check(const fathom_dictionary *dictionary, const char *format, unsigned kinds);
+/* transformers' module of a hook point, new, as Gemma has them. UNSUPPORTED: there is none. */
+int fathom__export_module(char **out, const fathom_dictionary *dictionary, const char *format, const char *hook);
 /* Whether it writes elsewhere than it reads. */
 bool fathom__export_transcoder(const fathom_dictionary *dictionary);
 

@@ -193,6 +193,20 @@ static void exports_come_back(void **state) {
         {"circuit-tracer/clt", "", "circuit-tracer", "", NULL, NULL},
         {"circuit-tracer/clt-jumprelu", "", "circuit-tracer", "", NULL, NULL},
         {"gemma-scope-2/clt", "", "circuit-tracer", "", NULL, NULL},
+        {"gemma-scope-2/clt", "", "gemma-scope-2", "", NULL, NULL},
+        {"gemma-scope-2/clt", "", "openmoss", "", NULL, NULL},
+        {"gemma-scope-2/transcoder/layer_12_width_16k_l0_small_affine", "", "gemma-scope-2", "", NULL, NULL},
+        {"gemma-scope-2/attn_out/layer_12_width_16k_l0_small", "", "gemma-scope-2", "", NULL, NULL},
+        {"dictionary-learning/plain", "", "gemma-scope-2", "", NULL, NULL},
+        {"dictionary-learning/plain", "", "openmoss", "", NULL, NULL},
+        {"dictionary-learning/batchtopk", "", "openmoss", "", NULL, NULL},
+        {"openmoss/jumprelu", "", "openmoss", "", NULL, NULL},
+        {"openmoss/topk", "", "openmoss", "", NULL, NULL},
+        {"openmoss/transcoder", "", "openmoss", "", NULL, NULL},
+        {"openmoss/clt-jumprelu", "", "openmoss", "", NULL, NULL},
+        {"openmoss/clt-topk", "", "openmoss", "", NULL, NULL},
+        {"openmoss/clt-relu", "", "openmoss", "", NULL, NULL},
+        {"openmoss/clt-jumprelu", "", "circuit-tracer", "", NULL, NULL},
     };
     for (size_t t = 0; t < sizeof trips / sizeof *trips; t++) {
         struct numbers numbers = {0};
@@ -235,6 +249,20 @@ static void what_a_format_cannot_hold_is_refused(void **state) {
     dictionary = import(CASES "openai/gpt2-small/resid_post_mlp_v5_32k/autoencoders/8.pt", NULL);
     check_status(fathom_dictionary_export(scratch("no"), dictionary, "sparsify"), FATHOM_ERROR_UNSUPPORTED,
                  "no input norm layer_norm");
+    check_status(fathom_dictionary_export(scratch("no"), dictionary, "openmoss"), FATHOM_ERROR_UNSUPPORTED,
+                 "no input norm layer_norm");
+    fathom_dictionary_close(dictionary);
+    dictionary = import(CASES "openai/gpt2-small/mlp_post_act/autoencoders/0.pt", NULL);
+    check_status(fathom_dictionary_export(scratch("no"), dictionary, "gemma-scope-2"), FATHOM_ERROR_UNSUPPORTED,
+                 "no module for blocks.0.mlp.hook_post");
+    fathom_dictionary_close(dictionary);
+    dictionary = import(CASES "circuit-tracer/relu-skip/layer_2.safetensors", NULL);
+    check_status(fathom_dictionary_export(scratch("no"), dictionary, "openmoss"), FATHOM_ERROR_UNSUPPORTED,
+                 "openmoss has no skip");
+    fathom_dictionary_close(dictionary);
+    dictionary = import(CASES "circuit-tracer/clt", NULL);
+    check_status(fathom_dictionary_export(scratch("no"), dictionary, "gemma-scope-2"), FATHOM_ERROR_UNSUPPORTED,
+                 "gemma-scope-2 has blocks.0.mlp.hook_in");
     fathom_dictionary_close(dictionary);
     assert_false(fathom__file_exists(scratch("no")));
 }
@@ -398,7 +426,7 @@ static void formats_are_listed(void **state) {
     for (; fathom_format_at(n); n++)
         exports += fathom_format_at(n)->exports;
     assert_int_equal(n, 9);
-    assert_int_equal(exports, 4);
+    assert_int_equal(exports, 6);
 }
 
 int main(void) {

@@ -6,13 +6,14 @@
 #include <base/error.h>
 #include <base/memory.h>
 #include <dictionary/dictionary_internal.h>
+#include <dictionary/formats/gemma_scope_2.h>
 #include <dictionary/formats/import.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define PARAMS "params.safetensors"
-#define SKIP "affine_skip_connection"
+#define PARAMS FATHOM__GEMMA_SCOPE_2_PARAMS
+#define SKIP FATHOM__GEMMA_SCOPE_2_SKIP
 
 static bool detect(const struct fathom__import *in) {
     return in->file ? strcmp(in->file, PARAMS) == 0 || strncmp(in->file, "params_layer_", 13) == 0
@@ -85,12 +86,15 @@ static int read_layer_decoder(struct fathom__import *in, size_t layer) {
     return dropped ? fathom__import_change(in, "what layer %zu wrote to earlier layers was left out", layer) : 0;
 }
 
+const char *fathom__gemma_scope_2_layer(char name[FATHOM__GEMMA_SCOPE_2_NAME], size_t layer) {
+    snprintf(name, FATHOM__GEMMA_SCOPE_2_NAME, "params_layer_%zu.safetensors", layer);
+    return name;
+}
+
 static int open_layer(struct fathom__import *in, size_t layer) {
-    enum { NAME = 48 };
-    char name[NAME];
-    snprintf(name, sizeof name, "params_layer_%zu.safetensors", layer);
+    char name[FATHOM__GEMMA_SCOPE_2_NAME];
     fathom__source_close(&in->source);
-    return fathom__import_open(in, name);
+    return fathom__import_open(in, fathom__gemma_scope_2_layer(name, layer));
 }
 
 static int read_layer(struct fathom__import *in, size_t layer) {
@@ -168,7 +172,9 @@ static int read_folder(struct fathom__import *in) {
 }
 
 const struct fathom__format fathom__format_gemma_scope_2 = {
-    .info = {"gemma-scope-2", "a folder of Gemma Scope 2 (params.safetensors)", false},
+    .info = {"gemma-scope-2", "a folder of Gemma Scope 2 (params.safetensors)", true},
     .detect = detect,
     .read = read_folder,
+    .write = fathom__gemma_scope_2_write,
+    .writes_layers = true,
 };

@@ -194,10 +194,13 @@ int fathom_dictionary_export(const char *folder, const fathom_dictionary *dictio
     if (!status && !format->write)
         status = fathom__fail(
             FATHOM_ERROR_UNSUPPORTED,
-            "format \"%s\" is read only; saelens, gemma-scope, sparsify and circuit-tracer are written", format_name);
+            "format \"%s\" is read only; saelens, gemma-scope, gemma-scope-2, sparsify, openmoss and circuit-tracer "
+            "are written",
+            format_name);
     const struct fathom_dictionary_info *info = fathom_dictionary_describe(dictionary);
     if (!status && info->n_layers && !format->writes_layers)
-        status = fathom__fail(FATHOM_ERROR_UNSUPPORTED, "%s: %s has no cross-layer transcoders; circuit-tracer has",
+        status = fathom__fail(FATHOM_ERROR_UNSUPPORTED,
+                              "%s: %s has no cross-layer transcoders; circuit-tracer, gemma-scope-2 and openmoss have",
                               info->path, format_name);
     if (status) return status;
     status = format->write(folder, dictionary);

@@ -85,6 +85,10 @@ enum fathom__norm_family fathom__model_norm(const char *model_name);
 /* Whether its blocks norm what attention and MLP give before adding it (Gemma 2 and 3). */
 bool fathom__model_post_norms(const char *model_name);
 
+/* What follows "model.layers.N" in transformers' name of "blocks.N." and this hook, in models whose blocks norm what
+ * attention and MLP give; NULL: there is no such module. */
+const char *fathom__hook_module(const char *hook);
+
 /* Sets info.hook_in and info.hook_out by the options, else by these names, NULL where the files say nothing (an SAE's
  * hook_out is its hook_in). Names are TransformerLens's, or those of transformers' modules ("model.layers.3.output");
  * what Fathom calls otherwise is translated, with the norm that lies between: ln2.hook_normalized is resid_mid under

@@ -64,6 +64,12 @@ static const struct {
     {".self_attn.output", "hook_attn_out", true},
 };
 
+const char *fathom__hook_module(const char *hook) {
+    for (size_t i = 0; i < sizeof modules / sizeof *modules; i++)
+        if (!modules[i].before_post_norm && strcmp(modules[i].hook, hook) == 0) return modules[i].module;
+    return NULL;
+}
+
 static int translate_module(const char **out, struct fathom__import *in, const char *name, unsigned layer,
                             const char *rest) {
     for (size_t i = 0; i < sizeof modules / sizeof *modules; i++) {

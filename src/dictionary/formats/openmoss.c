@@ -108,7 +108,7 @@ static int read_normalisation(struct fathom__openmoss *moss) {
 static int read_threshold(struct fathom__openmoss *moss) {
     struct fathom__import *in = moss->in;
     const size_t d = in->info.d_out, F = in->info.n_features;
-    static const char *const names[] = {"activation_function.log_jumprelu_threshold", "log_jumprelu_threshold"};
+    static const char *const names[] = {FATHOM__OPENMOSS_THRESHOLD, "log_jumprelu_threshold"};
     const char *name = fathom__source_find(&in->source, names[0]) ? names[0] : names[1];
     int status = fathom__source_vector(&in->threshold, &in->source, name, F);
     for (size_t f = 0; f < F && !status; f++) {
@@ -163,7 +163,9 @@ static int read_folder(struct fathom__import *in) {
 }
 
 const struct fathom__format fathom__format_openmoss = {
-    .info = {"openmoss", "a folder of OpenMOSS's llamascopium (config.json, sae_weights.safetensors)", false},
+    .info = {"openmoss", "a folder of OpenMOSS's llamascopium (config.json, sae_weights.safetensors)", true},
     .detect = detect,
     .read = read_folder,
+    .write = fathom__openmoss_write,
+    .writes_layers = true,
 };

@@ -11,7 +11,6 @@
 #include <string.h>
 
 enum { NAME = 64 };
-#define LOG_THRESHOLD "activation_function.log_jumprelu_threshold"
 
 static int read_activation(const struct fathom__openmoss *moss) {
     struct fathom__import *in = moss->in;
@@ -109,7 +108,7 @@ static int read_threshold(struct fathom__import *in) {
     const size_t L = in->info.n_layers, shape[] = {L, in->info.n_features / L};
     if (strcmp(in->info.architecture, "jumprelu") != 0) return 0;
     int status = fathom__alloc(&in->threshold, in->info.n_features, sizeof *in->threshold);
-    if (!status) status = fathom__import_layer_tensor(in->threshold, &in->source, LOG_THRESHOLD, shape, 2);
+    if (!status) status = fathom__import_layer_tensor(in->threshold, &in->source, FATHOM__OPENMOSS_THRESHOLD, shape, 2);
     for (size_t f = 0; f < in->info.n_features && !status; f++)
         in->threshold[f] = expf(in->threshold[f]);
     return status;

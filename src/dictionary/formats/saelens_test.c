@@ -165,6 +165,8 @@ static void test_refusals(void **state) {
     (void)state;
     expect_refusal("{\"architecture\": \"temporal\", \"d_in\": 24, \"d_sae\": 80, \"hook_name\": \"h\"}",
                    FATHOM_ERROR_UNSUPPORTED, "temporal");
+    expect_refusal("{\"architecture\": \"matching_pursuit\", \"d_in\": 24, \"d_sae\": 80, \"hook_name\": \"h\"}",
+                   FATHOM_ERROR_UNSUPPORTED, "matching_pursuit");
     expect_refusal("{\"architecture\": \"gated\", \"d_in\": 24, \"d_sae\": 80, \"hook_name\": \"h\"}",
                    FATHOM_ERROR_FORMAT, "b_gate");
     expect_refusal(STANDARD ", \"hook_name\": \"h\", \"normalize_activations\": \"covariance_whitening\"}",
