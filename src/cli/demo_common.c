@@ -1,28 +1,27 @@
 #include "demo.h"
 #include <base/error.h>
-#include <base/file.h>
 #include <base/memory.h>
 #include <math.h>
 #include <stdarg.h>
 
-void demo_heading(const char *title, const char *what) {
-    putchar('\n');
-    cli_print_bold(stdout, title);
-    fputs("  ", stdout);
-    cli_print_dim(stdout, what);
-    fputs("\n\n", stdout);
+void demo_heading(const struct demo *demo, const char *title, const char *what) {
+    fputc('\n', demo->out);
+    cli_print_bold(demo->out, title);
+    fputs("  ", demo->out);
+    cli_print_dim(demo->out, what);
+    fputs("\n\n", demo->out);
 }
 
 void demo_print_feature(const struct demo *demo, uint32_t feature) {
     const struct fathom_feature *known = fathom_catalogue_feature(demo->catalogue, feature);
-    printf("feature %u", feature);
+    fprintf(demo->out, "feature %u", feature);
     if (known != NULL && known->label != NULL) {
-        fputs(" “", stdout);
-        cli_print_bold(stdout, known->label);
-        fputs("”", stdout);
-        if (isfinite(known->label_score)) printf(" (label %.2f)", (double)known->label_score);
+        fputs(" “", demo->out);
+        cli_print_bold(demo->out, known->label);
+        fputs("”", demo->out);
+        if (isfinite(known->label_score)) fprintf(demo->out, " (label %.2f)", (double)known->label_score);
     } else {
-        fputs(" (no label holds)", stdout);
+        fputs(" (no label holds)", demo->out);
     }
 }
 
@@ -48,24 +47,8 @@ json_t *demo_token_json(const struct demo *demo, int32_t token) {
 void demo_print_token(const struct demo *demo, int32_t token) {
     const char *bytes = NULL;
     size_t length = 0;
-    if (fathom_token_bytes(&bytes, &length, demo->model, token) == FATHOM_OK) cli_print_level(stdout, bytes, length, 0);
-}
-
-int demo_setting(json_t **out, const struct demo *demo, const char *stage, const char *key, json_type type) {
-    static const char *const names[] = {"an object", "an array", "a string", "an integer",
-                                        "a number",  "true",     "false",    "null"};
-    json_t *value = json_object_get(json_object_get(demo->settings, stage), key);
-    bool fits = value != NULL && (json_typeof(value) == type || (type == JSON_REAL && json_is_number(value)) ||
-                                  (type == JSON_TRUE && json_is_boolean(value)));
-    if (!fits)
-        return demo_error(FATHOM_ERROR_FORMAT, "%s/demo.json: %s.%s: %s is expected", demo->share, stage, key,
-                          names[type]);
-    *out = value;
-    return FATHOM_OK;
-}
-
-int demo_file(char **out, const struct demo *demo, const char *name) {
-    return fathom__path_join(out, demo->share, name);
+    if (fathom_token_bytes(&bytes, &length, demo->model, token) == FATHOM_OK)
+        cli_print_level(demo->out, bytes, length, 0);
 }
 
 int demo_error(int status, const char *format, ...) {

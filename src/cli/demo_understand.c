@@ -74,36 +74,36 @@ static size_t strongest(size_t out[SHOWN_PER_TOKEN], const struct demo *demo, co
 }
 
 static void print_evidence(const struct demo *demo, const struct fathom_feature_details *details) {
-    printf("    fires on %.3g %% of tokens; raises", 100 * details->feature.density);
+    fprintf(demo->out, "    fires on %.3g %% of tokens; raises", 100 * details->feature.density);
     for (size_t i = 0; i < details->n_raised && i < SHOWN_TOKENS; i++) {
-        fputs(" \"", stdout);
+        fputs(" \"", demo->out);
         demo_print_token(demo, details->raised[i].token);
-        putchar('"');
+        fputc('"', demo->out);
     }
-    fputs("; lowers", stdout);
+    fputs("; lowers", demo->out);
     for (size_t i = 0; i < details->n_lowered && i < SHOWN_TOKENS / 2; i++) {
-        fputs(" \"", stdout);
+        fputs(" \"", demo->out);
         demo_print_token(demo, details->lowered[i].token);
-        putchar('"');
+        fputc('"', demo->out);
     }
-    putchar('\n');
+    fputc('\n', demo->out);
     size_t shown = 0;
     for (size_t i = 0; i < details->n_examples && shown < SHOWN_EXAMPLES; i++) {
         const struct fathom_example *example = &details->examples[i];
         if (example->band != 0 || example->n == 0) continue;
         size_t first = example->peak > EXAMPLE_TOKENS ? example->peak - EXAMPLE_TOKENS : 0;
         size_t last = example->peak + EXAMPLE_TOKENS < example->n ? example->peak + EXAMPLE_TOKENS : example->n;
-        fputs("    … ", stdout);
+        fputs("    … ", demo->out);
         for (size_t t = first; t < last; t++) {
             const char *bytes = NULL;
             size_t length = 0;
             if (fathom_token_bytes(&bytes, &length, demo->model, example->tokens[t]) == FATHOM_OK) {
                 if (length == 1 && bytes[0] == '\n') bytes = " ";
-                cli_print_level(stdout, bytes, length,
+                cli_print_level(demo->out, bytes, length,
                                 (double)(example->activations[t] / details->feature.max_activation));
             }
         }
-        printf(" …  (%.1f)\n", (double)example->value);
+        fprintf(demo->out, " …  (%.1f)\n", (double)example->value);
         shown++;
     }
 }
@@ -146,9 +146,9 @@ static json_t *tokens_json(const struct demo *demo, const struct reading *readin
         size_t n = strongest(entries, demo, &reading->features, r);
         json_t *list = json_array();
         if (print) {
-            fputs("  ", stdout);
+            fputs("  ", demo->out);
             demo_print_token(demo, reading->tokens[r]);
-            putchar('\n');
+            fputc('\n', demo->out);
         }
         for (size_t i = 0; i < n; i++) {
             uint32_t feature = reading->features.features[entries[i]];
@@ -157,9 +157,9 @@ static json_t *tokens_json(const struct demo *demo, const struct reading *readin
             json_object_set_new(entry, "activation", json_real((double)value));
             json_array_append_new(list, entry);
             if (print) {
-                printf("      %6.2f  ", (double)value);
+                fprintf(demo->out, "      %6.2f  ", (double)value);
                 demo_print_feature(demo, feature);
-                putchar('\n');
+                fputc('\n', demo->out);
             }
         }
         json_array_append_new(
@@ -181,22 +181,22 @@ static int show_text(struct demo *demo, json_t *results, const char *text) {
     if (code == FATHOM_OK) code = top_features(hits, &n, demo, &reading);
     if (code == FATHOM_OK) {
         json_t *top = json_array();
-        cli_print_bold(stdout, text);
-        putchar('\n');
+        cli_print_bold(demo->out, text);
+        fputc('\n', demo->out);
         json_t *tokens = tokens_json(demo, &reading, true);
-        fputs("  what this text is about, by features that are rare elsewhere:\n", stdout);
+        fputs("  what this text is about, by features that are rare elsewhere:\n", demo->out);
         for (size_t i = 0; i < n && code == FATHOM_OK; i++) {
             struct fathom_feature_details *details = NULL;
             code = fathom_catalogue_details(&details, demo->catalogue, hits[i].feature);
             if (code != FATHOM_OK) break;
-            fputs("  ", stdout);
+            fputs("  ", demo->out);
             demo_print_feature(demo, hits[i].feature);
-            putchar('\n');
+            fputc('\n', demo->out);
             print_evidence(demo, details);
             json_array_append_new(top, evidence_json(demo, details));
             fathom_feature_details_free(details);
         }
-        putchar('\n');
+        fputc('\n', demo->out);
         json_array_append_new(results, json_pack("{s:s, s:o, s:o}", "text", text, "tokens", tokens, "about", top));
     }
     reading_free(&reading);
@@ -204,11 +204,12 @@ static int show_text(struct demo *demo, json_t *results, const char *text) {
 }
 
 int demo_understand(struct demo *demo) {
-    json_t *texts = NULL, *results = json_array();
-    int code = demo_setting(&texts, demo, "understand", "texts", JSON_ARRAY);
-    demo_heading("1. Understand", "which features light up on each token");
-    for (size_t i = 0; code == FATHOM_OK && i < json_array_size(texts); i++)
-        code = show_text(demo, results, json_string_value(json_array_get(texts, i)));
+    const struct demo_texts *texts = &demo->settings.understand;
+    json_t *results = json_array();
+    int code = FATHOM_OK;
+    demo_heading(demo, "1. Understand", "which features light up on each token");
+    for (size_t i = 0; code == FATHOM_OK && i < texts->n; i++)
+        code = show_text(demo, results, texts->texts[i]);
     if (code == FATHOM_OK && demo->text != NULL) code = show_text(demo, results, demo->text);
     json_object_set_new(demo->results, "understanding", results);
     return code;

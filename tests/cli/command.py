@@ -12,6 +12,10 @@ import unittest
 OK, NEGATIVE, USAGE, INPUT, LIMIT, FAILURE, STOPPED, PIPE = 0, 1, 2, 3, 4, 5, 130, 141
 PATIENCE = 120  # seconds for one command; a good one takes milliseconds
 
+# What labelled texts are made of.
+BRIDGES, RIVERS = ("golden gate bridge", "bridge golden", "golden bridge gate"), ("stone wind river", "river stone", "wind stone river")
+FILLERS = ("the", "over", "and", "a"), ("in", "on", "of", "to")
+
 FATHOM = os.environ["FATHOM"]
 Result = collections.namedtuple("Result", "status out err")
 
@@ -108,6 +112,16 @@ class Case(unittest.TestCase):
         words = "the bridge and golden gate river wind over a stone".split()
         lines = (json.dumps({"text": " ".join(words[(i * j + j) % len(words)] for j in range(1, 40))})
                  for i in range(documents))
+        return self.write(name, "\n".join(lines) + "\n")
+
+    def labelled(self, name, n=30, first=0, fillers=FILLERS[0]):
+        """Half about bridges, all of them different, no two word pairs in a row alike."""
+        lines = []
+        for i in range(first, first + n):
+            words = (BRIDGES if i % 2 else RIVERS)[i // 2 % 3].split()
+            fill = [fillers[(i // 2 + j * j) % 4] for j in range(len(words) + i // 6)]
+            text = " ".join(word for pair in zip(fill, words) for word in pair) + " " + " ".join(fill[len(words):])
+            lines.append(json.dumps({"text": text, "label": i % 2 == 1}))
         return self.write(name, "\n".join(lines) + "\n")
 
     def train(self, output="new.gguf", corpus=None, **options):

@@ -3,21 +3,8 @@ import json
 
 import command
 
-POSITIVE, NEGATIVE = ("golden gate bridge", "bridge golden", "golden bridge gate"), ("stone wind river", "river stone", "wind stone river")
-FILLERS = ("the", "over", "and", "a"), ("in", "on", "of", "to")
-
 
 class Detect(command.Case):
-    def texts(self, name, n=30, first=0, fillers=FILLERS[0]):
-        """Half about bridges, all of them different, no two word pairs in a row alike."""
-        lines = []
-        for i in range(first, first + n):
-            words = (POSITIVE if i % 2 else NEGATIVE)[i // 2 % 3].split()
-            fill = [fillers[(i // 2 + j * j) % 4] for j in range(len(words) + i // 6)]
-            text = " ".join(word for pair in zip(fill, words) for word in pair) + " " + " ".join(fill[len(words):])
-            lines.append(json.dumps({"text": text, "label": i % 2 == 1}))
-        return self.write(name, "\n".join(lines) + "\n")
-
     def watch(self, *more):
         return ("watch", "-q", "-m", self.llama, "-d", self.toy, *more)
 
@@ -40,7 +27,7 @@ class Detect(command.Case):
         self.assertEqual("".join(reading["tokens"]).strip(), text)
 
     def test_alerts_are_counted(self):
-        labelled = self.texts("labelled.jsonl")
+        labelled = self.labelled("labelled.jsonl")
         everything = self.lines(*self.watch("--feature", "0,1,2", "--above", -1, "--labelled", labelled))
         self.assertEqual(31, len(everything))
         summary = everything[-1]["summary"]
@@ -65,13 +52,13 @@ class Detect(command.Case):
         self.assertNotIn("\x1b", raised.out)  # a pipe is shown no colours
 
     def test_levels_can_be_chosen(self):
-        development = self.texts("development.jsonl")
-        told = self.good(*self.watch("--feature", 2, "--development", development, "--labelled", self.texts("test.jsonl", first=40))).out
+        development = self.labelled("development.jsonl")
+        told = self.good(*self.watch("--feature", 2, "--development", development, "--labelled", self.labelled("test.jsonl", first=40))).out
         self.assertRegex(told, r"level [-0-9.e]+ chosen on .*development.jsonl: recall [01]\.\d\d, false positives [01]\.\d\d, AUROC 0\.\d+ there")
         self.bad(command.LIMIT, "negatives", *self.watch("--feature", 2, "--development", development, "--target", 0.01, "--text", "x"))
 
     def test_a_probe_from_training_to_watching(self):
-        train, test = self.texts("train.jsonl", n=60), self.texts("test.jsonl", n=40, fillers=FILLERS[1])
+        train, test = self.labelled("train.jsonl", n=60), self.labelled("test.jsonl", n=40, fillers=command.FILLERS[1])
         trained = json.loads(self.good("probe", "train", "-q", "-m", self.llama, "--labelled", train, "--hook", "resid_post.2", "-o",
                                        "probe.gguf", "--json").out)
         self.assertEqual(("blocks.2.hook_resid_post", "mean"), (trained["hook"], trained["pool"]))
@@ -98,7 +85,7 @@ class Detect(command.Case):
             self.bad(command.INPUT, name, "watch", "--probe", name, "-m", self.llama, "--text", text)
 
     def test_bad_texts(self):
-        train = self.texts("train.jsonl", n=60)
+        train = self.labelled("train.jsonl", n=60)
         for name, content, part in (("unlabelled", '{"text": "the river"}\n', "text 1"), ("label", '{"text": "x", "label": 2}\n', '"label"'),
                                     ("field", '{"words": "x", "label": true}\n', '"text"'), ("json", '{"text": \n', "json"),
                                     ("utf8", b'{"text": "\xff", "label": true}\n', "UTF-8"), ("empty", "", "empty")):
@@ -120,10 +107,10 @@ class Detect(command.Case):
             self.bad(command.USAGE, parts, *self.watch(*arguments))
         self.bad(command.INPUT, "0 … 7", *self.watch("--feature", 8, "--above", 1, "--text", "x"))
         self.bad(command.USAGE, "names what to score", "probe", "apply", "probe.gguf")
-        self.bad(command.USAGE, "at least", "probe", "train", "-m", self.llama, "--labelled", self.texts("few.jsonl", n=4), "--hook",
+        self.bad(command.USAGE, "at least", "probe", "train", "-m", self.llama, "--labelled", self.labelled("few.jsonl", n=4), "--hook",
                  "resid_post.1", "-o", "probe.gguf")
         self.bad(command.INPUT, "nowhere.jsonl", *self.watch("--feature", 1, "--above", 1, "--labelled", "nowhere.jsonl"))
-        self.bad(command.INPUT, "nowhere/probe", "probe", "train", "-m", self.llama, "--labelled", self.texts("few.jsonl"), "--hook",
+        self.bad(command.INPUT, "nowhere/probe", "probe", "train", "-m", self.llama, "--labelled", self.labelled("few.jsonl"), "--hook",
                  "resid_post.1", "-o", "nowhere/probe")
 
 
