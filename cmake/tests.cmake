@@ -111,6 +111,12 @@ if(NOT FATHOM_SANITIZE)
         # 77 says that a tool which the test needs is not there.
         set_property(TEST ${FATHOM_TEST_PREFIX}${name} PROPERTY SKIP_RETURN_CODE 77)
     endforeach()
+    # 77 says that the shell is not installed.
+    foreach(shell bash zsh fish)
+        fathom_add_test(completion/${shell} 300 ${Python3_EXECUTABLE} tests/completion.py ${shell})
+        set_property(TEST ${FATHOM_TEST_PREFIX}completion/${shell} APPEND PROPERTY ENVIRONMENT FATHOM=$<TARGET_FILE:fathom_command>)
+        set_property(TEST ${FATHOM_TEST_PREFIX}completion/${shell} PROPERTY SKIP_RETURN_CODE 77)
+    endforeach()
     # Fetches packages once, and starts a browser.
     set_property(TEST ${FATHOM_TEST_PREFIX}page_test PROPERTY TIMEOUT 1500)
 endif()

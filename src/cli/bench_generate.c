@@ -10,7 +10,7 @@ static const struct cli_option options[] = {
     CLI_OPTION_MODEL,
     CLI_OPTION_ADAPTER,
     CLI_OPTION_GPU_LAYERS,
-    {"hook", 0, CLI_TEXT, "NAME", "where the edited runs add a vector (resid_post of the middle layer)", false, false},
+    {"hook", 0, CLI_HOOK, "NAME", "where the edited runs add a vector (resid_post of the middle layer)", false, false},
     {"prompt", 0, CLI_INTEGER, "N", "tokens of prompt (256)", false, false},
     {"tokens", 0, CLI_INTEGER, "N", "tokens generated (128)", false, false},
     {"parallel", 0, CLI_INTEGER, "N", "texts written side by side, each of that length (1)", false, false},

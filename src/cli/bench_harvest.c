@@ -17,7 +17,7 @@ enum { WARM_BLOCKS = 2, DEFAULT_TOKENS = 65536, DOCUMENT_TOKENS = 1000, DOCUMENT
 
 static const struct cli_option options[] = {
     CLI_OPTION_MODEL,
-    {"hook", 0, CLI_TEXT, "NAME", "hook point to harvest; several with commas between them (resid_post.11)", false,
+    {"hook", 0, CLI_HOOK, "NAME", "hook point to harvest; several with commas between them (resid_post.11)", false,
      false},
     {"corpus", 0, CLI_FILE, "FILE", "text to run (random tokens: the time does not depend on what they are)", true,
      false},

@@ -38,6 +38,7 @@ enum cli_kind {
     CLI_OUTPUT, /* a file that the command writes: whether it can be written is tried before the work begins */
     CLI_FOLDER,
     CLI_MODEL,
+    CLI_HOOK, /* names of hook points: a text, completed by what names begin with */
     CLI_CHOICE
 };
 

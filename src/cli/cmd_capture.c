@@ -7,7 +7,7 @@ static const struct cli_option options[] = {
     CLI_OPTION_MODEL,
     CLI_OPTION_ADAPTER,
     CLI_OPTION_GPU_LAYERS,
-    {"hook", 0, CLI_TEXT, "NAME[,NAME…]", "hook points to read, such as resid_post.11; `fathom hooks` lists them", true,
+    {"hook", 0, CLI_HOOK, "NAME[,NAME…]", "hook points to read, such as resid_post.11; `fathom hooks` lists them", true,
      true},
     {"text", 0, CLI_TEXT, "TEXT", "a text to run; given several times, each is a document", true, false},
     {"file", 0, CLI_FILE, "FILE", "text or JSONL files to run, as PATH or PATH:FIELD", true, false},

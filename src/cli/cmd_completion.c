@@ -1,4 +1,5 @@
 #include "completion.h"
+#include <fathom/hook.h>
 #include <string.h>
 
 int cli_first_word(const char *name) {
@@ -43,6 +44,15 @@ void cli_print_second_words(const char *name) {
 void cli_print_choices(const struct cli_option *option) {
     for (const char *c = option->value; *c != '\0'; c++) {
         putchar(*c == '|' ? ' ' : *c);
+    }
+}
+
+void cli_print_hooks(void) {
+    for (int kind = 0; kind < FATHOM_HOOK_COUNT; kind++) {
+        bool layers = kind != FATHOM_HOOK_EMBED && kind != FATHOM_HOOK_FINAL_NORM && kind != FATHOM_HOOK_LOGITS;
+        char alias[FATHOM_HOOK_NAME_SIZE];
+        fathom_hook_alias(alias, (struct fathom_hook){(enum fathom_hook_kind)kind, -1});
+        printf("%s%s%s", kind > 0 ? " " : "", alias, layers ? "." : "");
     }
 }
 

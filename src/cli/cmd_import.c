@@ -8,9 +8,9 @@
 static const struct cli_option options[] = {
     {"output", 'o', CLI_OUTPUT, "DICT", "the native file to write", false, true},
     {"format", 'f', CLI_CHOICE, FORMATS, "what the path holds (found by its files)", false, false},
-    {"hook", 0, CLI_TEXT, "HOOK", "where the dictionary reads, as blocks.3.hook_resid_post (as the files say)", false,
+    {"hook", 0, CLI_HOOK, "HOOK", "where the dictionary reads, as blocks.3.hook_resid_post (as the files say)", false,
      false},
-    {"hook-out", 0, CLI_TEXT, "HOOK", "where it writes (as the files say)", false, false},
+    {"hook-out", 0, CLI_HOOK, "HOOK", "where it writes (as the files say)", false, false},
     {"model", 'm', CLI_TEXT, "NAME", "the model's name, as gemma-2-2b (as the files say)", false, false},
     {"centred", 0, CLI_CHOICE, "yes|no", "whether its model's writing weights were centred (as the files say)", false,
      false},

@@ -5,7 +5,7 @@
 static const struct cli_option options[] = {
     CLI_OPTION_MODEL,
     CLI_OPTIONS_LABELLED,
-    {"hook", 0, CLI_TEXT, "NAME", "the hook point to read, such as resid_post.12", false, true},
+    {"hook", 0, CLI_HOOK, "NAME", "the hook point to read, such as resid_post.12", false, true},
     {"output", 'o', CLI_OUTPUT, "PROBE", "the probe file to write", false, true},
     {"pool", 0, CLI_CHOICE, "mean|last", "how a text's rows become one: their mean, or the last one (mean)", false,
      false},

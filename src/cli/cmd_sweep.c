@@ -18,8 +18,8 @@ enum { CURVE_POINTS = 48, NAME_SIZE = 64 };
 
 static const struct cli_option options[] = {
     CLI_OPTION_MODEL,
-    {"hook", 0, CLI_TEXT, "NAME", "the hook point", false, true},
-    {"hook-out", 0, CLI_TEXT, "NAME", "trains transcoders, which reconstruct the rows of this point", false, false},
+    {"hook", 0, CLI_HOOK, "NAME", "the hook point", false, true},
+    {"hook-out", 0, CLI_HOOK, "NAME", "trains transcoders, which reconstruct the rows of this point", false, false},
     {"arch", 0, CLI_CHOICE, FATHOM_TRAIN_NAMES, "architecture (topk)", false, false},
     {"features", 0, CLI_TEXT, "F,F…", "widths", false, true},
     {"k", 0, CLI_TEXT, "K,K…", "active features a token", false, true},

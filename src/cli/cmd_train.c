@@ -5,7 +5,7 @@
 
 static const struct cli_option options[] = {
     CLI_OPTION_MODEL,
-    {"hook", 0, CLI_TEXT, "NAME[+NAME…][,NAME…]",
+    {"hook", 0, CLI_HOOK, "NAME[+NAME…][,NAME…]",
      "hook points; a dictionary is trained for each, and a crosscoder for several with + between them", false, true},
     {"model-b", 0, CLI_FILE, "MODEL", "a second model, whose hook points are b:NAME: crosscoders of both", false,
      false},
@@ -18,7 +18,7 @@ static const struct cli_option options[] = {
      false, false},
     {"seeds", 0, CLI_INTEGER, "N",
      "train each dictionary from so many seeds, from --seed on, and tell which features come back (1)", false, false},
-    {"hook-out", 0, CLI_TEXT, "NAME[+NAME…][,NAME…]",
+    {"hook-out", 0, CLI_HOOK, "NAME[+NAME…][,NAME…]",
      "trains transcoders, which reconstruct the rows of these points from those of --hook, one for each; with + "
      "between "
      "as many points as in --hook, a cross-layer transcoder",

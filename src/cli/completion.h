@@ -17,6 +17,8 @@ bool cli_has_second_words(const char *name);
 void cli_print_second_words(const char *name);
 /* A choice's "a|b|c" with blanks. */
 void cli_print_choices(const struct cli_option *option);
+/* What names of hook points begin with, "resid_post." and the like, with blanks between them; a layer follows a dot. */
+void cli_print_hooks(void);
 /* Text inside single quotes; characters of `escaped` get a backslash. */
 void cli_print_quoted(const char *text, const char *escaped);
 

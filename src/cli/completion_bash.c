@@ -24,6 +24,11 @@ static void option_values(const struct cli_option *option) {
         fputs("\" \"$1\"; ", stdout);
         break;
     case CLI_MODEL: fputs("_fathom_words \"smollm2 gemma3\" \"$1\"; _fathom_files -f \"$1\"; ", stdout); break;
+    case CLI_HOOK:
+        fputs("compopt -o nospace; _fathom_words \"", stdout);
+        cli_print_hooks();
+        fputs("\" \"$1\"; ", stdout);
+        break;
     case CLI_FILE:
     case CLI_OUTPUT: fputs("_fathom_files -f \"$1\"; ", stdout); break;
     case CLI_FOLDER: fputs("_fathom_files -d \"$1\"; ", stdout); break;
@@ -66,6 +71,9 @@ void cli_complete_bash(void) {
         command_function(cli_commands[i]);
     }
     fputs("_fathom() {\n    local word=${COMP_WORDS[COMP_CWORD]} last=${COMP_WORDS[COMP_CWORD-1]}\n    COMPREPLY=()\n"
+          /* readline makes three words of --model=NAME */
+          "    if [ \"$word\" = = ]; then\n        word=\n    elif [ \"$last\" = = ]; then\n"
+          "        last=${COMP_WORDS[COMP_CWORD-2]}\n    fi\n"
           "    if [ \"$COMP_CWORD\" = 1 ]; then\n        _fathom_words \"",
           stdout);
     for (size_t i = 0; cli_commands[i] != NULL; i++) {

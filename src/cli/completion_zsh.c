@@ -13,6 +13,11 @@ static void action(const struct cli_option *option) {
         putchar(')');
         return;
     case CLI_MODEL: fputs(":model:{ compadd smollm2 gemma3; _files }", stdout); return;
+    case CLI_HOOK:
+        fputs(":hook point:{ compadd -S \"\" -- ", stdout);
+        cli_print_hooks();
+        fputs(" }", stdout);
+        return;
     case CLI_FILE:
     case CLI_OUTPUT: fputs(":file:_files", stdout); return;
     case CLI_FOLDER: fputs(":folder:_files -/", stdout); return;
@@ -74,7 +79,8 @@ void cli_complete_zsh(void) {
     fputs("#compdef fathom\n_fathom() {\n    local -a commands\n    if (( CURRENT == 2 )); then\n        commands=(\n",
           stdout);
     first_words();
-    fputs("        )\n        _describe command commands\n        return\n    fi\n    if (( CURRENT == 3 )); then\n    "
+    fputs("            'help:show the help of a command'\n        )\n        _describe command commands\n        "
+          "return\n    fi\n    if (( CURRENT == 3 )); then\n    "
           "    "
           "case \"$words[2]\" in\n",
           stdout);
