@@ -8,7 +8,8 @@
  * What it lets in: requests whose Host is an address, "localhost" or a name that was allowed, so that no web page can
  * reach it by a name that it makes point here; and where there is an Origin, only the server's own or an allowed one. An
  * address that others can reach needs a token. Requests, headers, nesting, connections, waiting jobs and times have
- * limits. No path from a request is opened.
+ * limits. No path from a request is opened: files are
+ * named, and lie in the user's data folder.
  */
 #ifndef FATHOM_SERVER_H
 #define FATHOM_SERVER_H
@@ -33,6 +34,9 @@ struct fathom_server_options {
     const fathom_model *model;
     const fathom_dictionary *dictionary;
     fathom_catalogue *catalogue;
+    /* Whether the catalogue was named by a person. Else, where it is one that came with Fathom, labels are written into a
+     * copy in the user's own data folder, which is then read instead. */
+    bool catalogue_named;
 
     const char *host; /* the address to listen on, IPv4 or IPv6; NULL: 127.0.0.1 */
     uint16_t port;    /* 0: a free one */
@@ -42,6 +46,10 @@ struct fathom_server_options {
     const char *const *names, *const *origins;
     size_t n_names, n_origins;
     bool read_only; /* refuses what changes files */
+    /* The command's own file, for training, indexing and evaluations under /api/jobs; NULL: these are refused. They read
+     * and write in the folder `data` only: corpora/, dictionaries/ and jobs/ (and, as the command does, the user's own
+     * catalogue, checkpoints beside outputs and the ledger of runs). NULL: $XDG_DATA_HOME/fathom. */
+    const char *program, *data;
 
     uint32_t n_parallel;    /* conversations in one batch; 0: 4 */
     uint32_t n_context;     /* tokens of all of them together; 0: n_parallel × min(trained context, 2048) */

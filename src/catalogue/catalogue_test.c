@@ -1,6 +1,7 @@
 #include "base/file.h"
 #include "tests/support/tiny_catalogue.h"
 
+#include <fathom/labels.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -235,6 +236,18 @@ static void a_persons_label_comes_first_and_stays(void **state) {
     assert_int_equal(fathom_catalogue_label(tiny.path, tiny.dictionary, 0, NULL, "user"), FATHOM_OK);
     catalogue = opened();
     assert_string_equal(fathom_catalogue_feature(catalogue, 0)->label, "suspension bridges");
+    struct fathom_label_change *changes;
+    assert_int_equal(fathom_catalogue_label_changes(&changes, &n, catalogue, 0), FATHOM_OK);
+    assert_int_equal(n, 2); /* the latest first */
+    assert_null(changes[0].text);
+    assert_string_equal(changes[1].text, "the bridge at San Francisco");
+    assert_string_equal(changes[1].origin, "user");
+    assert_int_equal(strlen(changes[1].at), strlen("2026-11-22T19:06:22Z"));
+    fathom_label_changes_free(changes, n);
+    assert_int_equal(fathom_catalogue_label_changes(&changes, &n, catalogue, 1), FATHOM_OK);
+    assert_int_equal(n, 0);
+    assert_null(changes);
+    assert_int_equal(fathom_catalogue_label_changes(&changes, &n, catalogue, 99), FATHOM_ERROR_NOT_FOUND);
     assert_int_equal(fathom_catalogue_search_words(hits, &n, 4, catalogue, "san francisco"), FATHOM_OK);
     assert_int_equal(n, 0);
     fathom_catalogue_close(catalogue);

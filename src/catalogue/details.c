@@ -3,7 +3,6 @@
 
 #include "base/error.h"
 #include "base/memory.h"
-#include "base/utf8.h"
 #include "catalogue/content.h"
 #include "catalogue/pack.h"
 
@@ -166,14 +165,6 @@ static float number_at(sqlite3_stmt *statement, int column) {
                                                                  : (float)sqlite3_column_double(statement, column);
 }
 
-static int copy_column(const char **out, sqlite3_stmt *statement, int column) {
-    const char *text = (const char *)sqlite3_column_text(statement, column);
-    char *copy = NULL;
-    const int status = text ? fathom__utf8_line(&copy, text, strlen(text)) : FATHOM_OK;
-    *out = copy;
-    return status;
-}
-
 static int read_labels(struct details *details, fathom_catalogue *catalogue, uint32_t feature) {
     sqlite3_stmt *statement = NULL;
     bool row = true;
@@ -200,9 +191,9 @@ static int read_labels(struct details *details, fathom_catalogue *catalogue, uin
                                        .shuffled = number_at(statement, 9),
                                        .n_active = (uint32_t)sqlite3_column_int64(statement, 10),
                                        .n_inactive = (uint32_t)sqlite3_column_int64(statement, 11)};
-        if (!(status = copy_column(&label->text, statement, 0)) &&
-            !(status = copy_column(&label->origin, statement, 1)))
-            status = copy_column(&label->rule, statement, 2);
+        if (!(status = fathom__store_line(&label->text, statement, 0)) &&
+            !(status = fathom__store_line(&label->origin, statement, 1)))
+            status = fathom__store_line(&label->rule, statement, 2);
     }
     details->public.labels = details->labels;
     sqlite3_finalize(statement);

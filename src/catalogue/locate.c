@@ -6,6 +6,7 @@
 #include "base/memory.h"
 
 #include <dirent.h>
+#include <fathom/labels.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -163,27 +164,34 @@ static int copy_file(const char *to, const char *from) {
     return status;
 }
 
-int fathom_locate_writable_catalogue(char **out, const fathom_dictionary *dictionary, const char *given) {
-    char *path = NULL, *own = NULL;
-    int status = fathom_locate_catalogue(&path, dictionary, given);
-    if (status) return status;
+int fathom_catalogue_writable(char **out, const fathom_dictionary *dictionary, const char *path) {
     const char *shared[2];
+    char *own = NULL;
     bool shipped = false;
     const size_t n = share_folders(shared);
     for (size_t i = 0; i < n; i++)
         shipped |= strncmp(path, shared[i], strlen(shared[i])) == 0 && path[strlen(shared[i])] == '/';
-    if (!given && shipped && fathom_catalogue_default_path(&own, dictionary) == FATHOM_OK &&
-        !fathom__file_exists(own)) {
-        if (!(status = copy_file(own, path))) {
-            fathom_free(path);
-            path = own;
-            own = NULL;
-        }
+    if (!shipped || fathom_catalogue_default_path(&own, dictionary) || fathom__file_exists(own)) {
+        fathom_free(own);
+        return fathom__copy_string(out, path);
     }
-    fathom_free(own);
+    const int status = copy_file(own, path);
     if (status)
-        fathom_free(path);
+        fathom_free(own);
     else
+        *out = own;
+    return status;
+}
+
+int fathom_locate_writable_catalogue(char **out, const fathom_dictionary *dictionary, const char *given) {
+    char *path = NULL;
+    int status = fathom_locate_catalogue(&path, dictionary, given);
+    if (status) return status;
+    if (given) {
         *out = path;
+        return FATHOM_OK;
+    }
+    status = fathom_catalogue_writable(out, dictionary, path);
+    fathom_free(path);
     return status;
 }

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/memory.h"
+#include "base/utf8.h"
 #include "catalogue/schema.h"
 
 #include <errno.h>
@@ -83,6 +84,14 @@ int fathom__store_do(const struct fathom__store *store, sqlite3_stmt *statement)
     bool row;
     const int status = fathom__store_step(&row, store, statement);
     sqlite3_reset(statement);
+    return status;
+}
+
+int fathom__store_line(const char **out, sqlite3_stmt *statement, int column) {
+    const char *text = (const char *)sqlite3_column_text(statement, column);
+    char *copy = NULL;
+    const int status = text ? fathom__utf8_line(&copy, text, strlen(text)) : FATHOM_OK;
+    *out = copy;
     return status;
 }
 

@@ -56,6 +56,8 @@ int fathom__store_prepare(sqlite3_stmt **out, const struct fathom__store *store,
 int fathom__store_step(bool *row, const struct fathom__store *store, sqlite3_stmt *statement);
 /* A step that gives no row, then reset for the next bindings. */
 int fathom__store_do(const struct fathom__store *store, sqlite3_stmt *statement);
+/* A text of a row as one line, new; NULL where it is null. */
+int fathom__store_line(const char **out, sqlite3_stmt *statement, int column);
 /* A damaged value in a row: FORMAT, naming the file. */
 int fathom__store_damaged(const struct fathom__store *store, const char *what);
 

@@ -2,6 +2,7 @@
 #include "base/error.h"
 #include "base/utf8.h"
 #include "catalogue/content.h"
+#include "catalogue/label_history.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -59,7 +60,9 @@ int fathom_catalogue_label(const char *path, const fathom_dictionary *dictionary
     if (text && (status = check_text("a label", text, MOST_LABEL_BYTES))) return status;
     if (!(status = open_for(&store, &row, path, dictionary, feature, origin)) &&
         !(status = fathom__store_run(&store, "BEGIN IMMEDIATE")) &&
-        !(status = change(&store, row, feature, text, origin)) && !(status = fathom__words_set(&store, row, feature)))
+        !(status = change(&store, row, feature, text, origin)) &&
+        !(status = fathom__label_history_add(&store, row, feature, text, origin)) &&
+        !(status = fathom__words_set(&store, row, feature)))
         status = fathom__store_run(&store, "COMMIT");
     fathom__store_close(&store);
     return status;

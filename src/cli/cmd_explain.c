@@ -1,6 +1,6 @@
 #include "command_line.h"
-#include "explain_json.h"
 #include <base/memory.h>
+#include <explain/explanation_json.h>
 #include <fathom/explain.h>
 #include <math.h>
 #include <string.h>
@@ -162,7 +162,7 @@ static int finish(const struct work *work, const struct cli_arguments *arguments
         if (code != FATHOM_OK) return cli_fail(arguments, code);
     }
     if (cli_json(arguments))
-        return cli_print_json(cli_explanation_json(work->explanation, work->model, work->catalogue, patching));
+        return cli_print_json(fathom__explanation_json(work->explanation, work->model, work->catalogue, patching));
     print_human(work);
     if (report != NULL) printf("\nReport: %s\n", report);
     return CLI_OK;

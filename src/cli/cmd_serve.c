@@ -3,8 +3,10 @@
 #include <base/file.h>
 #include <base/memory.h>
 #include <fathom/server.h>
+#include <limits.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { DEFAULT_PORT = 8080, TOKEN_FILE_BYTES = 4096, MOST_NAMES = 32 };
 /* How long answers under way may take once the server is asked to stop, and how often it looks whether it is. */
@@ -31,6 +33,7 @@ static const struct cli_option options[] = {
     {"context", 0, CLI_INTEGER, "N", "tokens of all conversations together (2048 for each)", false, false},
     {"queue", 0, CLI_INTEGER, "N", "requests that may wait (64)", false, false},
     {"request-time", 0, CLI_INTEGER, "SECONDS", "most that a request may take (600)", false, false},
+    {"read-time", 0, CLI_INTEGER, "SECONDS", "most that a client may take to send a request (30)", false, false},
     {"flash-attention", 0, CLI_FLAG, NULL, "attention in one pass: faster for many long conversations", false, false},
     {"no-access-log", 0, CLI_FLAG, NULL, "print no line of JSON for each request", false, false},
     CLI_OPTION_THREADS,
@@ -55,13 +58,14 @@ static int read_token(struct serving *serving, const char *path) {
 }
 
 static bool read_numbers(struct fathom_server_options *out, const struct cli_arguments *arguments) {
-    int64_t port = 0, parallel = 0, context = 0, threads = 0, queue = 0, seconds = 0;
+    int64_t port = 0, parallel = 0, context = 0, threads = 0, queue = 0, seconds = 0, reading = 0;
     if (!cli_integer(&port, arguments, "port", 0, UINT16_MAX, DEFAULT_PORT) ||
         !cli_integer(&parallel, arguments, "parallel", 1, 256, 0) ||
         !cli_integer(&context, arguments, "context", 16, INT32_MAX / 2, 0) ||
         !cli_integer(&threads, arguments, "threads", 1, 512, 0) ||
         !cli_integer(&queue, arguments, "queue", 1, 1 << 20, 0) ||
-        !cli_integer(&seconds, arguments, "request-time", 1, 1 << 20, 0))
+        !cli_integer(&seconds, arguments, "request-time", 1, 1 << 20, 0) ||
+        !cli_integer(&reading, arguments, "read-time", 1, 1 << 20, 0))
         return false;
     out->port = (uint16_t)port;
     out->n_parallel = (uint32_t)parallel;
@@ -69,6 +73,7 @@ static bool read_numbers(struct fathom_server_options *out, const struct cli_arg
     out->n_threads = (uint32_t)threads;
     out->n_queue = (uint32_t)queue;
     out->request_seconds = (double)seconds;
+    out->read_seconds = (double)reading;
     return true;
 }
 
@@ -118,6 +123,14 @@ static bool open_view(struct serving *serving, int *exit, const struct cli_argum
     return serving->view.model != NULL;
 }
 
+/* The file that runs, where the system tells: it is what does the server's jobs. */
+static const char *own_program(char *out, size_t size) {
+    const ssize_t n = readlink("/proc/self/exe", out, size - 1);
+    if (n <= 0) return NULL;
+    out[n] = '\0';
+    return out;
+}
+
 static int run(struct cli_arguments *arguments) {
     struct serving serving = {.options = {.host = cli_text(arguments, "host", NULL),
                                           .read_only = cli_has(arguments, "read-only"),
@@ -125,6 +138,7 @@ static int run(struct cli_arguments *arguments) {
                                           .log = cli_has(arguments, "no-access-log") ? NULL : print_line}};
     struct fathom_server_options *out = &serving.options;
     const char *token_file = cli_text(arguments, "token-file", NULL);
+    char program[PATH_MAX];
     int exit = CLI_USAGE;
     if (!read_numbers(out, arguments) || !read_list(serving.names, &out->n_names, arguments, "allow-host") ||
         !read_list(serving.origins, &out->n_origins, arguments, "allow-origin"))
@@ -138,6 +152,8 @@ static int run(struct cli_arguments *arguments) {
         out->model = serving.view.model;
         out->dictionary = serving.view.dictionary;
         out->catalogue = serving.view.catalogue;
+        out->program = own_program(program, sizeof program);
+        out->catalogue_named = cli_has(arguments, "catalogue");
         exit = serve(arguments, &serving);
         feature_view_close(&serving.view);
     }

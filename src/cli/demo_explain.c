@@ -1,8 +1,8 @@
 /* Why a prompt goes on as it does, and the page that says so. */
 #include "demo.h"
-#include "explain_json.h"
 #include <base/file.h>
 #include <base/memory.h>
+#include <explain/explanation_json.h>
 #include <fathom/explain.h>
 #include <math.h>
 #include <string.h>
@@ -79,7 +79,8 @@ int demo_explain(struct demo *demo) {
                                    patched ? &patching : NULL, "fathom demo");
     if (code == FATHOM_OK) {
         fprintf(demo->out, "\nReport: %s\n", report);
-        json_t *result = cli_explanation_json(explanation, demo->model, demo->catalogue, patched ? &patching : NULL);
+        json_t *result =
+            fathom__explanation_json(explanation, demo->model, demo->catalogue, patched ? &patching : NULL);
         json_object_set_new(result, "report", json_string(report));
         json_object_set_new(demo->results, "explanation", result);
     }

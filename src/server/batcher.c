@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "base/thread.h"
 #include "server/batcher_internal.h"
+#include "server/condition.h"
 #include <math.h>
 #include <time.h>
 

@@ -88,6 +88,5 @@ void fathom__slot_detach(fathom__batcher *batcher, struct fathom__slot *slot);
 bool fathom__job_has_levels(const fathom__job *job);
 
 void fathom__slot_forget(fathom__batcher *batcher, struct fathom__slot *slot);
-int fathom__monotonic_condition(pthread_cond_t *condition);
 
 #endif

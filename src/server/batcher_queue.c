@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "base/thread.h"
 #include "server/batcher_internal.h"
+#include "server/condition.h"
 #include <string.h>
 
 /* A shorter prefix is not worth sharing between slots. */

@@ -9,6 +9,7 @@
 /* A stream's reply is handed over in pieces of at most so many bytes. */
 enum { STREAM_BLOCK = 16384, MESSAGE_BYTES = 1024 };
 #define SEND_SECONDS 30.0
+#define UNAVAILABLE_SECONDS "5" /* as long as a file's lock is waited for */
 
 static int take_response(struct fathom__exchange *exchange, unsigned http_status, struct MHD_Response *response,
                          const char *type) {
@@ -138,6 +139,14 @@ int fathom__refuse_full(struct fathom__exchange *exchange) {
     const bool stopping = atomic_load(&exchange->server->stopping);
     return fathom__refuse(exchange, stopping ? MHD_HTTP_SERVICE_UNAVAILABLE : MHD_HTTP_TOO_MANY_REQUESTS,
                           stopping ? "stopping" : "queue_full", NULL, "%s", message);
+}
+
+int fathom__refuse_unavailable(struct fathom__exchange *exchange) {
+    char message[MESSAGE_BYTES];
+    snprintf(message, sizeof message, "%s", fathom_error_message());
+    const int status = fathom__refuse(exchange, MHD_HTTP_SERVICE_UNAVAILABLE, "unavailable", NULL, "%s", message);
+    if (!status) (void)MHD_add_response_header(exchange->response, MHD_HTTP_HEADER_RETRY_AFTER, UNAVAILABLE_SECONDS);
+    return status;
 }
 
 bool fathom__exchange_gone(const struct fathom__exchange *exchange) {

@@ -50,6 +50,9 @@ int fathom__refuse(struct fathom__exchange *exchange, unsigned http_status, cons
 int fathom__refuse_status(struct fathom__exchange *exchange, int status);
 /* The same where a job found no place: 429 with Retry-After, or 503 where the server is stopping. */
 int fathom__refuse_full(struct fathom__exchange *exchange);
+/* The same where a file cannot be read or written just now (another process has locked it, the disk is full): 503 with
+ * Retry-After. */
+int fathom__refuse_unavailable(struct fathom__exchange *exchange);
 unsigned fathom__http_status(int status);
 /* {"error": …} */
 json_t *fathom__error_json(unsigned http_status, const char *code, const char *parameter, const char *message);

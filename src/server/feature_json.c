@@ -19,12 +19,20 @@ json_t *fathom__feature_token_json(const fathom_server *server, int32_t token) {
 }
 
 json_t *fathom__feature_short_json(const fathom_server *server, uint32_t feature) {
-    const struct fathom_feature *known = fathom_catalogue_feature(server->options.catalogue, feature);
+    const struct fathom_feature *known = fathom__labels_feature(server->labels, feature);
     if (!known) return json_pack("{s:I}", "feature", (json_int_t)feature);
     return json_pack("{s:I, s:s?, s:s?, s:o, s:o, s:o, s:I}", "feature", (json_int_t)feature, "label", known->label,
                      "label_origin", known->label_origin, "label_score", number((double)known->label_score),
                      "max_activation", number((double)known->max_activation), "density", number(known->density),
                      "count", (json_int_t)known->count);
+}
+
+json_t *fathom__label_changes_json(const struct fathom_label_change *changes, size_t n) {
+    json_t *list = json_array();
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(list, json_pack("{s:s?, s:s, s:s}", "description", changes[i].text, "typeName",
+                                              changes[i].origin, "at", changes[i].at));
+    return list;
 }
 
 static void put_effects(json_t *out, const fathom_server *server, const char *tokens_key, const char *values_key,

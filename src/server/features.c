@@ -45,28 +45,40 @@ int fathom__handle_features(struct fathom__exchange *exchange) {
         json_pack("{s:I, s:I, s:o}", "total", (json_int_t)n, "offset", (json_int_t)offset, "features", list));
 }
 
-static int feature_number(uint32_t *out, const struct fathom__exchange *exchange) {
+int fathom__argument_number(int64_t *out, const struct fathom__exchange *exchange, const char *what) {
     const char *text = exchange->argument;
     const size_t length = strlen(text);
     if (length == 0 || length > 9 || strspn(text, "0123456789") != length)
-        return fathom__fail(FATHOM_ERROR_NOT_FOUND, "\"%s\" is no feature's number", text);
-    *out = (uint32_t)strtoul(text, NULL, 10);
+        return fathom__fail(FATHOM_ERROR_NOT_FOUND, "\"%s\" is no %s's number", text, what);
+    *out = (int64_t)strtoul(text, NULL, 10);
     return FATHOM_OK;
 }
 
 int fathom__handle_feature(struct fathom__exchange *exchange) {
     fathom_server *server = exchange->server;
     struct fathom_feature_details *details = NULL;
-    uint32_t feature = 0, n_examples = 0;
+    struct fathom_label_change *changes = NULL;
+    fathom_catalogue *catalogue = NULL;
+    uint32_t n_examples = 0;
+    int64_t number = 0;
+    size_t n_changes = 0;
     int status = need_catalogue(server);
-    if (!status) status = feature_number(&feature, exchange);
+    if (!status) status = fathom__argument_number(&number, exchange, "feature");
     if (!status) status = query_number(&n_examples, exchange, "examples", MOST_EXAMPLES, DEFAULT_EXAMPLES);
     if (status) return status;
-    pthread_mutex_lock(&server->catalogue_lock);
-    status = fathom_catalogue_details(&details, server->options.catalogue, feature);
-    pthread_mutex_unlock(&server->catalogue_lock);
-    if (!status)
-        status = fathom__reply_json(exchange, MHD_HTTP_OK, fathom__feature_details_json(server, details, n_examples));
+    if (!(status = fathom__labels_take(&catalogue, server->labels))) {
+        status = fathom_catalogue_details(&details, catalogue, (uint32_t)number);
+        if (!status) status = fathom_catalogue_label_changes(&changes, &n_changes, catalogue, (uint32_t)number);
+        fathom__labels_give(server->labels);
+    }
+    if (status == FATHOM_ERROR_LIMIT) {
+        status = fathom__refuse_unavailable(exchange);
+    } else if (!status) {
+        json_t *reply = fathom__feature_details_json(server, details, n_examples);
+        json_object_set_new(reply, "labelChanges", fathom__label_changes_json(changes, n_changes));
+        status = fathom__reply_json(exchange, MHD_HTTP_OK, reply);
+    }
+    fathom_label_changes_free(changes, n_changes);
     fathom_feature_details_free(details);
     return status;
 }
@@ -75,19 +87,16 @@ int fathom__handle_label(struct fathom__exchange *exchange) {
     fathom_server *server = exchange->server;
     const json_t *label = json_object_get(exchange->request, "label");
     const char *text = json_string_value(label);
-    uint32_t feature = 0;
+    int64_t number = 0;
     int status = need_catalogue(server);
-    if (!status) status = feature_number(&feature, exchange);
+    if (!status) status = fathom__argument_number(&number, exchange, "feature");
     if (!status && !text && !json_is_null(label))
         status = fathom__fail(FATHOM_ERROR_FORMAT, "request: \"label\": a text, or null to remove it, is expected");
     if (status) return status;
-    pthread_mutex_lock(&server->catalogue_lock);
-    status = fathom_catalogue_label(fathom_catalogue_describe(server->options.catalogue)->path,
-                                    server->options.dictionary, feature, text, "user");
-    pthread_mutex_unlock(&server->catalogue_lock);
-    if (status) return status;
-    return fathom__reply_json(exchange, MHD_HTTP_OK,
-                              json_pack("{s:I, s:O}", "feature", (json_int_t)feature, "label", label));
+    status = fathom__labels_set(server->labels, (uint32_t)number, text);
+    if (status == FATHOM_ERROR_LIMIT) return fathom__refuse_unavailable(exchange);
+    return status ? status
+                  : fathom__reply_json(exchange, MHD_HTTP_OK, fathom__feature_short_json(server, (uint32_t)number));
 }
 
 /* Features of a text ------------------------------------------------------------------------------------- */
@@ -146,9 +155,7 @@ static json_t *strongest(const fathom_server *server, const struct fathom_sparse
     } best[FATHOM__MOST_FEATURES];
     size_t n = 0;
     for (size_t i = features->offsets[row]; i < features->offsets[row + 1]; i++) {
-        const struct fathom_feature *known =
-            server->options.catalogue ? fathom_catalogue_feature(server->options.catalogue, features->features[i])
-                                      : NULL;
+        const struct fathom_feature *known = fathom__labels_feature(server->labels, features->features[i]);
         const double value = (double)features->values[i],
                      level = known && known->max_activation > 0 ? value / (double)known->max_activation : value;
         size_t at = n < most ? n++ : most;
@@ -162,8 +169,7 @@ static json_t *strongest(const fathom_server *server, const struct fathom_sparse
     }
     json_t *list = json_array();
     for (size_t i = 0; i < n; i++) {
-        const struct fathom_feature *known =
-            server->options.catalogue ? fathom_catalogue_feature(server->options.catalogue, best[i].feature) : NULL;
+        const struct fathom_feature *known = fathom__labels_feature(server->labels, best[i].feature);
         json_array_append_new(list, json_pack("{s:I, s:f, s:f, s:s?}", "feature", (json_int_t)best[i].feature, "value",
                                               (double)best[i].value, "level", best[i].level, "label",
                                               known ? known->label : NULL));
@@ -192,6 +198,31 @@ int fathom__handle_activations(struct fathom__exchange *exchange) {
     }
     free_text(&text);
     return status;
+}
+
+/* The map ------------------------------------------------------------------------------------------------ */
+
+static json_t *coordinates(const float *values, size_t n) {
+    json_t *list = json_array();
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(list, json_real((double)values[i]));
+    return list;
+}
+
+/* Made once, when it is first asked for. */
+int fathom__handle_map(struct fathom__exchange *exchange) {
+    fathom_server *server = exchange->server;
+    if (!server->options.dictionary)
+        return fathom__fail(FATHOM_ERROR_NOT_FOUND, "this server was started without a dictionary of features");
+    pthread_mutex_lock(&server->map_lock);
+    const int status = server->map.n > 0 ? FATHOM_OK : fathom__map_make(&server->map, server->options.dictionary);
+    pthread_mutex_unlock(&server->map_lock);
+    if (status) return status;
+    const struct fathom__map *map = &server->map;
+    return fathom__reply_json(exchange, MHD_HTTP_OK,
+                              json_pack("{s:s, s:I, s:[f, f], s:f, s:o, s:o}", "method", "pca", "features",
+                                        (json_int_t)map->n, "explained", map->explained[0], map->explained[1], "even",
+                                        map->even, "x", coordinates(map->x, map->n), "y", coordinates(map->y, map->n)));
 }
 
 /* Search ------------------------------------------------------------------------------------------------- */
@@ -233,22 +264,20 @@ static int search(struct fathom_hit *hits, size_t *n, struct fathom__exchange *e
                   const struct question *question) {
     fathom_server *server = exchange->server;
     struct read_text text = {.features = FATHOM_SPARSE_INIT};
+    fathom_catalogue *catalogue = NULL;
     int32_t token = 0;
     int status = FATHOM_OK;
     if (question->text) status = read_text(&text, exchange, question->text);
     if (question->token) status = token_of(&token, server, question->token);
-    if (!status && !exchange->response) {
-        pthread_mutex_lock(&server->catalogue_lock);
+    if (!status && !exchange->response && !(status = fathom__labels_take(&catalogue, server->labels))) {
+        const size_t most = (size_t)question->limit;
         if (question->words)
-            status = fathom_catalogue_search_words(hits, n, (size_t)question->limit, server->options.catalogue,
-                                                   question->words);
+            status = fathom_catalogue_search_words(hits, n, most, catalogue, question->words);
         else if (question->text)
-            status = fathom_catalogue_search_text(hits, n, (size_t)question->limit, server->options.catalogue,
-                                                  &text.features);
+            status = fathom_catalogue_search_text(hits, n, most, catalogue, &text.features);
         else
-            status = fathom_catalogue_search_token(hits, n, (size_t)question->limit, server->options.catalogue, token,
-                                                   question->lowered);
-        pthread_mutex_unlock(&server->catalogue_lock);
+            status = fathom_catalogue_search_token(hits, n, most, catalogue, token, question->lowered);
+        fathom__labels_give(server->labels);
     }
     free_text(&text);
     return status;
@@ -261,6 +290,7 @@ int fathom__handle_search(struct fathom__exchange *exchange) {
     int status = need_catalogue(exchange->server);
     if (!status) status = read_question(&question, exchange->request);
     if (!status) status = search(hits, &n, exchange, &question);
+    if (status == FATHOM_ERROR_LIMIT && !exchange->response) return fathom__refuse_unavailable(exchange);
     if (status || exchange->response) return status;
     json_t *list = json_array();
     for (size_t i = 0; i < n; i++) {

@@ -22,6 +22,18 @@ int fathom__handle_label(struct fathom__exchange *exchange);
 int fathom__handle_search(struct fathom__exchange *exchange);
 int fathom__handle_activations(struct fathom__exchange *exchange);
 int fathom__handle_steer(struct fathom__exchange *exchange);
+int fathom__handle_explain(struct fathom__exchange *exchange);
+int fathom__handle_map(struct fathom__exchange *exchange);
+int fathom__handle_runs(struct fathom__exchange *exchange);
+int fathom__handle_run(struct fathom__exchange *exchange);
+int fathom__handle_jobs(struct fathom__exchange *exchange);
+int fathom__handle_job_begin(struct fathom__exchange *exchange);
+int fathom__handle_job(struct fathom__exchange *exchange);
+int fathom__handle_job_resume(struct fathom__exchange *exchange);
+int fathom__handle_job_delete(struct fathom__exchange *exchange);
+
+/* The number in a request's path; `what` stands in messages. Errors: NOT_FOUND (it is none). */
+int fathom__argument_number(int64_t *out, const struct fathom__exchange *exchange, const char *what);
 
 /* The tokens of a chat's messages by the model's template, up to where the answer begins. New. */
 int fathom__chat_tokens(int32_t **tokens, size_t *n, const fathom_model *model, const json_t *messages);

@@ -49,8 +49,7 @@ static int read_value(struct fathom_steer_feature *edit, const fathom_server *se
                             where);
     int status = fathom__json_get_number(&number, object, has_value ? "value" : "strength", true, where);
     if (!status && has_strength) {
-        const struct fathom_feature *known =
-            server->options.catalogue ? fathom_catalogue_feature(server->options.catalogue, edit->feature) : NULL;
+        const struct fathom_feature *known = fathom__labels_feature(server->labels, edit->feature);
         if (!known || !(known->max_activation > 0))
             return fathom__fail(FATHOM_ERROR_UNSUPPORTED,
                                 "%s: no catalogue tells the maximum of feature %u: give \"value\" instead of "
@@ -141,18 +140,16 @@ static int check_document(json_t *value) {
 }
 
 static int read_text(struct fathom__inside *out, fathom_server *server, const char *text) {
-    const struct fathom_steer_context context = {.dictionary = server->options.dictionary,
-                                                 .catalogue = server->options.catalogue};
+    struct fathom_steer_context context = {.dictionary = server->options.dictionary};
     char *translated = NULL;
     json_t *document = NULL;
     const unsigned long long number = atomic_fetch_add(&server->next_plan, 1);
     int status = fathom_steer_translate(&translated, text, strlen(text), "steer");
     if (!status) status = fathom__json_parse(&document, translated, strlen(translated), "steer");
     if (!status) status = check_document(document);
-    if (!status) {
-        pthread_mutex_lock(&server->catalogue_lock);
+    if (!status && !(status = fathom__labels_take(&context.catalogue, server->labels))) {
         status = fathom_steer_read(out->plan, translated, strlen(translated), "steer", &context);
-        pthread_mutex_unlock(&server->catalogue_lock);
+        fathom__labels_give(server->labels);
     }
     out->is_text = true;
     if (!status) status = fathom__buffer_format(&out->edited_prompt, "plan %llu", number);
@@ -242,8 +239,7 @@ json_t *fathom__inside_watches_json(const struct fathom__inside *inside, const f
     json_t *list = json_array();
     for (size_t i = 0; i < inside->n_watches; i++) {
         const struct fathom_watch *watch = &inside->watches[i];
-        const struct fathom_feature *known =
-            server->options.catalogue ? fathom_catalogue_feature(server->options.catalogue, watch->feature) : NULL;
+        const struct fathom_feature *known = fathom__labels_feature(server->labels, watch->feature);
         json_t *entry =
             json_pack("{s:I, s:s?, s:o}", "feature", (json_int_t)watch->feature, "label", known ? known->label : NULL,
                       "max_activation", known ? number((double)known->max_activation) : json_null());

@@ -11,7 +11,7 @@
 enum { MOST_DEPTH = 64 };
 
 static bool has_body(const struct fathom__exchange *exchange) {
-    return strcmp(exchange->method, "GET") != 0;
+    return strcmp(exchange->method, "GET") != 0 && strcmp(exchange->method, "DELETE") != 0;
 }
 
 static int check_token(struct fathom__exchange *exchange) {
@@ -79,7 +79,7 @@ static int find_route(struct fathom__exchange *exchange, const struct fathom__ro
 static int answer_preflight(struct fathom__exchange *exchange) {
     const int status = fathom__reply_text(exchange, MHD_HTTP_NO_CONTENT, "text/plain", "", 0);
     if (status) return status;
-    (void)MHD_add_response_header(exchange->response, "Access-Control-Allow-Methods", "GET, POST, PUT");
+    (void)MHD_add_response_header(exchange->response, "Access-Control-Allow-Methods", "GET, POST, PUT, DELETE");
     (void)MHD_add_response_header(exchange->response, "Access-Control-Allow-Headers", "Authorization, Content-Type");
     return FATHOM_OK;
 }

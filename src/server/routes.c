@@ -80,6 +80,31 @@
            "\"index\": {\"type\": \"integer\"}, \"embedding\": {\"type\": [\"array\", \"string\"]}")
 #define HOOK OBJECT("\"name\", \"alias\"", "\"name\": " TEXT ", \"alias\": " TEXT)
 
+#define PATH_NUMBER(name)                                                                                              \
+    "[{\"name\": \"" name                                                                                              \
+    "\", \"in\": \"path\", \"required\": true, \"schema\": {\"type\": \"integer\", \"minimum\": 0}}]"
+#define MEASURE                                                                                                        \
+    OBJECT(                                                                                                            \
+        "\"effect\", \"control\", \"holds\"",                                                                          \
+        "\"effect\": {\"type\": \"number\"}, \"control\": {\"type\": \"number\"}, "                                    \
+        "\"control_deviation\": {\"type\": \"number\"}, \"controls\": {\"type\": \"integer\"}, \"holds\": {\"type\": " \
+        "\"boolean\"}")
+#define EXPLAINED_TOKEN OBJECT("\"token\", \"erased\"", "\"token\": " TEXT ", \"erased\": " MEASURE)
+#define EXPLAINED_FEATURE                                                                                              \
+    OBJECT("\"feature\", \"ablated\"", "\"feature\": {\"type\": \"integer\"}, \"ablated\": " MEASURE)
+#define PROGRESS OBJECT("\"line\", \"share\"", "\"line\": " TEXT ", \"share\": " NULL_NUMBER)
+#define RUN                                                                                                            \
+    OBJECT("\"run\", \"state\", \"started\", \"command\", \"dictionaries\"",                                           \
+           "\"run\": {\"type\": \"integer\"}, \"state\": " TEXT ", \"started\": " TEXT ", \"command\": " TEXT          \
+           ", \"dictionaries\": {\"type\": \"array\"}, \"points\": {\"type\": \"array\"}")
+#define JOB                                                                                                            \
+    OBJECT("\"job\", \"command\", \"state\", \"began\"",                                                               \
+           "\"job\": {\"type\": \"integer\"}, \"command\": " TEXT                                                      \
+           ", \"arguments\": {\"type\": \"array\"}, \"state\": "                                                       \
+           "{\"enum\": [\"running\", \"done\", \"stopped\", \"failed\"]}, \"began\": {\"type\": \"integer\"}, "        \
+           "\"ended\": {\"type\": \"integer\"}, \"exit\": {\"type\": \"integer\"}, \"output\": " TEXT                  \
+           ", \"progress\": " PROGRESS ", \"message\": " TEXT ", \"log\": " TEXT)
+
 #define PATH_FEATURE                                                                                                   \
     "{\"name\": \"feature\", \"in\": \"path\", \"required\": true, \"schema\": {\"type\": \"integer\", "               \
     "\"minimum\": 0}}"
@@ -188,7 +213,7 @@ const struct fathom__route fathom__routes[] = {
      .summary = "Sets a person's label, or with null removes it",
      .parameters = "[" PATH_FEATURE "]",
      .request = OBJECT("\"label\"", "\"label\": " NULL_TEXT),
-     .reply = OBJECT("\"feature\", \"label\"", "\"feature\": {\"type\": \"integer\"}, \"label\": " NULL_TEXT),
+     .reply = FEATURE,
      .changes = true},
     {.method = "POST",
      .path = "/api/search",
@@ -215,6 +240,82 @@ const struct fathom__route fathom__routes[] = {
      .reply = OBJECT("\"id\", \"choices\", \"usage\"",
                      "\"id\": " TEXT ", \"choices\": " LIST("{\"type\": \"object\"}") ", \"usage\": " USAGE),
      .streams = true},
+    {.method = "POST",
+     .path = "/api/explain",
+     .handle = fathom__handle_explain,
+     .summary = "Why a prompt goes on with an answer, each claim checked by an intervention beside its control",
+     .request = OBJECT("\"prompt\"", "\"prompt\": " TEXT ", \"answer\": " TEXT
+                                     ", \"answer_tokens\": {\"type\": \"integer\", \"minimum\": 1, "
+                                     "\"maximum\": 32}, \"corrupt\": " TEXT
+                                     ", \"top\": {\"type\": \"integer\", \"minimum\": 1, \"maximum\": 200}, "
+                                     "\"controls\": {\"type\": \"integer\", \"minimum\": 1, \"maximum\": 32}, "
+                                     "\"seed\": {\"type\": \"integer\", "
+                                     "\"minimum\": 0}, \"features\": {\"type\": \"boolean\"}"),
+     .reply = OBJECT("\"prompt\", \"answer\", \"log_probability\", \"layers\", \"tokens\"",
+                     "\"prompt\": " TEXT ", \"answer\": " TEXT
+                     ", \"log_probability\": {\"type\": \"number\"}, \"probability\": {\"type\": \"number\"}, "
+                     "\"layers\": {\"type\": \"array\"}, \"tokens\": " LIST(EXPLAINED_TOKEN) ", \"features\": " LIST(
+                         EXPLAINED_FEATURE) ", \"patching\": {\"type\": \"object\"}")},
+    {.method = "GET",
+     .path = "/api/map",
+     .handle = fathom__handle_map,
+     .summary = "Every feature's place in two dimensions: principal components of the decoder directions",
+     .reply =
+         OBJECT("\"method\", \"features\", \"explained\", \"even\", \"x\", \"y\"",
+                "\"method\": {\"const\": \"pca\"}, \"features\": {\"type\": \"integer\"}, "
+                "\"explained\": " LIST(
+                    "{\"type\": \"number\"}") ", \"even\": {\"type\": \"number\"}, "
+                                              "\"x\": " LIST("{\"type\": \"number\"}") ", "
+                                                                                       "\"y\": " LIST(
+                                                                                           "{\"type\": \"number\"}"))},
+    {.method = "GET",
+     .path = "/api/runs",
+     .handle = fathom__handle_runs,
+     .summary = "The training runs that were written down, the latest first, without their curves",
+     .reply = OBJECT("\"runs\"", "\"runs\": " LIST(RUN))},
+    {.method = "GET",
+     .path = "/api/runs/{run}",
+     .handle = fathom__handle_run,
+     .summary = "A training run with its curves",
+     .parameters = PATH_NUMBER("run"),
+     .reply = RUN},
+    {.method = "GET",
+     .path = "/api/jobs",
+     .handle = fathom__handle_jobs,
+     .summary = "Jobs of training, indexing and evaluation, the latest first, and the files that they can be given",
+     .reply = OBJECT("\"jobs\", \"corpora\", \"dictionaries\"",
+                     "\"jobs\": " LIST(JOB) ", \"corpora\": " LIST(TEXT) ", \"dictionaries\": " LIST(TEXT))},
+    {.method = "POST",
+     .path = "/api/jobs",
+     .handle = fathom__handle_job_begin,
+     .summary = "Begins a job; one runs at a time",
+     .request =
+         OBJECT("\"command\"", "\"command\": {\"enum\": [\"train\", \"index\", \"eval\"]}, \"corpus\": " LIST(
+                                   TEXT) ", \"dictionary\": " TEXT ", \"output\": " TEXT
+                                         ", \"repeat\": {\"type\": \"boolean\"}, \"options\": {\"type\": \"object\"}"),
+     .reply = JOB,
+     .changes = true},
+    {.method = "GET",
+     .path = "/api/jobs/{job}",
+     .handle = fathom__handle_job,
+     .summary = "A job with the end of its log, and its result",
+     .parameters = PATH_NUMBER("job"),
+     .reply = JOB},
+    {.method = "POST",
+     .path = "/api/jobs/{job}/resume",
+     .handle = fathom__handle_job_resume,
+     .summary = "Lets a job that ended go on where it was, or begin again",
+     .parameters = PATH_NUMBER("job"),
+     .request = OBJECT("", ""),
+     .reply = JOB,
+     .changes = true},
+    {.method = "DELETE",
+     .path = "/api/jobs/{job}",
+     .handle = fathom__handle_job_delete,
+     .summary = "Asks a job that runs to stop, or forgets one that has ended; what it made stays",
+     .parameters = PATH_NUMBER("job"),
+     .reply = JOB,
+     .changes = true},
 };
 const size_t fathom__n_routes = sizeof fathom__routes / sizeof fathom__routes[0];
 _Static_assert(sizeof fathom__routes / sizeof fathom__routes[0] <= FATHOM__MOST_ROUTES, "routes that metrics count");

@@ -8,7 +8,7 @@
 struct fathom__exchange;
 
 struct fathom__route {
-    const char *method; /* "GET", "POST" or "PUT"; of the latter two the body is a JSON object */
+    const char *method; /* "GET", "POST", "PUT" or "DELETE"; of POST and PUT the body is a JSON object */
     const char *path;   /* one segment may be "{name}" */
     /* Sets the exchange's reply; an error status becomes a reply by its class, with the thread's message. */
     int (*handle)(struct fathom__exchange *exchange);

@@ -1,4 +1,5 @@
 #include "base/error.h"
+#include "base/file.h"
 #include "base/memory.h"
 #include "base/thread.h"
 #include "server/access.h"
@@ -20,6 +21,8 @@ enum {
 #define DEFAULT_READ_SECONDS 30.0
 /* What replies that are ready may take to reach their clients once the server stops. */
 #define LAST_BYTES_SECONDS 2.0
+/* What a job of training or indexing may take to save itself. */
+#define TASK_SECONDS 60.0
 #define LAST_BYTES_STEP_NANOSECONDS 5000000L
 
 static void fill_defaults(struct fathom_server_options *options) {
@@ -74,6 +77,23 @@ static int copy_options(fathom_server *server) {
     return status;
 }
 
+static int open_tasks(fathom_server *server) {
+    const struct fathom_server_options *options = &server->options;
+    char *data = NULL;
+    int status = FATHOM_OK;
+    if (options->data)
+        status = fathom__copy_string(&data, options->data);
+    else if (fathom__data_path(&data, NULL))
+        return FATHOM_OK; /* a user without a home: all but jobs is served */
+    const struct fathom__task_place place = {
+        .folder = data,
+        .model = fathom_model_describe(options->model)->path,
+        .dictionary = options->dictionary ? fathom_dictionary_describe(options->dictionary)->path : NULL};
+    if (!status) status = fathom__tasks_open(&server->tasks, options->program, &place);
+    fathom_free(data);
+    return status;
+}
+
 static int open_parts(fathom_server *server) {
     const struct fathom_server_options *options = &server->options;
     const struct fathom__batcher_options batcher = {.n_parallel = options->n_parallel,
@@ -85,6 +105,10 @@ static int open_parts(fathom_server *server) {
     int status = copy_options(server);
     if (!status && options->dictionary)
         status = fathom_dictionary_match(&server->dictionary_hook, options->dictionary, options->model);
+    if (!status)
+        status =
+            fathom__labels_open(&server->labels, options->catalogue, options->dictionary, options->catalogue_named);
+    if (!status) status = open_tasks(server);
     if (!status) status = fathom__connections_open(&server->connections);
     if (!status) status = fathom__batcher_open(&server->batcher, options->model, &batcher);
     return status ? status : fathom__listener_open(server);
@@ -103,8 +127,9 @@ int fathom_server_open(fathom_server **out, const struct fathom_server_options *
     server->started = fathom__seconds();
     fathom__random_seed(&server->random, (uint64_t)now.tv_sec * 1000003u + (uint64_t)now.tv_nsec);
     pthread_mutex_init(&server->log_lock, NULL);
-    pthread_mutex_init(&server->catalogue_lock, NULL);
     pthread_mutex_init(&server->random_lock, NULL);
+    pthread_mutex_init(&server->map_lock, NULL);
+    atomic_flag_clear(&server->explaining);
     fill_defaults(&server->options);
     status = check_options(&server->options);
     if (!status) status = open_parts(server);
@@ -150,8 +175,11 @@ void fathom_server_close(fathom_server *server) {
     fathom_server_stop(server, 0);
     fathom__batcher_close(server->batcher);
     fathom__connections_close(server->connections);
+    fathom__labels_close(server->labels);
+    fathom__tasks_close(server->tasks, TASK_SECONDS);
+    fathom__map_free(&server->map);
+    pthread_mutex_destroy(&server->map_lock);
     pthread_mutex_destroy(&server->random_lock);
-    pthread_mutex_destroy(&server->catalogue_lock);
     pthread_mutex_destroy(&server->log_lock);
     free_list(server->names, server->options.n_names);
     free_list(server->origins, server->options.n_origins);

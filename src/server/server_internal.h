@@ -5,7 +5,10 @@
 #include "base/random.h"
 #include "server/batcher.h"
 #include "server/connections.h"
+#include "server/labels.h"
+#include "server/map.h"
 #include "server/metrics.h"
+#include "server/tasks.h"
 #include <fathom/server.h>
 #include <microhttpd.h>
 #include <pthread.h>
@@ -16,6 +19,11 @@ struct fathom_server {
     char *host, *token, **names, **origins;
     struct fathom_hook dictionary_hook;
     fathom__batcher *batcher;
+    fathom__labels *labels;
+    fathom__tasks *tasks;
+    atomic_flag explaining; /* one explanation is made at a time */
+    pthread_mutex_t map_lock;
+    struct fathom__map map; /* n 0: not made yet; never changes then */
     struct MHD_Daemon *daemon;
     uint16_t port;
     atomic_bool stopping, stopped;
@@ -26,7 +34,6 @@ struct fathom_server {
     double started;  /* fathom__seconds */
     long long since; /* Unix time */
     pthread_mutex_t log_lock;
-    pthread_mutex_t catalogue_lock; /* a catalogue belongs to one thread at a time */
     pthread_mutex_t random_lock;
     struct fathom__random random; /* seeds of requests that name none */
 };

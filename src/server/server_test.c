@@ -4,6 +4,7 @@
 #include "tests/support/http_client.h"
 #include "tests/support/tiny_model.h"
 #include "tests/support/toy_dictionary.h"
+#include <ctype.h>
 #include <fathom/server.h>
 #include <jansson.h>
 #include <math.h>
@@ -53,6 +54,7 @@ static struct fathom_server_options options_of(void) {
                                           .n_batch = 32,
                                           .n_threads = 1,
                                           .body_bytes = BODY_BYTES,
+                                          .data = scratch("data"),
                                           .log = count_line};
 }
 
@@ -387,8 +389,88 @@ static void features_are_told(void **state) {
     reply = ask("PUT", "/api/features/3/label", "{\"label\": \"small words\"}", 200);
     assert_string_equal(text_at(reply, "label"), "small words");
     json_decref(reply);
+    reply = ask("GET", "/api/features?offset=3&limit=1", NULL, 200); /* at once, and everywhere */
+    assert_string_equal(text_at(reply, "features.0.label"), "small words");
+    assert_string_equal(text_at(reply, "features.0.label_origin"), "user");
+    json_decref(reply);
+    reply = ask("POST", "/api/search", "{\"words\": \"small words\"}", 200);
+    assert_int_equal(number_at(reply, "features.0.feature"), 3);
+    assert_string_equal(text_at(reply, "features.0.label"), "small words");
+    json_decref(reply);
+    json_decref(ask("PUT", "/api/features/3/label", "{\"label\": \"little words\"}", 200));
+    reply = ask("GET", "/api/features/3", NULL, 200);
+    assert_string_equal(text_at(reply, "explanations.0.description"), "little words");
+    assert_int_equal(json_array_size(at(reply, "labelChanges")), 2); /* the latest first */
+    assert_string_equal(text_at(reply, "labelChanges.0.description"), "little words");
+    assert_string_equal(text_at(reply, "labelChanges.1.description"), "small words");
+    json_decref(reply);
+    reply = ask("PUT", "/api/features/3/label", "{\"label\": null}", 200);
+    const char *left = json_string_value(json_object_get(reply, "label_origin"));
+    assert_true(!left || strcmp(left, "user") != 0);
+    json_decref(reply);
     refuses("PUT", "/api/features/3/label", "{\"label\": 5}", 400, "label");
     refuses("PUT", "/api/features/99/label", "{\"label\": \"x\"}", 404, "99");
+}
+
+static void features_have_places(void **state) {
+    (void)state;
+    json_t *map = ask("GET", "/api/map", NULL, 200), *again = ask("GET", "/api/map", NULL, 200);
+    assert_string_equal(text_at(map, "method"), "pca");
+    assert_int_equal(number_at(map, "features"), TOY_FEATURES);
+    assert_int_equal(json_array_size(at(map, "x")), TOY_FEATURES);
+    assert_int_equal(json_array_size(at(map, "y")), TOY_FEATURES);
+    /* Eight orthonormal directions lie alike in seven dimensions around their mean. */
+    for (int axis = 0; axis < 2; axis++)
+        assert_true(fabs(json_real_value(json_array_get(at(map, "explained"), (size_t)axis)) - 1.0 / 7) < 1e-6);
+    assert_true(fabs(json_real_value(at(map, "even")) - 1.0 / TOY_WIDTH) < 1e-12);
+    double sums[2] = {0}, squares[2] = {0};
+    for (size_t i = 0; i < TOY_FEATURES; i++)
+        for (int axis = 0; axis < 2; axis++) {
+            const double value = json_real_value(json_array_get(at(map, axis ? "y" : "x"), i));
+            sums[axis] += value;
+            squares[axis] += value * value;
+        }
+    for (int axis = 0; axis < 2; axis++)
+        assert_true(fabs(sums[axis]) < 1e-5 && fabs(squares[axis] - 1) < 1e-5);
+    assert_true(json_equal(map, again));
+    json_decref(map);
+    json_decref(again);
+}
+
+static void answers_are_explained(void **state) {
+    (void)state;
+    json_t *reply = ask("POST", "/api/explain", "{\"prompt\": \"The cat sat\", \"answer_tokens\": 2}", 200);
+    json_t *greedy =
+        ask("POST", "/v1/completions", "{\"prompt\": \"The cat sat\", \"max_tokens\": 2, \"temperature\": 0}", 200);
+    assert_string_equal(text_at(reply, "answer"), text_at(greedy, "choices.0.text"));
+    assert_int_equal(number_at(reply, "first_token_rank"), 0);
+    assert_int_equal(json_array_size(at(reply, "layers")), fathom_model_describe(model)->n_layers);
+    assert_true(json_array_size(at(reply, "features")) > 0);
+    assert_true(json_is_boolean(at(reply, "features.0.ablated.holds")));
+    json_decref(greedy);
+    json_decref(reply);
+    reply = ask("POST", "/api/explain",
+                "{\"prompt\": \"a c\", \"corrupt\": \"a b\", \"answer\": \"d\", \"features\": false}", 200);
+    assert_null(json_object_get(reply, "features"));
+    assert_int_equal(json_array_size(at(reply, "patching.recovered")), fathom_model_describe(model)->n_layers);
+    json_decref(reply);
+    refuses("POST", "/api/explain", "{}", 400, "prompt");
+    refuses("POST", "/api/explain", "{\"prompt\": \"a\", \"answer\": \"\"}", 400, "answer");
+    refuses("POST", "/api/explain", "{\"prompt\": \"a\", \"answer_tokens\": 0}", 400, "answer_tokens");
+    refuses("POST", "/api/explain", "{\"prompt\": \"a\", \"corrupt\": \"a longer text\"}", 400, "as many");
+}
+
+static void jobs_are_refused_without_a_program(void **state) {
+    (void)state;
+    json_t *reply = ask("GET", "/api/jobs", NULL, 200);
+    assert_int_equal(json_array_size(at(reply, "jobs")), 0);
+    json_decref(reply);
+    refuses("POST", "/api/jobs", "{\"command\": \"eval\"}", 400, "program");
+    refuses("POST", "/api/jobs/1/resume", "{}", 400, "program");
+    refuses("GET", "/api/jobs/1", NULL, 404, "1");
+    refuses("DELETE", "/api/jobs/1", NULL, 404, "1");
+    refuses("GET", "/api/jobs/x", NULL, 404, "job");
+    refuses("GET", "/api/runs/x", NULL, 404, "run");
 }
 
 static void bad_requests_are_refused(void **state) {
@@ -740,16 +822,15 @@ static void the_description_is_true(void **state) {
     size_t n = 0;
     json_object_foreach (json_object_get(about, "paths"), path, methods) {
         json_object_foreach (methods, method, operation) {
-            const bool get = strcmp(method, "get") == 0;
+            const bool bodiless = strcmp(method, "get") == 0 || strcmp(method, "delete") == 0;
+            char name_of[8] = "";
+            for (size_t c = 0; method[c] && c + 1 < sizeof name_of; c++)
+                name_of[c] = (char)toupper((unsigned char)method[c]);
             char asked[128], *brace = NULL;
             snprintf(asked, sizeof asked, "%s", path);
             if ((brace = strchr(asked, '{'))) snprintf(brace, 32, "%s", strstr(path, "{model}") ? "default" : "1");
             struct http_reply reply;
-            http_ask(&reply, port,
-                     get                          ? "GET"
-                     : strcmp(method, "put") == 0 ? "PUT"
-                                                  : "POST",
-                     asked, NULL, get ? NULL : "{}");
+            http_ask(&reply, port, name_of, asked, NULL, bodiless ? NULL : "{}");
             char code[8];
             snprintf(code, sizeof code, "%d", reply.status);
             json_t *described = json_object_get(json_object_get(operation, "responses"), code);
@@ -792,6 +873,9 @@ int main(void) {
         cmocka_unit_test(texts_go_on),
         cmocka_unit_test(rows_are_embedded),
         cmocka_unit_test(features_are_told),
+        cmocka_unit_test(features_have_places),
+        cmocka_unit_test(answers_are_explained),
+        cmocka_unit_test(jobs_are_refused_without_a_program),
         cmocka_unit_test(bad_requests_are_refused),
         cmocka_unit_test(the_page_is_open_to_all_and_loads_only_itself),
         cmocka_unit_test(strangers_stay_outside),

@@ -1,6 +1,7 @@
 """`fathom serve`: it says where it listens, answers, logs every request, and stops when it is asked to."""
 import json
 import re
+import shutil
 import signal
 import threading
 import urllib.error
@@ -10,10 +11,10 @@ import command
 
 
 class Serve(command.Case):
-    def serve(self, *arguments):
+    def serve(self, *arguments, dictionary=None):
         """A server on a free port; gives its process and address."""
-        process = self.popen("serve", "-m", self.llama, "--dict", self.toy, "--port", 0, "--threads", 1, "--context", 256,
-                             *arguments)
+        named = ("--dict", self.toy) if dictionary is None else dictionary
+        process = self.popen("serve", "-m", self.llama, *named, "--port", 0, "--threads", 1, "--context", 256, *arguments)
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
         line = command.text(process.stderr.readline())
@@ -21,9 +22,9 @@ class Serve(command.Case):
         self.assertIsNotNone(found, line)
         return process, found[0]
 
-    def ask(self, address, path, body=None, status=200, **headers):
+    def ask(self, address, path, body=None, status=200, method=None, **headers):
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(address + path, data, {"Content-Type": "application/json", **headers})
+        request = urllib.request.Request(address + path, data, {"Content-Type": "application/json", **headers}, method=method)
         try:
             with urllib.request.urlopen(request, timeout=command.PATIENCE) as reply:
                 code, text = reply.status, reply.read()
@@ -77,6 +78,25 @@ class Serve(command.Case):
         self.ask(address, "/v1/models", Authorization="Bearer a token of enough letters")
         self.ask(address, "/healthz", status=403, Host="evil.example")
         self.assertEqual([], self.stop(process))
+
+    def test_labels_of_a_shipped_catalogue_go_into_a_copy(self):
+        shipped = self.home / "share" / "tiny"
+        shipped.mkdir(parents=True)
+        shutil.copy(self.toy, shipped / "dictionary.gguf")
+        self.good("index", shipped / "dictionary.gguf", "-q", "-t", 1, "-m", self.llama, "--context", 32, "--corpus",
+                  self.corpus(), "--catalogue", shipped / "catalogue.sqlite")
+        self.environment["FATHOM_SHARE"] = str(self.home / "share")
+        before = (shipped / "catalogue.sqlite").read_bytes()
+        process, address = self.serve(dictionary=())
+        self.ask(address, "/api/features/3/label", {"label": "small words"}, method="PUT")
+        self.assertEqual("small words", self.ask(address, "/api/features?offset=3")["features"][0]["label"])
+        self.assertEqual(3, self.ask(address, "/api/search", {"words": "small words"})["features"][0]["feature"])
+        self.stop(process)
+        self.assertEqual(before, (shipped / "catalogue.sqlite").read_bytes())
+        self.assertEqual(1, len(list((self.home / "data").rglob("catalogue.sqlite"))))
+        process, address = self.serve(dictionary=())
+        self.assertEqual("small words", self.ask(address, "/api/features?offset=3")["features"][0]["label"])
+        self.stop(process)
 
     def test_bad_options(self):
         llama = ("serve", "-m", self.llama, "--no-dict")

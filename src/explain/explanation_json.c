@@ -1,9 +1,12 @@
-#include "explain_json.h"
+#include "explain/explanation_json.h"
+#include "base/json.h"
 #include <math.h>
+#include <string.h>
 
 static json_t *text_json(const fathom_model *model, const int32_t *tokens, size_t n) {
     char *text = NULL;
-    json_t *value = fathom_detokenize(&text, model, tokens, n) == FATHOM_OK ? json_string(text) : json_null();
+    json_t *value =
+        fathom_detokenize(&text, model, tokens, n) == FATHOM_OK ? fathom__json_string(text, strlen(text)) : json_null();
     fathom_free(text);
     return value;
 }
@@ -73,8 +76,8 @@ static json_t *patching_json(const struct fathom_patching *patching) {
                      patching->corrupt, "recovered", rows);
 }
 
-json_t *cli_explanation_json(const fathom_explanation *e, const fathom_model *model, const fathom_catalogue *catalogue,
-                             const struct fathom_patching *patching) {
+json_t *fathom__explanation_json(const fathom_explanation *e, const fathom_model *model,
+                                 const fathom_catalogue *catalogue, const struct fathom_patching *patching) {
     json_t *value = json_pack(
         "{s:s, s:s, s:o, s:o, s:f, s:f, s:f, s:i, s:o, s:o, s:I}", "model", fathom_model_describe(model)->name,
         "model_identity", fathom_model_describe(model)->identity, "prompt", text_json(model, e->prompt, e->n_prompt),

@@ -1,0 +1,121 @@
+"""Jobs under /api/jobs: real training and indexing by a served tiny model, stopped, resumed, and left behind by a server."""
+import json
+import re
+import signal
+import time
+import urllib.error
+import urllib.request
+
+import command
+
+ENDED = ("done", "stopped", "failed")
+
+
+class Jobs(command.Case):
+    def setUp(self):
+        super().setUp()
+        self.data = self.home / "data" / "fathom"
+        (self.data / "corpora").mkdir(parents=True)
+        self.corpus().rename(self.data / "corpora" / "words.jsonl")
+
+    def serve(self, *arguments):
+        process = self.popen("serve", "-m", self.llama, "--dict", self.toy, "--port", 0, "--threads", 1, "--context", 256,
+                             "--no-access-log", *arguments)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        self.address = re.search(r"http://\S+:\d+", command.text(process.stderr.readline()))[0]
+        return process
+
+    def ask(self, path, body=None, status=200, method=None):
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.address + path, data, {"Content-Type": "application/json"}, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=command.PATIENCE) as reply:
+                code, text = reply.status, reply.read()
+        except urllib.error.HTTPError as error:
+            code, text = error.code, error.read()
+        self.assertEqual(status, code, text)
+        return json.loads(text)
+
+    def wait(self, number, states=ENDED):
+        until = time.monotonic() + command.PATIENCE
+        while time.monotonic() < until:
+            job = self.ask(f"/api/jobs/{number}")
+            if job["state"] in states:
+                return job
+            time.sleep(0.05)
+        self.fail(f"job {number} is {job['state']}: {job['log']}")
+
+    def stop(self, process):
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(command.OK, self.finish(process).status)
+
+    def train(self, output, **options):
+        return {"command": "train", "corpus": ["words.jsonl"], "output": output,
+                "options": {"hook": "resid_post.1", "features": 64, "k": 4, "batch": 128, "held-out": 200, "tokens": 1000,
+                            "threads": 1, **options}}
+
+    def test_train_index_eval(self):
+        process = self.serve()
+        listed = self.ask("/api/jobs")
+        self.assertEqual(([], ["words.jsonl"], []), (listed["jobs"], listed["corpora"], listed["dictionaries"]))
+        begun = self.ask("/api/jobs", self.train("mine"))
+        self.assertEqual((1, "running"), (begun["job"], begun["state"]))
+        done = self.wait(1)
+        self.assertEqual(("done", 0), (done["state"], done["exit"]), done["log"])
+        self.assertTrue((self.data / "dictionaries" / "mine.gguf").exists())
+        runs = self.ask("/api/runs")["runs"]
+        self.assertEqual(["done"], [run["state"] for run in runs])
+        self.assertNotIn("points", runs[0])
+        run = self.ask(f"/api/runs/{runs[0]['run']}")
+        self.assertGreater(len(run["points"]), 0)
+        self.assertEqual(64, run["dictionaries"][0]["features"])
+        index = {"command": "index", "corpus": ["words.jsonl"], "dictionary": "mine", "options": {"context": 32, "threads": 1}}
+        self.assertEqual(2, self.ask("/api/jobs", index)["job"])
+        done = self.wait(2)
+        self.assertEqual("done", done["state"], done["log"])
+        self.assertEqual(60, done["result"]["documents"])
+        failed = self.train("other", hook="resid_post.77")
+        self.ask("/api/jobs", failed)
+        done = self.wait(3)
+        self.assertEqual("failed", done["state"])
+        self.assertIn("77", done["message"])
+        listed = self.ask("/api/jobs")
+        self.assertEqual([3, 2, 1], [job["job"] for job in listed["jobs"]])
+        self.assertEqual(["mine"], listed["dictionaries"])
+        self.ask("/api/jobs/3", method="DELETE")
+        self.ask("/api/jobs/3", status=404)
+        self.ask("/api/jobs", self.train("mine"), status=400)
+        self.ask("/api/jobs", self.train("../mine"), status=400)
+        self.stop(process)
+
+    def test_stop_and_resume(self):
+        process = self.serve()
+        self.ask("/api/jobs", {**self.train("long", tokens=10**6, shuffle=256), "repeat": True})
+        until = time.monotonic() + command.PATIENCE
+        while not (runs := self.ask("/api/runs")["runs"]) and time.monotonic() < until:
+            time.sleep(0.05)
+        self.assertEqual("running", runs[0]["state"])
+        busy = self.ask("/api/jobs", self.train("other"), status=429)
+        self.assertIn("one runs at a time", busy["error"]["message"])
+        self.ask("/api/jobs/1", method="DELETE")
+        stopped = self.wait(1)
+        self.assertEqual(("stopped", command.STOPPED), (stopped["state"], stopped["exit"]), stopped["log"])
+        self.ask("/api/jobs/1/resume", {})
+        self.assertEqual("running", self.ask("/api/jobs/1")["state"])
+        self.stop(process)  # takes the job with it
+        process = self.serve()
+        self.assertEqual("stopped", self.ask("/api/jobs/1")["state"])
+        self.ask("/api/jobs/7/resume", {}, status=404)
+        self.stop(process)
+
+    def test_read_only(self):
+        process = self.serve("--read-only")
+        self.ask("/api/jobs", self.train("mine"), status=403)
+        self.ask("/api/jobs/1", status=403, method="DELETE")
+        self.assertEqual([], self.ask("/api/jobs")["jobs"])
+        self.stop(process)
+
+
+if __name__ == "__main__":
+    command.main()
