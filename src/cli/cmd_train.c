@@ -6,7 +6,9 @@
 static const struct cli_option options[] = {
     CLI_OPTION_MODEL,
     {"hook", 0, CLI_HOOK, "NAME[+NAME…][,NAME…]",
-     "hook points; a dictionary is trained for each, and a crosscoder for several with + between them", false, true},
+     "hook points; a dictionary is trained for each, and a crosscoder for several with + between them; NAME.* is NAME "
+     "of every layer",
+     false, true},
     {"model-b", 0, CLI_FILE, "MODEL", "a second model, whose hook points are b:NAME: crosscoders of both", false,
      false},
     {"arch", 0, CLI_CHOICE, FATHOM_TRAIN_NAMES, "architecture (topk)", false, false},

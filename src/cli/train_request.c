@@ -1,5 +1,6 @@
 #include "train_request.h"
 #include "duration.h"
+#include "hook_list.h"
 #include "trainer_arguments.h"
 #include <base/error.h>
 #include <base/memory.h>
@@ -147,17 +148,16 @@ static int list_dictionaries(struct train_request *request, const struct cli_arg
     int status = read_numbers(&lists.features, "features", cli_text(arguments, "features", "4096"), INT32_MAX);
     if (!status) status = read_numbers(&lists.ks, "k", cli_text(arguments, "k", "32"), INT32_MAX);
     if (!status && tokens) status = read_numbers(&lists.tokens, "tokens", tokens, INT64_MAX);
+    if (!status) status = hook_list_expand(&request->hooks, hooks, request->run.model_path);
+    if (!status && hooks_out) status = hook_list_expand(&request->hooks_out, hooks_out, request->run.model_path);
     if (status) return status;
-    if (hooks_out && count_commas(hooks_out) != count_commas(hooks))
+    if (hooks_out && count_commas(request->hooks_out) != count_commas(request->hooks))
         return fathom__fail(FATHOM_ERROR_ARGUMENT, "--hook-out %s: as many hook points as in --hook %s are expected",
                             hooks_out, hooks);
     for (size_t i = 0; i < lists.tokens.n; i++)
         if (lists.tokens.values[i] > request->run.tokens) request->run.tokens = lists.tokens.values[i];
-    lists.several =
-        count_commas(hooks) > 0 || lists.features.n > 1 || lists.ks.n > 1 || lists.tokens.n > 1 || request->n_seeds > 1;
-    status = fathom__copy_string(&request->hooks, hooks);
-    if (!status && hooks_out) status = fathom__copy_string(&request->hooks_out, hooks_out);
-    if (status) return status;
+    lists.several = count_commas(request->hooks) > 0 || lists.features.n > 1 || lists.ks.n > 1 || lists.tokens.n > 1 ||
+                    request->n_seeds > 1;
     char *hook_state = NULL, *out_state = NULL;
     const char *hook = strtok_r(request->hooks, ",", &hook_state),
                *hook_out = request->hooks_out ? strtok_r(request->hooks_out, ",", &out_state) : NULL;

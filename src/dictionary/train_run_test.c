@@ -380,6 +380,11 @@ static void test_refusals(void **state) {
     setting.options.seed = 6;
     setting.options.resume = true;
     expect(fathom_train(NULL, setting.dictionaries, 1, &setting.options), FATHOM_ERROR_MISMATCH, "state.json");
+    setting.options.seed = 5;
+    assert_int_equal(random_corpus(scratch("grown.jsonl"), 401, 60), 0);
+    setting.source.path = scratch("grown.jsonl");
+    expect(fathom_train(NULL, setting.dictionaries, 1, &setting.options), FATHOM_ERROR_MISMATCH,
+           "another model, corpus");
     fill_setting(&setting, scratch("d.gguf"), scratch("d.gguf"), NULL);
     expect(fathom_train(NULL, setting.dictionaries, 2, &setting.options), FATHOM_ERROR_ARGUMENT, "two dictionaries");
     fill_setting(&setting, scratch("d.gguf"), NULL, NULL);

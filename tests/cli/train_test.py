@@ -26,6 +26,18 @@ class Train(command.Case):
         self.bad(command.USAGE, ["--hook-out mlp_out.0", "as many"], *self.train(hook="mlp_in.0,mlp_in.1", hook_out="mlp_out.0"))
         self.bad(command.USAGE, "skip", *self.train(), "--skip")
 
+    def test_every_layer(self):
+        run = self.train("all.gguf", hook="mlp_in.*", hook_out="mlp_out.*", arch="batchtopk")
+        results = json.loads(self.good(*run, "--json").out)["dictionaries"]
+        layers = len(results)
+        self.assertGreater(layers, 1)
+        self.assertEqual([(f"mlp_in.{layer}", f"mlp_out.{layer}") for layer in range(layers)], [(result["hook"], result["hook_out"]) for result in results])
+        self.assertTrue((self.folder / f"all-mlp_in.{layers - 1}-64-4.gguf").exists())
+        self.bad(command.USAGE, ["mlp_in." + str(layers)], *self.train(hook=f"mlp_in.{layers}", hook_out="mlp_out.0"))
+        self.bad(command.USAGE, ["--hook-out", "as many"], *self.train(hook="mlp_in.*", hook_out="mlp_out.0"))
+        for hook in ("*", "mlp_in*", "mlp_in.*.0", "mlp_in.*+mlp_in.0"):
+            self.bad(command.USAGE, ["* stands for all layers"], *self.train(hook=hook))
+
     def test_cross_layer(self):
         """From corpus to file, measured by layer, out in circuit-tracer's files and in again."""
         run = self.train("cross.gguf", hook="mlp_in.0+mlp_in.1", hook_out="mlp_out.0+mlp_out.1", arch="batchtopk", skip_positions=0, norm_multiple=0)
