@@ -6,7 +6,8 @@
  * where e = x - x^ (held constant) and e^ is what the k_aux strongest dead features of each row make of it, so that
  * features which have stopped firing are pulled towards what is left unexplained (Gao et al. 2024). Where the
  * architecture has a sparsity loss, a dead feature's bias counts as 0 there if it is below, and comes a fiftieth nearer
- * to 0 (a threshold: falls by as much) in every such step, until the feature fires.
+ * to 0 (a threshold: falls by as much) in every such step, until the feature fires. Dead features are not resampled
+ * (Bricken et al. 2023): where λ is controlled for L0, dictionaries that were came to a lower FVE.
  *
  * S is the architecture's sparsity loss, with d a feature's decoder row and pre as in dictionary.h:
  *   topk, batchtopk, matryoshka  none: the choice of k makes them sparse. Matryoshka has the mean over the prefixes of

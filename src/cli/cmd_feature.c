@@ -1,4 +1,5 @@
 #include "feature_view.h"
+#include "stability_file.h"
 #include <math.h>
 #include <stdlib.h>
 
@@ -94,7 +95,8 @@ static void print_examples(const struct feature_view *view, const struct fathom_
     }
 }
 
-static void print_page(const struct feature_view *view, const struct fathom_feature_details *details, size_t examples) {
+static void print_page(const struct feature_view *view, const struct fathom_feature_details *details,
+                       const json_t *stability, size_t examples) {
     const struct fathom_catalogue_info *info = fathom_catalogue_describe(view->catalogue);
     const struct fathom_feature *feature = &details->feature;
     feature_print_head(view, feature->number);
@@ -103,6 +105,7 @@ static void print_page(const struct feature_view *view, const struct fathom_feat
     printf("  fires on %.3g %% of tokens (%llu of %llu of %s), mean %.2f, at most %.2f\n", 100 * feature->density,
            (unsigned long long)feature->count, (unsigned long long)info->n_tokens, info->corpus,
            (double)feature->mean_active, (double)feature->max_activation);
+    if (stability) stability_file_print(stability);
     print_effects(view, "output tokens it raises", details->raised, details->n_raised);
     print_effects(view, "output tokens it lowers", details->lowered, details->n_lowered);
     printf("\nnearest features\n");
@@ -128,16 +131,20 @@ static int run(struct cli_arguments *arguments) {
         return cli_usage(arguments, "\"%s\": a feature's number was expected", text);
     if (!cli_integer(&examples, arguments, "examples", 0, INT32_MAX, 10)) return CLI_USAGE;
     if (!feature_view_open(&view, &code, arguments, true)) return code;
-    const int status = fathom_catalogue_details(&details, view.catalogue, (uint32_t)feature);
+    json_t *stability = NULL;
+    int status = fathom_catalogue_details(&details, view.catalogue, (uint32_t)feature);
+    if (!status) status = stability_file_read(&stability, view.dictionary, (uint32_t)feature);
     if (status) {
         code = cli_fail(arguments, status);
     } else if (cli_json(arguments)) {
         json_t *value = feature_view_json(&view);
         json_object_update_new(value, feature_details_json(&view, details, SIZE_MAX));
+        if (stability) json_object_set(value, "stability", stability);
         code = cli_print_json(value);
     } else {
-        print_page(&view, details, (size_t)examples);
+        print_page(&view, details, stability, (size_t)examples);
     }
+    json_decref(stability);
     fathom_feature_details_free(details);
     feature_view_close(&view);
     return code;
@@ -149,11 +156,14 @@ const struct cli_command cli_command_feature = {
     .operands = "NUMBER",
     .least = 1,
     .most = 1,
-    .description = "Prints a feature's labels with their scores and controls, how often and how strongly it fires, the "
-                   "output tokens that it raises and lowers, its nearest "
-                   "features, its strongest examples and some from every quarter of its range. In a terminal the "
-                   "tokens of the examples are coloured by activation; elsewhere the "
-                   "strongest stands between » and «.",
+    .description =
+        "Prints a feature's labels with their scores and controls, how often and how strongly it fires, the "
+        "output tokens that it raises and lowers, its nearest "
+        "features, its strongest examples and some from every quarter of its range; and, where train --seeds "
+        "left a .stability.json beside the dictionary, how far it comes back from other seeds. In a terminal "
+        "the "
+        "tokens of the examples are coloured by activation; elsewhere the "
+        "strongest stands between » and «.",
     .examples = "fathom feature 304 # of the default model's dictionary\n"
                 "fathom feature 304 --json # with all examples and their activations",
     .options = options,

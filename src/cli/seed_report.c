@@ -1,9 +1,9 @@
 #include "seed_report.h"
+#include "stability_file.h"
 #include <base/error.h>
 #include <base/json.h>
 #include <base/memory.h>
 #include <fathom/stability.h>
-#include <string.h>
 
 static json_t *figures_json(const struct fathom_stability_figures *figures) {
     return json_pack("{s:f, s:f, s:f, s:f}", "mean", figures->mean, "median", figures->median, "above_0.7",
@@ -13,10 +13,8 @@ static json_t *figures_json(const struct fathom_stability_figures *figures) {
 /* The file has every feature; what is printed and written down about the run has the figures alone. */
 static int write_file(const struct train_request *request, size_t first, size_t self,
                       const struct fathom_stability *stability, const json_t *summary) {
-    const char *path = request->dictionaries[first + self].path, *dot = strrchr(path, '.'), *slash = strrchr(path, '/');
     char *name = NULL;
-    if (!dot || (slash && dot < slash)) dot = path + strlen(path);
-    int status = fathom__format(&name, "%.*s.stability.json", (int)(dot - path), path);
+    int status = stability_file_path(&name, request->dictionaries[first + self].path);
     if (status) return status;
     json_t *json = json_deep_copy(summary), *best = json_array(), *others = json_array();
     for (uint32_t f = 0; f < stability->n_features; f++)

@@ -34,6 +34,23 @@ class Catalogue(command.Case):
     def json(self, *arguments):
         return json.loads(self.good(*arguments, "--json").out)
 
+    def test_what_seeds_share(self):
+        toy = self.folder / "mine.gguf"
+        shutil.copy(self.toy, toy)
+        self.good(*self.index(dictionary=toy))
+        feature = ("feature", "-q", "-m", self.llama, "-d", toy, "--catalogue", "catalogue.sqlite", 3)
+        self.assertNotIn("stability", self.json(*feature))
+        told = {"best_cosine": [0.1 * f for f in range(FEATURES)], "best_cosine_in_every_other_seed": {"median": 0.35},
+                "random_directions": {"mean": 0.2}, "others": ["a.gguf", "b.gguf"]}
+        self.write("mine.stability.json", json.dumps(told))
+        stability = self.json(*feature)["stability"]
+        self.assertAlmostEqual(0.3, stability.pop("best_cosine"))
+        self.assertEqual({"median": 0.35, "random_directions": 0.2, "other_seeds": 2}, stability)
+        self.assertIn("comes back from all of 2 other seeds with a decoder cosine of 0.30 or more (median of all features 0.35", self.good(*feature).out)
+        told["best_cosine"].pop()
+        self.write("mine.stability.json", json.dumps(told))
+        self.bad(command.INPUT, ["mine.stability.json", "8 numbers are expected"], *feature)
+
     def test_what_is_built_can_be_read(self):
         built = self.json(*self.index())
         self.assertEqual(("catalogue.sqlite", 60), (built["catalogue"], built["documents"]))
