@@ -4,20 +4,27 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { setToken } from "./base/api";
 import { loadStatus, locked, place, spoken, status, theme, type Theme, trouble } from "./base/session";
 import { useStore } from "./base/store";
+import { Explain } from "./explain/explain";
 import { Feature } from "./features/feature";
 import { Features } from "./features/features";
+import { MapScreen } from "./map/mapscreen";
 import { Model } from "./models/model";
 import { Trouble } from "./parts/trouble";
+import { Runs } from "./runs/runs";
 import { Talk } from "./talk/talk";
 import { Watch } from "./watch/watch";
 import "./style/base.css";
 import "./style/parts.css";
 import "./style/screens.css";
+import "./style/work.css";
 
 const SCREENS = [
     { path: "talk", name: "Talk" },
     { path: "features", name: "Features" },
+    { path: "map", name: "Map" },
     { path: "watch", name: "Watch" },
+    { path: "explain", name: "Explain" },
+    { path: "runs", name: "Runs" },
     { path: "model", name: "Model" },
 ] as const;
 
@@ -100,7 +107,10 @@ function Screen({ path }: { path: string }) {
     const [screen, argument] = path.split("/");
     if (screen === "features" && argument && /^\d+$/.test(argument)) return <Feature number={Number(argument)} />;
     if (screen === "features") return <Features />;
+    if (screen === "map") return <MapScreen />;
     if (screen === "watch") return <Watch />;
+    if (screen === "explain") return <Explain />;
+    if (screen === "runs") return <Runs />;
     if (screen === "model") return <Model />;
     return <Talk />;
 }

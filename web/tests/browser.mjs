@@ -7,6 +7,7 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
 import { open } from "./standin.mjs";
+import { workTests } from "./work.mjs";
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const dist = path.resolve(process.argv[2] ?? path.join(here, "../dist"));
@@ -174,6 +175,8 @@ const tests = {
         await visit("features/304");
         await page.click("button:has-text('Remove')");
         await page.waitForSelector("h1:has-text('bridges')");
+        await page.click("summary:has-text('What it was called')");
+        assert.deepEqual(await page.locator(".changes li").allInnerTexts(), ["2026-11-22 19:06 label removed", "2026-11-22 19:06 crossings"]);
         await page.fill("input[aria-label='Strength']", "-2");
         await page.click("button:has-text('Talk with it')");
         await page.waitForSelector(".lane-head h2:has-text('bridges −2')");
@@ -196,6 +199,7 @@ const tests = {
         assert.equal(await page.locator(".scroll tbody tr").count(), 1);
         await inspect("model");
     },
+    ...workTests({ page, text, visit, lastRequest, inspect, complaints, server }),
     async "the switch of colours holds after a reload"() {
         await page.selectOption(".theme select", "dark");
         await page.reload();
@@ -205,7 +209,8 @@ const tests = {
 };
 
 let failed = 0;
-for (const [name, run] of Object.entries(tests)) {
+/* ONLY=map runs those whose names begin so. */
+for (const [name, run] of Object.entries(tests).filter(([name]) => name.startsWith(process.env.ONLY ?? ""))) {
     try {
         await run();
         assert.deepEqual(complaints, []);

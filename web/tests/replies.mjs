@@ -1,4 +1,5 @@
 /* Replies in the shapes of the server's, made by rule: "bridge" lights feature 304 up, "sea" feature 17. */
+import { replyToWork } from "./workreplies.mjs";
 
 const FEATURES = 16384;
 const LABELS = { 17: "‘sea’, ‘ocean’ and ‘wave’", 304: "bridges", 305: "famous ‘Golden Gate’" };
@@ -122,6 +123,8 @@ function explanation(description, typeName) {
     };
 }
 
+const changes = new Map();
+
 function details(feature) {
     const offline = LABELS[feature] ? [explanation(LABELS[feature], "offline")] : [];
     return {
@@ -129,6 +132,7 @@ function details(feature) {
         maxActApprox: MAXIMUM, meanActive: 2.4, frac_nonzero: 0.0021,
         activations: [0, 1, 2].map((index) => example(index, 0)).concat([4, 3, 2, 1].map((band) => example(band, band))),
         explanations: own.has(feature) ? [explanation(own.get(feature), "user"), ...offline] : offline,
+        labelChanges: changes.get(feature) ?? [],
         pos_str: [" Bridge", " bridge", " span", " river"], pos_values: [3.1, 2.9, 1.2, 0.8],
         neg_str: [" cake", "\n", " the"], neg_values: [-1.4, -0.9, -0.2],
         topkCosSimIndices: [305, 17, 9], topkCosSimValues: [0.61, 0.22, 0.11],
@@ -158,11 +162,14 @@ const STATUS = {
 };
 
 export function reply(method, url, asked, outgoing) {
+    if (replyToWork(method, url, asked, outgoing)) return undefined;
     const feature = /^\/api\/features\/(\d+)(\/label)?$/.exec(url.pathname);
     if (feature && Number(feature[1]) >= FEATURES) return refuse(outgoing, 404, `feature ${feature[1]} is not in the dictionary`);
     if (feature && method === "PUT") {
         if (asked.label === null) own.delete(Number(feature[1]));
         else own.set(Number(feature[1]), asked.label);
+        const change = { description: asked.label, typeName: "user", at: "2026-11-22T19:06:22Z" };
+        changes.set(Number(feature[1]), [change, ...(changes.get(Number(feature[1])) ?? [])]);
         return json(outgoing, 200, { feature: Number(feature[1]), label: asked.label });
     }
     if (feature) return json(outgoing, 200, details(Number(feature[1])));

@@ -1,6 +1,19 @@
 /* Requests to the server that this page came from. */
 import { EventReader } from "./sse";
-import type { FeatureDetails, Hook, ShortFeature, Status, SteerEdit, Token, Watched } from "./types";
+import type {
+    Explained,
+    FeatureDetails,
+    FeatureMap,
+    Hook,
+    Job,
+    Jobs,
+    Run,
+    ShortFeature,
+    Status,
+    SteerEdit,
+    Token,
+    Watched,
+} from "./types";
 
 const TOKEN_KEY = "fathom-token";
 const LOCKED = 401;
@@ -83,6 +96,37 @@ export const search = (question: Question): Promise<{ features: ShortFeature[] }
 export async function setLabel(feature: number, label: string | null): Promise<void> {
     await send("PUT", `/api/features/${feature}/label`, { label });
 }
+
+export interface ExplainQuestion {
+    prompt: string;
+    answer?: string;
+    answer_tokens?: number;
+    corrupt?: string;
+    top: number;
+    controls: number;
+}
+export const explain = (question: ExplainQuestion, signal: AbortSignal): Promise<Explained> =>
+    post("/api/explain", question, signal);
+
+export const getMap = (): Promise<FeatureMap> => get("/api/map");
+
+export interface JobRequest {
+    command: string;
+    corpus?: string[];
+    output?: string;
+    dictionary?: string;
+    repeat?: boolean;
+    options: Record<string, string | number | boolean>;
+}
+export const getJobs = (): Promise<Jobs> => get("/api/jobs");
+export const getJob = (job: number): Promise<Job> => get(`/api/jobs/${job}`);
+export const beginJob = (request: JobRequest): Promise<Job> => post("/api/jobs", request);
+export const resumeJob = (job: number): Promise<Job> => post(`/api/jobs/${job}/resume`, {});
+export async function stopOrForgetJob(job: number): Promise<void> {
+    await send("DELETE", `/api/jobs/${job}`);
+}
+export const getRuns = (): Promise<{ runs: Run[] }> => get("/api/runs");
+export const getRun = (run: number): Promise<Run> => get(`/api/runs/${run}`);
 
 interface Choice {
     delta?: { content?: string };

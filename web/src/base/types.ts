@@ -57,6 +57,12 @@ export interface Example {
     binMax: number;
 }
 
+/** What a person did to a label; without a text it was removed. */
+export interface LabelChange {
+    description: string | null;
+    at: string;
+}
+
 export interface FeatureDetails {
     modelId: string;
     layer: string;
@@ -67,6 +73,8 @@ export interface FeatureDetails {
     frac_nonzero: number | null;
     activations: Example[];
     explanations: Explanation[];
+    /** The latest first. */
+    labelChanges?: LabelChange[];
     pos_str: string[];
     pos_values: number[];
     neg_str: string[];
@@ -128,4 +136,133 @@ export interface SteerEdit {
 export interface Message {
     role: "system" | "user" | "assistant";
     content: string;
+}
+
+/** A difference of log p(answer), beside the same of controls. */
+export interface Measure {
+    effect: number;
+    probability: number;
+    control: number;
+    control_deviation: number;
+    controls: number;
+    holds: boolean;
+}
+
+export interface LensLayer {
+    layer: number;
+    says: { token: string; probability: number }[];
+    answer_probability: number;
+    answer_rank: number;
+    attention: number;
+    mlp: number;
+}
+
+export interface ExplainedToken {
+    token: string;
+    position: number;
+    /** Its embedding replaced by those of other tokens. */
+    erased: Measure;
+    /** No later position may attend to it. */
+    hidden?: Measure;
+}
+
+export interface ExplainedFeature {
+    feature: number;
+    position: number;
+    token: string;
+    activation: number;
+    ablated: Measure;
+    label?: string | null;
+    label_score?: number | null;
+}
+
+export interface Explained {
+    prompt: string;
+    answer: string;
+    probability: number;
+    log_probability: number;
+    first_token_probability: number;
+    first_token_rank: number;
+    layers: LensLayer[];
+    tokens: ExplainedToken[];
+    features?: ExplainedFeature[];
+    features_measured?: number;
+    error_term_effect?: number;
+    reconstruction_fve?: number;
+    seed: number;
+    patching?: { clean_log_probability: number; corrupt_log_probability: number; recovered: number[][] };
+}
+
+export interface FeatureMap {
+    method: string;
+    features: number;
+    explained: [number, number];
+    /** What an axis would explain if all were alike. */
+    even: number;
+    x: number[];
+    y: number[];
+}
+
+export type JobState = "running" | "done" | "stopped" | "failed";
+
+export interface Job {
+    job: number;
+    command: string;
+    arguments: string[];
+    state: JobState;
+    /** Seconds since 1970. */
+    began: number;
+    ended?: number;
+    exit?: number;
+    message?: string;
+    progress?: { line: string; share: number | null };
+    log?: string;
+    result?: unknown;
+}
+
+export interface Jobs {
+    jobs: Job[];
+    corpora: string[];
+    dictionaries: string[];
+}
+
+export interface RunDictionary {
+    path: string;
+    hook: string;
+    hook_out?: string | null;
+    architecture: string;
+    features: number;
+    k: number;
+    seed: number;
+    finished: boolean;
+    fve?: number | null;
+    l0?: number | null;
+    dead_fraction?: number | null;
+}
+
+export interface RunPoint {
+    /** Which of the run's dictionaries. */
+    dictionary: number;
+    step: number;
+    tokens: number;
+    loss: number | null;
+    fve: number | null;
+    l0: number | null;
+    dead_fraction: number | null;
+    seconds: number | null;
+}
+
+export interface Run {
+    run: number;
+    state: string;
+    message: string;
+    started: string;
+    command: string;
+    model: string;
+    seed: number;
+    tokens: number;
+    steps: number;
+    seconds: number | null;
+    dictionaries: RunDictionary[];
+    points?: RunPoint[];
 }

@@ -73,6 +73,26 @@ function OwnLabel({ details, changed }: { details: FeatureDetails; changed: () =
     );
 }
 
+function Changes({ details }: { details: FeatureDetails }) {
+    const changes = details.labelChanges ?? [];
+    if (changes.length === 0) return null;
+    return (
+        <details class="changes">
+            <summary>What it was called</summary>
+            <ul>
+                {changes.map(({ description, at }, index) => (
+                    <li key={index}>
+                        <time dateTime={at} class="quiet number">
+                            {at.slice(0, 16).replace("T", " ")}
+                        </time>{" "}
+                        {description ?? <em>label removed</em>}
+                    </li>
+                ))}
+            </ul>
+        </details>
+    );
+}
+
 export function Labels({ details, changed }: { details: FeatureDetails; changed: () => void }) {
     const readOnly = useStore(status)?.read_only ?? true;
     return (
@@ -87,6 +107,7 @@ export function Labels({ details, changed }: { details: FeatureDetails; changed:
                     <Evidence label={label} />
                 </div>
             ))}
+            <Changes details={details} />
             {readOnly ? (
                 <p class="quiet">This server is read-only: labels cannot be changed.</p>
             ) : (

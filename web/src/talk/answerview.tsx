@@ -57,7 +57,9 @@ interface Props {
 }
 
 export function AnswerView({ lane, turn, answer, name }: Props) {
-    const { features, coloured } = useStore(pins);
+    const { features, coloured, thresholds } = useStore(pins);
+    /* A monitor of Watch marks here, too, what is above its threshold. */
+    const threshold = coloured === null ? undefined : thresholds[coloured];
     const full = useStore(lanes).length >= MOST_LANES;
     const [trouble, setTrouble] = useState<string | null>(null);
     const last = turn === lane.turns.length - 1;
@@ -73,7 +75,13 @@ export function AnswerView({ lane, turn, answer, name }: Props) {
     return (
         <div class="answer" aria-busy={answer.state === "running"}>
             {answer.tokens.length > 0 ? (
-                <ReadTokens name={name} tokens={answer.tokens} watch={answer.watch} feature={coloured} />
+                <ReadTokens
+                    name={name}
+                    tokens={answer.tokens}
+                    watch={answer.watch}
+                    feature={coloured}
+                    threshold={threshold}
+                />
             ) : (
                 <p class="plain-text">{answer.text}</p>
             )}
@@ -118,6 +126,7 @@ export function AnswerView({ lane, turn, answer, name }: Props) {
                         tokens={answer.promptTokens}
                         watch={answer.watch}
                         feature={coloured}
+                        threshold={threshold}
                     />
                 </details>
             )}
