@@ -93,6 +93,30 @@ int fathom__guard_tokenize(int32_t *n, const struct llama_vocab *vocab, const ch
     });
 }
 
+int fathom__guard_grammar(struct llama_sampler **out, const struct llama_vocab *vocab, const char *grammar) {
+    fathom__engine_log_clear();
+    return guarded("reading a grammar", [&] {
+        struct llama_sampler *sampler = llama_sampler_init_grammar(vocab, grammar, "root");
+        if (sampler == nullptr) return fathom__engine_fail(FATHOM_ERROR_FORMAT, "the grammar cannot be read");
+        *out = sampler;
+        return static_cast<int>(FATHOM_OK);
+    });
+}
+
+int fathom__guard_sampler_apply(struct llama_sampler *sampler, llama_token_data_array *candidates) {
+    return guarded("applying a grammar", [&] {
+        llama_sampler_apply(sampler, candidates);
+        return static_cast<int>(FATHOM_OK);
+    });
+}
+
+int fathom__guard_sampler_accept(struct llama_sampler *sampler, llama_token token) {
+    return guarded("following a grammar", [&] {
+        llama_sampler_accept(sampler, token);
+        return static_cast<int>(FATHOM_OK);
+    });
+}
+
 #ifdef FATHOM_HAVE_JINJA
 
 namespace {

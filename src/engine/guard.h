@@ -28,6 +28,13 @@ int fathom__guard_adapter_load(struct llama_adapter_lora **out, struct llama_mod
 int fathom__guard_tokenize(int32_t *n, const struct llama_vocab *vocab, const char *text, int32_t length,
                            llama_token *tokens, int32_t capacity, bool add_special, bool parse_special);
 
+/* llama_sampler_init_grammar: a GBNF grammar whose first rule is "root". Errors: FORMAT (the grammar cannot be read), MEMORY,
+ * ENGINE. */
+int fathom__guard_grammar(struct llama_sampler **out, const struct llama_vocab *vocab, const char *grammar);
+/* llama_sampler_apply and llama_sampler_accept. Errors: MEMORY, ENGINE. */
+int fathom__guard_sampler_apply(struct llama_sampler *sampler, llama_token_data_array *candidates);
+int fathom__guard_sampler_accept(struct llama_sampler *sampler, llama_token token);
+
 /* Renders a Jinja chat template. bos and eos are the tokens' written forms, or NULL where there are none. `name` stands
  * in messages. New text in *out. */
 int fathom__guard_render_chat(char **out, const char *name, const char *chat_template, const char *bos, const char *eos,

@@ -2,14 +2,16 @@
 #include "engine/sampler.h"
 #include "base/error.h"
 #include "base/memory.h"
+#include "engine/guard.h"
+#include "engine/model_internal.h"
 #include <llama.h>
 #include <math.h>
 
 enum { DEFAULT_PENALTY_WINDOW = 64 };
 
 struct fathom__sampler {
-    struct llama_sampler *chain;
-    llama_token_data *candidates; /* [n_vocab] */
+    struct llama_sampler *chain, *grammar; /* grammar NULL: everything may be written */
+    llama_token_data *candidates;          /* [n_vocab] */
     size_t n_vocab;
 };
 
@@ -85,6 +87,7 @@ int fathom__sampler_open(fathom__sampler **out, const struct fathom_sampling *sa
 void fathom__sampler_close(fathom__sampler *sampler) {
     if (!sampler) return;
     if (sampler->chain) llama_sampler_free(sampler->chain);
+    if (sampler->grammar) llama_sampler_free(sampler->grammar);
     fathom_free(sampler->candidates);
     fathom_free(sampler);
 }
@@ -93,15 +96,60 @@ void fathom__sampler_accept(fathom__sampler *sampler, int32_t token) {
     llama_sampler_accept(sampler->chain, token);
 }
 
-int fathom__sampler_next(int32_t *token, fathom__sampler *sampler, const float *logits) {
+int fathom__grammar_check(const fathom_model *model, const char *grammar) {
+    struct llama_sampler *sampler = NULL;
+    const int status = fathom__guard_grammar(&sampler, model->vocab, grammar);
+    if (sampler) llama_sampler_free(sampler);
+    return status;
+}
+
+int fathom__sampler_constrain(fathom__sampler *sampler, const fathom_model *model, const char *grammar) {
+    return fathom__guard_grammar(&sampler->grammar, model->vocab, grammar);
+}
+
+static llama_token_data_array all_candidates(fathom__sampler *sampler, const float *logits) {
     for (size_t i = 0; i < sampler->n_vocab; i++)
         sampler->candidates[i] = (llama_token_data){.id = (llama_token)i, .logit = logits[i], .p = 0.0f};
-    llama_token_data_array array = {
+    return (llama_token_data_array){
         .data = sampler->candidates, .size = sampler->n_vocab, .selected = -1, .sorted = false};
-    llama_sampler_apply(sampler->chain, &array);
-    if (array.selected < 0 || (size_t)array.selected >= array.size)
+}
+
+static int choose(int32_t *token, fathom__sampler *sampler, llama_token_data_array *array) {
+    llama_sampler_apply(sampler->chain, array);
+    if (array->selected < 0 || (size_t)array->selected >= array->size)
         return fathom__fail(FATHOM_ERROR_ENGINE, "generation: the sampler chose no token");
-    *token = array.data[array.selected].id;
-    llama_sampler_accept(sampler->chain, *token);
+    *token = array->data[array->selected].id;
     return FATHOM_OK;
+}
+
+static int check_allowed(bool *out, fathom__sampler *sampler, int32_t token) {
+    llama_token_data one = {.id = token, .logit = 1.0f, .p = 0.0f};
+    llama_token_data_array array = {.data = &one, .size = 1, .selected = -1, .sorted = false};
+    const int status = fathom__guard_sampler_apply(sampler->grammar, &array);
+    *out = isfinite(one.logit) != 0;
+    return status;
+}
+
+/* The grammar is asked about the whole vocabulary only where the token that was drawn does not fit: to draw again among those
+ * that do gives each its share of what the first draw lost. */
+static int choose_within(int32_t *token, fathom__sampler *sampler, const float *logits) {
+    bool allowed = false;
+    int status = check_allowed(&allowed, sampler, *token);
+    if (!status && !allowed) {
+        llama_token_data_array array = all_candidates(sampler, logits);
+        status = fathom__guard_sampler_apply(sampler->grammar, &array);
+        if (!status) status = choose(token, sampler, &array);
+        if (!status) status = check_allowed(&allowed, sampler, *token);
+    }
+    if (!status && !allowed)
+        status = fathom__fail(FATHOM_ERROR_ENGINE, "generation: no token of the vocabulary goes on within the grammar");
+    return status ? status : fathom__guard_sampler_accept(sampler->grammar, *token);
+}
+
+int fathom__sampler_next(int32_t *token, fathom__sampler *sampler, const float *logits) {
+    llama_token_data_array array = all_candidates(sampler, logits);
+    int status = choose(token, sampler, &array);
+    if (!status && sampler->grammar) status = choose_within(token, sampler, logits);
+    if (!status) llama_sampler_accept(sampler->chain, *token);
+    return status;
 }

@@ -40,6 +40,7 @@ struct fathom__job_request {
     size_t n;              /* at least 1 */
     uint32_t max_new;      /* 0: the prompt is only read */
     struct fathom_sampling sampling;
+    const char *grammar; /* GBNF that the answer is held to; NULL: none */
     bool log_probabilities;
     uint32_t n_top; /* alternatives told of each token */
     const char *const *stops;

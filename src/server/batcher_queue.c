@@ -122,6 +122,8 @@ static int start(fathom__batcher *batcher, struct fathom__slot *slot, fathom__jo
     if (!status && request->max_new > 0) {
         status =
             fathom__sampler_open(&slot->sampler, &request->sampling, fathom_model_describe(batcher->model)->n_vocab);
+        if (!status && request->grammar)
+            status = fathom__sampler_constrain(slot->sampler, batcher->model, request->grammar);
         for (size_t i = 0; i < request->n && !status; i++)
             fathom__sampler_accept(slot->sampler, request->tokens[i]);
     }

@@ -4,6 +4,8 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "base/thread.h"
+#include "engine/sampler.h"
+#include "server/schema_grammar.h"
 #include <math.h>
 #include <string.h>
 #include <time.h>
@@ -24,17 +26,34 @@ static int refuse_members(const json_t *request) {
             continue;
         return fathom__fail(FATHOM_ERROR_UNSUPPORTED, "request: \"%s\" is not supported by this server", members[i]);
     }
-    const char *format = "text";
-    const json_t *response_format = json_object_get(request, "response_format");
-    int status = response_format && !json_is_null(response_format)
-                     ? fathom__json_get_string(&format, response_format, "type", true, "response_format")
-                     : FATHOM_OK;
-    if (!status && strcmp(format, "text") != 0)
-        status = fathom__fail(FATHOM_ERROR_UNSUPPORTED,
-                              "response_format: \"%s\" is not supported by this server, only \"text\"", format);
+    int status = FATHOM_OK;
     bool echo = false;
     if (!status) status = fathom__json_get_bool(&echo, request, "echo", false, "request");
     if (!status && echo) status = fathom__fail(FATHOM_ERROR_UNSUPPORTED, "request: \"echo\" is not supported");
+    return status;
+}
+
+/* {"type": "text"}, {"type": "json_object"} or {"type": "json_schema", "json_schema": {"schema": …}}. */
+static int read_format(struct fathom__generation *out, const json_t *request) {
+    const json_t *format = json_object_get(request, "response_format"), *schema = NULL;
+    const char *type = "text";
+    int status = FATHOM_OK;
+    if (format && !json_is_null(format))
+        status = fathom__json_get_string(&type, format, "type", true, "response_format");
+    if (status || strcmp(type, "text") == 0) return status;
+    if (strcmp(type, "json_schema") == 0) {
+        schema = json_object_get(json_object_get(format, "json_schema"), "schema");
+        if (!schema) return fathom__fail(FATHOM_ERROR_FORMAT, "response_format: json_schema: \"schema\" is missing");
+    } else if (strcmp(type, "json_object") != 0) {
+        return fathom__fail(
+            FATHOM_ERROR_UNSUPPORTED,
+            "response_format: \"%.100s\" is not supported by this server, only \"text\", \"json_object\" and "
+            "\"json_schema\"",
+            type);
+    }
+    status = fathom__schema_grammar(&out->grammar, schema);
+    if (!status) status = fathom__grammar_check(out->server->options.model, out->grammar);
+    out->job.grammar = out->grammar;
     return status;
 }
 
@@ -153,6 +172,7 @@ static int read_request(struct fathom__generation *out, struct fathom__exchange 
     out->job.deadline = exchange->begun + server->options.request_seconds;
     int status = check_model(server, request);
     if (!status) status = refuse_members(request);
+    if (!status) status = read_format(out, request);
     if (!status) status = read_sampling(out, request);
     if (!status) status = read_stops(out, request);
     if (!status) status = read_log_probabilities(out, request);
@@ -266,5 +286,6 @@ void fathom__generation_close(struct fathom__generation *generation) {
     fathom_free(generation->prompts);
     fathom_free(generation->prompt_lengths);
     fathom__inside_free(&generation->inside);
+    fathom_free(generation->grammar);
     fathom_free(generation);
 }

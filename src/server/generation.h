@@ -26,6 +26,7 @@ struct fathom__generation {
     struct fathom__inside inside;
     struct fathom__job_request job;
     const char *stops[FATHOM__MOST_STOPS];
+    char *grammar; /* of "response_format"; NULL: any text */
     int32_t **prompts;
     size_t *prompt_lengths, n_prompts;
     uint32_t n; /* answers a prompt */

@@ -31,6 +31,9 @@
     "\"n\": {\"type\": [\"integer\", \"null\"], \"minimum\": 1, \"maximum\": 16}, "                                    \
     "\"stop\": {\"oneOf\": [{\"type\": \"null\"}, {\"type\": \"string\", \"minLength\": 1}, {\"type\": "               \
     "\"array\", \"maxItems\": 16, \"items\": {\"type\": \"string\", \"minLength\": 1}}]}, "                            \
+    "\"response_format\": {\"type\": [\"object\", \"null\"], \"required\": [\"type\"], \"properties\": {\"type\": "    \
+    "{\"enum\": [\"text\", \"json_object\", \"json_schema\"]}, \"json_schema\": {\"type\": \"object\", \"required\": " \
+    "[\"schema\"]}}}, "                                                                                                \
     "\"stream\": {\"type\": [\"boolean\", \"null\"]}, "                                                                \
     "\"stream_options\": {\"type\": [\"object\", \"null\"], \"properties\": {\"include_usage\": "                      \
     "{\"type\": \"boolean\"}}}, "                                                                                      \

@@ -473,6 +473,59 @@ static void jobs_are_refused_without_a_program(void **state) {
     refuses("GET", "/api/runs/x", NULL, 404, "run");
 }
 
+/* An answer in the schema: a colour, one to three numbers, and perhaps a short name. */
+static void check_answer(const char *text) {
+    json_t *value = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+    if (!value) fail_msg("no JSON: %s", text);
+    const char *colour = text_at(value, "colour");
+    assert_true(strcmp(colour, "red") == 0 || strcmp(colour, "blue") == 0);
+    const json_t *numbers = at(value, "numbers"), *name = json_object_get(value, "name");
+    assert_in_range(json_array_size(numbers), 1, 3);
+    for (size_t i = 0; i < json_array_size(numbers); i++)
+        assert_true(json_is_integer(json_array_get(numbers, i)));
+    assert_true(!name || (json_is_string(name) && json_string_length(name) <= 4 * 3));
+    assert_int_equal(json_object_size(value), name ? 3 : 2);
+    json_decref(value);
+}
+
+/* The model's weights are random: nothing but the grammar makes it write this. */
+static void answers_are_held_to_a_schema(void **state) {
+    (void)state;
+    static const char schema[] =
+        "{\"type\": \"object\", \"properties\": {\"colour\": {\"enum\": [\"red\", \"blue\"]}, \"numbers\": {\"type\": "
+        "\"array\", \"items\": {\"type\": \"integer\"}, \"minItems\": 1, \"maxItems\": 3}, \"name\": {\"type\": "
+        "\"string\", "
+        "\"maxLength\": 3}}, \"required\": [\"colour\", \"numbers\"], \"additionalProperties\": false}";
+    char body[1500];
+    for (int seed = 0; seed < 8; seed++) {
+        snprintf(
+            body, sizeof body,
+            "{\"messages\": [{\"role\": \"user\", \"content\": \"Hello\"}], \"max_tokens\": 200, \"temperature\": %d, "
+            "\"seed\": %d, \"response_format\": {\"type\": \"json_schema\", \"json_schema\": {\"name\": \"x\", "
+            "\"schema\": %s}}}",
+            seed % 3, seed, schema);
+        json_t *reply = ask("POST", "/v1/chat/completions", body, 200);
+        assert_string_equal(text_at(reply, "choices.0.finish_reason"), "stop");
+        check_answer(text_at(reply, "choices.0.message.content"));
+        json_decref(reply);
+    }
+    json_t *reply =
+        ask("POST", "/v1/chat/completions", CHAT(", \"response_format\": {\"type\": \"json_object\"}"), 200);
+    assert_int_equal(text_at(reply, "choices.0.message.content")[0], '{');
+    json_decref(reply);
+    refuses("POST", "/v1/chat/completions", CHAT(", \"response_format\": {\"type\": \"json_schema\"}"), 400, "schema");
+    refuses(
+        "POST", "/v1/chat/completions",
+        CHAT(", \"response_format\": {\"type\": \"json_schema\", \"json_schema\": {\"schema\": {\"type\": \"string\", "
+             "\"pattern\": \"a\"}}}"),
+        400, "pattern");
+    refuses(
+        "POST", "/v1/chat/completions",
+        CHAT(", \"response_format\": {\"type\": \"json_schema\", \"json_schema\": {\"schema\": {\"$ref\": \"#\"}}}"),
+        400, "grammar");
+    refuses("POST", "/v1/chat/completions", CHAT(", \"response_format\": {\"type\": \"xml\"}"), 400, "xml");
+}
+
 static void bad_requests_are_refused(void **state) {
     (void)state;
     static const struct {
@@ -497,7 +550,7 @@ static void bad_requests_are_refused(void **state) {
         {CHAT(", \"top_logprobs\": 3"), "logprobs"},
         {CHAT(", \"logprobs\": true, \"top_logprobs\": 21"), "top_logprobs"},
         {CHAT(", \"tools\": [{\"type\": \"function\"}]"), "tools"},
-        {CHAT(", \"response_format\": {\"type\": \"json_object\"}"), "json_object"},
+        {CHAT(", \"response_format\": {\"type\": \"grammar\"}"), "grammar"},
         {CHAT(", \"logit_bias\": {\"5\": 1}"), "logit_bias"},
         {CHAT(", \"max_completion_tokens\": 100000"), "at most 256 fit"},
         {CHAT(", \"steer\": {}"), "steer"},
@@ -876,6 +929,7 @@ int main(void) {
         cmocka_unit_test(features_have_places),
         cmocka_unit_test(answers_are_explained),
         cmocka_unit_test(jobs_are_refused_without_a_program),
+        cmocka_unit_test(answers_are_held_to_a_schema),
         cmocka_unit_test(bad_requests_are_refused),
         cmocka_unit_test(the_page_is_open_to_all_and_loads_only_itself),
         cmocka_unit_test(strangers_stay_outside),
