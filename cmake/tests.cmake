@@ -98,6 +98,8 @@ foreach(script ${scripts})
         FATHOM=$<TARGET_FILE:fathom_command> FATHOM_MAKE_FILES=$<TARGET_FILE:cli_make_files> PYTHONDONTWRITEBYTECODE=1
         FATHOM_SANITIZE=${FATHOM_SANITIZE})
 endforeach()
+# FATHOM_LOAD_SECONDS=60 makes it run for minutes.
+set_tests_properties(${FATHOM_TEST_PREFIX}command/load_test PROPERTIES TIMEOUT 900)
 
 # What crosses rooms or looks at the sources needs no second run under sanitizers.
 if(NOT FATHOM_SANITIZE)
