@@ -57,7 +57,7 @@ const pictures = {
         await page.fill("label:has-text('Answer') textarea", EXPLAINED.answer);
         await page.click("button:has-text('Explain')");
         await page.waitForSelector(".causes");
-        await page.evaluate(() => scrollTo(0, document.body.scrollHeight));
+        await page.evaluate(() => document.querySelector(".finding").scrollIntoView());
     },
     async map() {
         await page.goto(`${url}/#/map`);

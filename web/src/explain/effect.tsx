@@ -1,4 +1,4 @@
-/* A measured effect as a bar, with its control as a band on the same scale: what lies within the band is no finding. */
+/* A measured effect as a bar, before the band that it has to leave to count: what its control does, and two deviations. */
 import { figure } from "../base/numbers";
 import type { Measure } from "../base/types";
 
@@ -21,8 +21,8 @@ export const scaleOf = (measures: readonly Measure[]): number =>
 
 export function EffectBar({ measure, scale }: { measure: Measure; scale: number }) {
     const at = (value: number): number => HALF + Math.max(-1, Math.min(value / scale, 1)) * HALF;
-    const low = at(measure.control - DEVIATIONS * measure.control_deviation);
-    const high = at(measure.control + DEVIATIONS * measure.control_deviation);
+    const reach = Math.abs(measure.control) + DEVIATIONS * measure.control_deviation;
+    const [low, high] = [at(-reach), at(reach)];
     const end = at(measure.effect);
     return (
         <svg

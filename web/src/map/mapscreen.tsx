@@ -115,7 +115,7 @@ function MapOf({ map, grid }: { map: FeatureMap; grid: Grid }) {
         <>
             <p class="quiet">
                 Decoder directions of {whole(map.features)} features on their first two principal components, which tell{" "}
-                {percent(map.explained[0])} and {percent(map.explained[1])} of the variance; were all directions alike it
+                {percent(map.explained[0])} and {percent(map.explained[1])} of the variance; were it spread evenly over all dimensions, it
                 would be {percent(map.even)} each. What lies near in truth lies near here, but not the other way round.
             </p>
             <div class="map">
