@@ -175,6 +175,7 @@ def main():
     parser.add_argument("--catalogue", required=True)
     parser.add_argument("--concept", type=pathlib.Path, default=ROOT / "share" / "demo" / "golden_gate.json")
     parser.add_argument("--candidates", type=int, default=48)
+    parser.add_argument("--among", type=int, nargs="+", help="choose among these, not among the most active")
     parser.add_argument("--features", type=int, default=4)
     parser.add_argument("--steps", type=int, default=60)
     parser.add_argument("--rate", type=float, default=0.05)
@@ -197,7 +198,8 @@ def main():
     with sqlite3.connect(f"file:{options.catalogue}?mode=ro", uri=True) as catalogue:
         for number, maximum in catalogue.execute("SELECT number, maximum FROM features WHERE maximum > 0 AND density <= ?", (options.densest,)):
             maxima[number] = maximum
-    features = candidates(model, tokenizer, dictionary, texts, maxima.clamp(min=LEAST_MAXIMUM), options.candidates)
+    features = torch.tensor(options.among) if options.among else candidates(
+        model, tokenizer, dictionary, texts, maxima.clamp(min=LEAST_MAXIMUM), options.candidates)
     print("candidates:", features.tolist(), flush=True)
     wanted_pairs = [(a["question"], a["answer"]) for a in concept["answers"]]
     plain_pairs = plain_answers(settings, model, tokenizer, concept["questions"] + ["What should I wear to a party?"], 24)
