@@ -1,8 +1,11 @@
 #include "cli.h"
+#include <base/error.h>
 #include <base/memory.h>
 #include <fathom/explain.h>
 #include <fathom/session.h>
 #include <string.h>
+
+enum { BATCH = 256 }; /* attention without flash attention takes memory by its square */
 
 struct rows {
     float *values; /* [n_layers, n_tokens, width] */
@@ -11,18 +14,21 @@ struct rows {
 
 static int keep(const struct fathom_block *block, void *payload) {
     struct rows *rows = payload;
-    memcpy(rows->values + (size_t)block->hook.layer * rows->n_tokens * rows->width, block->rows,
-           block->n_rows * block->width * sizeof *block->rows);
-    return 0;
+    const size_t first = (size_t)block->hook.layer * rows->n_tokens + (size_t)block->positions[0];
+    memcpy(rows->values + first * rows->width, block->rows, block->n_rows * block->width * sizeof *block->rows);
+    return cli_interrupted();
 }
 
 /* Runs the text once and keeps resid_post of every layer. */
 static int run_text(struct rows *rows, const fathom_model *model, const int32_t *tokens, size_t n, uint32_t threads) {
-    struct fathom_session_options options = {.n_context = (uint32_t)n, .n_batch = (uint32_t)n, .n_threads = threads};
-    uint32_t n_layers = fathom_model_describe(model)->n_layers;
+    const struct fathom_session_options options = {.n_context = (uint32_t)n, .n_batch = BATCH, .n_threads = threads};
+    const struct fathom_model_info *info = fathom_model_describe(model);
     fathom_session *session = NULL;
+    if (n > info->context_trained)
+        return fathom__fail(FATHOM_ERROR_LIMIT, "--text has %zu tokens, but the model was trained on %u", n,
+                            info->context_trained);
     int status = fathom_session_open(&session, model, &options);
-    for (uint32_t l = 0; status == FATHOM_OK && l < n_layers; l++)
+    for (uint32_t l = 0; status == FATHOM_OK && l < info->n_layers; l++)
         status =
             fathom_session_tap(NULL, session, (struct fathom_hook){FATHOM_HOOK_RESID_POST, (int32_t)l}, keep, rows);
     if (status == FATHOM_OK) status = fathom_session_feed(session, tokens, n, 0, 0, false);
@@ -93,7 +99,8 @@ static int print_result(const struct cli_arguments *arguments, const fathom_mode
         for (uint32_t l = 0; l < n_layers; l++) {
             struct fathom_lens_reading reading;
             const float *row = rows->values + ((size_t)l * rows->n_tokens + p) * rows->width;
-            int status = fathom_lens_read(&reading, lens, row, 1, &wanted, threads);
+            int status = cli_interrupted() ? fathom__fail(FATHOM_ERROR_STOPPED, "interrupted")
+                                           : fathom_lens_read(&reading, lens, row, 1, &wanted, threads);
             if (status != FATHOM_OK) {
                 json_decref(cells);
                 return cli_fail(arguments, status);

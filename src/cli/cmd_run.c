@@ -113,14 +113,15 @@ static int run(struct cli_arguments *arguments) {
     }
     if (!code) code = fathom_session_open(&session, model, &session_options);
     if (!code) code = steer(&steered, arguments, session, n);
-    if (!code && generation.stream.file) {
+    const bool shown = !code && generation.stream.file && n <= fathom_session_context(session);
+    if (shown) {
         cli_print_dim(stdout, prompt);
         fflush(stdout);
     }
     if (!code)
         code = fathom_generate(NULL, session, tokens, n, max_tokens, &sampling, cli_generation_token, &generation);
     if (!code) code = generation.status;
-    if (code && generation.stream.file) putchar('\n');
+    if (code && shown) putchar('\n');
     status =
         code ? cli_fail(arguments, code) : print_result(arguments, &generation, prompt, n, sampling.seed, &steered);
 done:

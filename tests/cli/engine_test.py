@@ -59,6 +59,11 @@ class Run(command.Case):
         self.assertEqual(0, self.run_json("-n", 0)["tokens"])
         self.assertGreater(result["prompt_tokens"], 0)
 
+    def test_a_prompt_without_room_is_not_shown(self):
+        run = self.fathom("run", "-m", self.llama, "-p", "the bridge " * 150, "--context", 32, "-n", 4)
+        self.assert_refused(run, command.LIMIT, "context")
+        self.assertEqual("", run.out)
+
     def test_adapters_change_the_model(self):
         adapter = command.files() / "adapter.gguf"
         plain, none, full = (self.run_json("-n", 1, "--temperature", 0, *more)["log_probability"]

@@ -33,6 +33,15 @@ class Explain(command.Case):
         printed = self.good("lens", "-q", "-m", self.llama, "--text", PROMPT).out
         self.assertEqual(4, printed.count("layer "))
 
+    def test_the_lens_reads_long_texts(self):
+        tokens = json.loads(self.good("capture", "-q", "-m", self.llama, "--hook", "resid_post.0", "--text", "the bridge " * 150, "-o", "x.safetensors", "--json").out)["tokens"]
+        self.assertGreater(tokens, 256)  # several batches
+        self.assertLess(tokens, 512)
+        long = self.json("lens", "-q", "-t", 1, "-m", self.llama, "--text", "the bridge " * 150)["readings"]
+        said = self.json("run", "-q", "-t", 1, "-m", self.llama, "-p", "the bridge " * 150, "-n", 1, "--temperature", 0, "--logprobs")
+        self.assertAlmostEqual(math.log(long[-1]["top"][0]["probability"]), said["logprobs"][0]["logprob"], places=2)
+        self.bad(command.LIMIT, "trained on 512", "lens", "-m", self.llama, "--text", "the bridge " * 1000)
+
     def test_every_claim_has_its_control(self):
         told = self.json(*self.explain("--answer", ANSWER, "-d", self.toy, "--controls", 3))
         self.assertEqual((PROMPT, ANSWER), (told["prompt"].strip(), told["answer"]))
