@@ -6,8 +6,8 @@ fathom=${FATHOM:-$root/build/release/fathom}
 here=$root/docs/pictures
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT INT TERM
-"$here/terminal.py" "$here/features.svg" --lines 0:44 --title 'fathom features --text "Steph Curry scored 30 points"' -- \
-    "$fathom" features -m smollm2 --text "Steph Curry scored 30 points" --about 3 --quiet
+"$here/terminal.py" "$here/features.svg" --lines 0:44 --title 'fathom features -m gemma3 --text "Steph Curry scored 30 points"' -- \
+    "$fathom" features -m gemma3 --text "Steph Curry scored 30 points" --about 3 --quiet
 watched=$(python3 -c 'import json, sys; w = json.load(open(sys.argv[1]))["watch"]; print("--feature", w["feature"], "--above", w["above"])' \
     "$root/share/smollm2/demo.json")
 # shellcheck disable=SC2086

@@ -104,6 +104,11 @@ bool fathom__file_exists(const char *path) {
     return stat(path, &about) == 0;
 }
 
+bool fathom__file_filled(const char *path) {
+    struct stat about;
+    return stat(path, &about) == 0 && about.st_size > 0;
+}
+
 int fathom__path_join(char **out, const char *base, const char *name) {
     size_t length = strlen(base);
     bool slash = length > 0 && base[length - 1] == '/';

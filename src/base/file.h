@@ -33,6 +33,7 @@ int fathom__writer_probe(const char *path);
 int fathom__file_write(const char *path, const void *bytes, size_t length);
 
 bool fathom__file_exists(const char *path);
+bool fathom__file_filled(const char *path); /* it exists and has at least one byte */
 int fathom__make_folders(const char *path); /* like mkdir -p */
 /* $XDG_CACHE_HOME/fathom (or ~/.cache/fathom) and $XDG_DATA_HOME/fathom, with "/name" appended when name is not NULL;
  * the folder above is made. New. */

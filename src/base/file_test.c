@@ -76,7 +76,10 @@ static void test_folders_and_existence(void **state) {
     assert_int_equal(fathom__make_folders(deep), FATHOM_OK);
     assert_true(fathom__file_exists(scratch("x/y/z")));
     assert_false(fathom__file_exists(scratch("x/y/w")));
+    assert_false(fathom__file_filled(scratch("x/y/w")));
     scratch_text("plain", "");
+    assert_false(fathom__file_filled(scratch("plain")));
+    assert_true(fathom__file_filled(scratch_text("filled", "x")));
     assert_int_equal(fathom__make_folders(scratch("plain/below")), FATHOM_ERROR_IO);
     assert_message_has("plain: cannot make the folder: Not a directory");
 }

@@ -35,6 +35,8 @@ int fathom_ledger_path(char **out) {
 
 int fathom_ledger_open(fathom_ledger **out, const char *path, bool write) {
     fathom_ledger *ledger = NULL;
+    if (!write && fathom__file_exists(path) && !fathom__file_filled(path))
+        return fathom__fail(FATHOM_ERROR_IO, "%s: an empty file; no run was written down yet", path);
     int status = fathom__alloc(&ledger, 1, sizeof *ledger);
     if (status) return status;
     status =

@@ -169,6 +169,8 @@ static void test_refusals(void **state) {
     fathom_ledger *ledger = NULL;
     fathom_ledger_runs *runs = NULL;
     expect(fathom_ledger_open(&ledger, path, false), FATHOM_ERROR_IO, "no such file; a ledger of runs was expected");
+    assert_int_equal(fathom__file_write(path, "", 0), 0); /* as another process has just begun it */
+    expect(fathom_ledger_open(&ledger, path, false), FATHOM_ERROR_IO, "an empty file; no run was written down yet");
     assert_int_equal(fathom__file_write(path, "some plain text, and no database at all", 39), 0);
     expect(fathom_ledger_open(&ledger, path, true), FATHOM_ERROR_FORMAT, "not a SQLite file");
     unlink(path);

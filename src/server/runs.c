@@ -5,12 +5,12 @@
 #include "server/handlers.h"
 #include <string.h>
 
-/* *out is NULL where no run was ever written down. */
+/* *out is NULL where no run was ever written down. A ledger that another process has only begun is still an empty file. */
 static int open_ledger(fathom_ledger **out) {
     char *path = NULL;
     int status = fathom_ledger_path(&path);
     *out = NULL;
-    if (!status && fathom__file_exists(path)) status = fathom_ledger_open(out, path, false);
+    if (!status && fathom__file_filled(path)) status = fathom_ledger_open(out, path, false);
     fathom_free(path);
     return status;
 }

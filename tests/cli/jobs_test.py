@@ -91,6 +91,8 @@ class Jobs(command.Case):
 
     def test_stop_and_resume(self):
         process = self.serve()
+        (self.data / "runs.sqlite").touch()  # as a training that has only begun leaves it for a moment
+        self.assertEqual([], self.ask("/api/runs")["runs"])
         self.ask("/api/jobs", {**self.train("long", tokens=10**6, shuffle=256), "repeat": True})
         until = time.monotonic() + command.PATIENCE
         while not (runs := self.ask("/api/runs")["runs"]) and time.monotonic() < until:
