@@ -32,7 +32,8 @@ bench: build
 	bench/run.sh $(BUILD)/fathom $(if $(ONLY),--only $(ONLY)) $(if $(CORPUS),--corpus $(CORPUS))
 
 demo: build
-	@$(BUILD)/fathom fetch $(MODEL) && $(BUILD)/fathom demo -m $(MODEL)
+	@$(BUILD)/fathom fetch $(MODEL) && $(BUILD)/fathom demo -m $(MODEL) && \
+	echo "To look around yourself: $(BUILD)/fathom serve -m $(MODEL), and http://127.0.0.1:8080 in a browser"
 
 # The prefix is known to the library too: it finds its dictionaries and catalogues below it.
 install: build
