@@ -23,8 +23,8 @@ typedef struct fathom_ledger fathom_ledger;
 /* $XDG_DATA_HOME/fathom/runs.sqlite, new (fathom_free); the folder is made. */
 FATHOM_API int fathom_ledger_path(char **out);
 
-/* Opens the ledger at `path`; with `write` one is made where there is none. Errors: IO (missing, still
- * empty, cannot be written), FORMAT (not a ledger, damaged), UNSUPPORTED (a newer version), LIMIT (locked by another process), MEMORY. */
+/* Opens the ledger at `path`; with `write` one is made where there is none. Errors: IO (missing, still empty, cannot be
+ * written), FORMAT (not a ledger, damaged), UNSUPPORTED (a newer version), LIMIT (locked by another process), MEMORY. */
 FATHOM_API int fathom_ledger_open(fathom_ledger **out, const char *path, bool write);
 FATHOM_API void fathom_ledger_close(fathom_ledger *ledger);
 
