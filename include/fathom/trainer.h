@@ -240,6 +240,14 @@ FATHOM_API void fathom_trainer_memory(double bytes[FATHOM_TRAINER_MEMORIES], con
  * row). */
 FATHOM_API int fathom_trainer_prepare(fathom_trainer *trainer, const float *rows, size_t n);
 
+/* Begins from an SAE instead of from random directions: its weights, b_dec, scale and transform become the trainer's, and
+ * _prepare is not called; once, before the first step. Adam's moments start at 0, and a feature counts as alive until it
+ * has not fired for dead_after rows. The same features keep their numbers. Decoder rows of another length than 1 are
+ * brought to it, their length going to the encoder. Errors: ARGUMENT (called later), UNSUPPORTED (the trainer is of
+ * something else than an SAE), MISMATCH (width, features, architecture or whitening; topk, batchtopk and matryoshka
+ * stand for one another). */
+FATHOM_API int fathom_trainer_begin(fathom_trainer *trainer, const fathom_dictionary *dictionary);
+
 /* One optimiser step on n such rows, 1 <= n <= batch. Nothing has changed after an error, except after ENGINE:
  * close the trainer then. metrics may be NULL.
  * Errors: ARGUMENT, NUMERIC (names the row), MEMORY, ENGINE. */
@@ -289,6 +297,9 @@ struct fathom_train_dictionary {
     const char *name;  /* NULL: the file's name without folder and ending */
     const char *dtype; /* NULL: "bf16" */
     uint64_t tokens;   /* rows to train this one on, with a schedule of their own; 0: all of the run's */
+    /* a dictionary of the same model to begin from (fathom_trainer_begin), at the same hook point or another one; its own
+     * training record becomes part of the new one. NULL: random directions */
+    const char *start;
     struct fathom_trainer_options options; /* d_in, d_out, sources, n_layers, total_steps and n_threads are filled in */
 };
 
@@ -377,7 +388,7 @@ struct fathom_train_result {
  * resume. A corpus that turns out to end before all steps are made is warned of; one that by a sample of its text holds
  * less than four fifths of what is asked for is refused. results (NULL allowed) has room for n_dictionaries.
  * Errors: those of model, corpus and harvest; ARGUMENT; MEMORY (all dictionaries and rows together are more than the
- * machine has); LIMIT (a corpus that is too small); IO. */
+ * machine has); LIMIT (a corpus that is too small); MISMATCH (a dictionary to begin from that does not fit); IO. */
 FATHOM_API int fathom_train(struct fathom_train_result *results, const struct fathom_train_dictionary *dictionaries,
                             size_t n_dictionaries, const struct fathom_train_options *options);
 

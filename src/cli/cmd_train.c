@@ -33,6 +33,9 @@ static const struct cli_option options[] = {
      "what is done to rows first: one scale for all, each dimension divided by its standard deviation, or made "
      "uncorrelated too (scaled)",
      false, false},
+    {"start", 0, CLI_FILE, "DICT",
+     "begin from an SAE of the same model instead of random directions: its features keep their numbers (none)", false,
+     false},
     {"warmup", 0, CLI_INTEGER, "STEPS", "steps of rising learning rate (1000, or a twentieth of all)", false, false},
     {"k-aux", 0, CLI_INTEGER, "N",
      "dead features that the auxiliary loss uses for a row (largest power of two up to half the width)", false, false},
@@ -158,6 +161,9 @@ const struct cli_command cli_command_train = {
         "--max-time, saves "
         "a checkpoint, and --resume goes on from it to the same bits that a "
         "run without interruption would have given. Runs are written down in a ledger, which fathom runs shows.\n\n"
+        "With --start an SAE that was trained before is trained on, with a schedule of its own: on more text, on other "
+        "text, or at another layer. Its features keep their numbers. Give text that it has not seen: a corpus is read "
+        "from its beginning.\n\n"
         "With --tokens-from the corpus is chats: each is put together by the model's own template and run as a whole, "
         "and "
         "the rows of all tokens, or of the words of the assistant or of the user alone, are trained on.\n\n"

@@ -165,6 +165,7 @@ static int list_dictionaries(struct train_request *request, const struct cli_arg
         const struct fathom_train_dictionary like = {.hook = hook,
                                                      .hook_out = hook_out,
                                                      .dtype = cli_text(arguments, "dtype", NULL),
+                                                     .start = cli_text(arguments, "start", NULL),
                                                      .options = request->trainer};
         status = add_dictionaries(request, &lists, &like, output);
         hook = strtok_r(NULL, ",", &hook_state);

@@ -28,9 +28,11 @@ struct fathom__learner {
     struct fathom_trainer_metrics last;
     struct fathom_trainer_evaluation evaluation;
     bool evaluated;
-    uint32_t falls;    /* evaluations in a row at which FVE fell */
-    unsigned warned;   /* kinds of warnings that hold */
-    char warning[160]; /* the last evaluation's, or "" */
+    uint32_t falls;         /* evaluations in a row at which FVE fell */
+    unsigned warned;        /* kinds of warnings that hold */
+    char warning[160];      /* the last evaluation's, or "" */
+    char start_hash[33];    /* of the file that it begins from, or "" */
+    json_t *start_training; /* what that file records */
 };
 
 struct fathom__run {
@@ -115,6 +117,11 @@ int fathom__run_find_streams(struct fathom__run *run, const struct fathom_train_
 int fathom__run_describe_model(struct fathom__run *run);
 /* Opens streams and trainers. */
 int fathom__run_open(struct fathom__run *run);
+
+/* train_start.c: the dictionary that a learner begins from is opened and its hash and record kept; the learner's trainer,
+ * just opened, takes its weights over. Nothing where there is none. */
+int fathom__run_read_start(struct fathom__learner *learner, const struct fathom__run *run);
+int fathom__run_begin(struct fathom__learner *learner);
 
 /* train_finish.c: writes a learner's dictionary. */
 int fathom__run_finish(struct fathom_train_result *result, struct fathom__run *run, struct fathom__learner *learner);

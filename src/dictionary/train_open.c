@@ -313,6 +313,8 @@ int fathom__run_describe_model(struct fathom__run *run) {
     if (!status && run->options->model_b_path) status = describe_model_b(run, model);
     for (size_t s = 0; s < run->n_streams && !status; s++)
         status = fathom__run_check_layers(run, &run->taps[s], model);
+    for (size_t i = 0; i < run->n_learners && !status; i++)
+        status = fathom__run_read_start(&run->learners[i], run);
     run->tokens = run->options->tokens;
     if (!status) status = settle_tokens(run, model);
     fathom_model_close(model);
@@ -342,6 +344,7 @@ int fathom__run_open(struct fathom__run *run) {
         struct fathom__learner *learner = &run->learners[i];
         const struct fathom_trainer_options options = learner_options(run, learner);
         status = fathom_trainer_open(&learner->trainer, &options);
+        if (!status) status = fathom__run_begin(learner);
         if (status) status = fathom__wrap(status, "%s", learner->wanted->path);
     }
     run->opened = !status;

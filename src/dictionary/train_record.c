@@ -32,6 +32,7 @@ json_t *fathom__run_identity(const struct fathom__run *run) {
         if (learner->wanted->hook_out) json_object_set_new(json, "hook_out", json_string(learner->wanted->hook_out));
         if (learner->wanted->tokens)
             json_object_set_new(json, "tokens", json_integer((json_int_t)learner->wanted->tokens));
+        if (learner->start_hash[0]) json_object_set_new(json, "start", json_string(learner->start_hash));
         json_array_append_new(learners, json);
     }
     json_t *identity =
@@ -61,5 +62,9 @@ json_t *fathom__run_record(const struct fathom__run *run, const struct fathom__l
                   "held_out", held_out, "version", fathom_version());
     if (o->tokens_from)
         json_object_set_new(record, "tokens_from", json_string(fathom__run_tokens_name(o->tokens_from)));
+    if (learner->wanted->start)
+        json_object_set_new(record, "start",
+                            json_pack("{s:s, s:s, s:O}", "file", name_of(learner->wanted->start), "hash",
+                                      learner->start_hash, "training", learner->start_training));
     return record;
 }

@@ -110,7 +110,7 @@ static int tell(struct fathom__run *run, bool training) {
 static int make_step(struct fathom__run *run) {
     int status = 0;
     for (size_t i = 0; i < run->n_learners && !status; i++) /* the pools are at their fullest before the first draw */
-        if (run->step == 0)
+        if (run->step == 0 && !run->learners[i].wanted->start)
             status = fathom_trainer_prepare(run->learners[i].trainer, run->streams[run->learners[i].stream].pool,
                                             run->streams[run->learners[i].stream].n_pool);
     for (size_t s = 0; s < run->n_streams; s++)
@@ -235,8 +235,10 @@ static int harvest(struct fathom__run *run) {
 }
 
 static void close_run(struct fathom__run *run) {
-    for (size_t i = 0; run->learners && i < run->n_learners; i++)
+    for (size_t i = 0; run->learners && i < run->n_learners; i++) {
         fathom_trainer_close(run->learners[i].trainer);
+        json_decref(run->learners[i].start_training);
+    }
     for (size_t s = 0; run->streams && s < run->n_streams; s++) {
         fathom__rows_close(&run->streams[s]);
         fathom_free(run->batches[s]);

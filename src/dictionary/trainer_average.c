@@ -53,6 +53,15 @@ int fathom__average_open(fathom_trainer *trainer) {
     return status;
 }
 
+void fathom__average_restart(fathom_trainer *trainer) {
+    struct fathom__parameter *parameters[MOST];
+    if (!trainer->averaged) return;
+    const size_t n = list(parameters, trainer);
+    for (size_t i = 0; i < n; i++)
+        memcpy(parameters[i]->average, parameters[i]->value, count(parameters[i], trainer) * sizeof(float));
+    memcpy(trainer->decoder_bias.average, trainer->decoder_bias.value, trainer->stride * sizeof(float));
+}
+
 static void approach(const struct fathom__parameter *parameter, size_t at, size_t n, float keep) {
     const float *restrict value = parameter->value + at;
     float *restrict average = parameter->average + at;

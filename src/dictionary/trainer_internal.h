@@ -394,6 +394,8 @@ void fathom__trainer_adam(const fathom_trainer *trainer, const struct fathom__pa
 /* trainer_average.c. Before and after a feature's update in a step; after those of what features share. */
 int fathom__average_open(fathom_trainer *trainer);
 void fathom__average_close(fathom_trainer *trainer);
+/* Of an SAE: the means are the parameters as they are now. */
+void fathom__average_restart(fathom_trainer *trainer);
 void fathom__average_before(fathom_trainer *trainer, uint32_t feature);
 void fathom__average_after(fathom_trainer *trainer, uint32_t feature);
 void fathom__average_shared(fathom_trainer *trainer);
