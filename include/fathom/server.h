@@ -73,7 +73,8 @@ struct fathom_server_options {
  * those of sessions. */
 FATHOM_API int fathom_server_open(fathom_server **out, const struct fathom_server_options *options);
 FATHOM_API uint16_t fathom_server_port(const fathom_server *server);
-/* Takes no more requests and lets those that run finish for at most `seconds`; the rest is broken off. */
+/* Takes no more requests and lets the texts that are in the batch or wait for it finish for at most `seconds`; the rest, and
+ * an explanation at once, is broken off. */
 FATHOM_API void fathom_server_stop(fathom_server *server, double seconds);
 /* Stops at once where it was not stopped before. NULL is allowed. */
 FATHOM_API void fathom_server_close(fathom_server *server);

@@ -1,4 +1,5 @@
 #include "labelled.h"
+#include "roc.h"
 
 static const struct cli_option options[] = {
     CLI_OPTION_MODEL,
@@ -109,7 +110,9 @@ static int evaluate(const struct cli_arguments *arguments, const fathom_model *m
     if (status != FATHOM_OK) {
         exit = cli_fail(arguments, status);
     } else if (cli_json(arguments)) {
-        exit = cli_print_json(report_json(&report, target > 0 ? &at : NULL));
+        json_t *value = report_json(&report, target > 0 ? &at : NULL);
+        json_object_set_new(value, "roc", roc_json(scores, texts.labels, texts.n));
+        exit = cli_print_json(value);
     } else {
         print_report(&report, target > 0 ? &at : NULL);
         exit = cli_output_status();
@@ -154,7 +157,7 @@ const struct cli_command cli_command_probe_eval = {
                    "shuffled labels, random directions, the same regression on the bag of tokens, the length of the "
                    "text, and decoys. Repeats of "
                    "training texts are left out and counted; a text that shares half or more of its word pairs with a "
-                   "training text is refused.",
+                   "training text is refused. With --json the ROC curve is told too.",
     .examples =
         "fathom probe eval reviews.gguf --labelled share/demo/probe_test.jsonl --decoys share/demo/probe_decoys.txt",
     .options = options,

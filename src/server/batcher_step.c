@@ -165,6 +165,8 @@ static void after_failure(fathom__batcher *batcher, size_t n_rows, int status) {
         struct fathom__slot *slot = &batcher->slots[batcher->rows[i].sequence];
         slot->suspect = true;
         slot->fed = 0;
+        /* Its levels are written once more, which no one may read meanwhile. */
+        if (fathom__job_has_levels(slot->job)) slot->job->n_ready = 0;
     }
     if (status == FATHOM_ERROR_NUMERIC) /* which forgets them all */
         for (uint32_t i = 0; i < batcher->options.n_parallel; i++)

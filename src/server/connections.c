@@ -2,6 +2,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/thread.h"
+#include "server/condition.h"
 #include <poll.h>
 #include <pthread.h>
 #include <sys/socket.h>
@@ -30,7 +31,7 @@ static void *watch(void *payload) {
     pthread_mutex_lock(&connections->lock);
     while (!connections->ending) {
         struct timespec until;
-        clock_gettime(CLOCK_REALTIME, &until);
+        clock_gettime(CLOCK_MONOTONIC, &until);
         until.tv_nsec += LOOK_NANOSECONDS;
         until.tv_sec += until.tv_nsec / NANOSECONDS;
         until.tv_nsec %= NANOSECONDS;
@@ -48,14 +49,16 @@ static void *watch(void *payload) {
 
 int fathom__connections_open(fathom__connections **out) {
     fathom__connections *connections = NULL;
-    const int status = fathom__alloc(&connections, 1, sizeof *connections);
+    int status = fathom__alloc(&connections, 1, sizeof *connections);
     if (status) return status;
     pthread_mutex_init(&connections->lock, NULL);
-    pthread_cond_init(&connections->closing, NULL);
-    connections->started = pthread_create(&connections->thread, NULL, watch, connections) == 0;
-    if (!connections->started) {
+    status = fathom__monotonic_condition(&connections->closing);
+    if (!status && pthread_create(&connections->thread, NULL, watch, connections) != 0)
+        status = fathom__fail(FATHOM_ERROR_MEMORY, "the thread that watches connections cannot be started");
+    connections->started = status == FATHOM_OK;
+    if (status) {
         fathom__connections_close(connections);
-        return fathom__fail(FATHOM_ERROR_MEMORY, "the thread that watches connections cannot be started");
+        return status;
     }
     *out = connections;
     return FATHOM_OK;

@@ -34,7 +34,7 @@ int fathom__wait_for_reading(struct fathom__exchange *exchange, fathom__job *job
             status = fathom__fail(FATHOM_ERROR_STOPPED, "the client has gone");
     } while (!status && !part.finish);
     if (!status && part.finish == FATHOM__FINISH_LATE)
-        status = fathom__fail(FATHOM_ERROR_LIMIT, "the text was not read when the request's time was up");
+        status = fathom__fail(FATHOM_ERROR_STOPPED, "the text was not read when the request's time was up");
     if (!status && part.finish == FATHOM__FINISH_CLOSED)
         status = fathom__fail(FATHOM_ERROR_STOPPED, "the server is stopping");
     fathom__job_part_free(&part);

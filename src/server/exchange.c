@@ -2,13 +2,13 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/memory.h"
+#include "base/thread.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 /* A stream's reply is handed over in pieces of at most so many bytes. */
 enum { STREAM_BLOCK = 16384, MESSAGE_BYTES = 1024 };
-#define SEND_SECONDS 30.0
 #define UNAVAILABLE_SECONDS "5" /* as long as a file's lock is waited for */
 
 static int take_response(struct fathom__exchange *exchange, unsigned http_status, struct MHD_Response *response,
@@ -27,7 +27,7 @@ static int reply_bytes(struct fathom__exchange *exchange, unsigned http_status, 
     memcpy(&given, &bytes, sizeof given); /* which MHD does not write to, and asks for without const */
     struct MHD_Response *response = MHD_create_response_from_buffer(length, given, mode);
     const int status = take_response(exchange, http_status, response, type);
-    if (!status) exchange->sent = length;
+    if (!status) exchange->sent = exchange->head_only ? 0 : length;
     return status;
 }
 
@@ -58,7 +58,7 @@ static ssize_t read_stream(void *payload, uint64_t position, char *out, size_t m
     while (exchange->pending_sent == pending->length) {
         if (exchange->ended) {
             exchange->complete = true;
-            fathom__connection_expect(exchange->server->connections, exchange->patience, SEND_SECONDS);
+            fathom__connection_expect(exchange->server->connections, exchange->patience, FATHOM__SEND_SECONDS);
             return MHD_CONTENT_READER_END_OF_STREAM;
         }
         fathom__buffer_clear(pending);
@@ -69,7 +69,7 @@ static ssize_t read_stream(void *payload, uint64_t position, char *out, size_t m
     memcpy(out, pending->bytes + exchange->pending_sent, n);
     exchange->pending_sent += n;
     exchange->sent += n;
-    fathom__connection_expect(exchange->server->connections, exchange->patience, SEND_SECONDS);
+    fathom__connection_expect(exchange->server->connections, exchange->patience, FATHOM__SEND_SECONDS);
     return (ssize_t)n;
 }
 
@@ -128,6 +128,8 @@ unsigned fathom__http_status(int status) {
 
 int fathom__refuse_status(struct fathom__exchange *exchange, int status) {
     char message[MESSAGE_BYTES];
+    if (status == FATHOM_ERROR_STOPPED && fathom__exchange_late(exchange))
+        return fathom__refuse(exchange, MHD_HTTP_GATEWAY_TIMEOUT, "deadline", NULL, "the request's time was up");
     snprintf(message, sizeof message, "%s", fathom_error_message());
     const unsigned http = fathom__http_status(status);
     return fathom__refuse(exchange, http, fathom_error_name(status), NULL, "%s", message);
@@ -147,6 +149,10 @@ int fathom__refuse_unavailable(struct fathom__exchange *exchange) {
     const int status = fathom__refuse(exchange, MHD_HTTP_SERVICE_UNAVAILABLE, "unavailable", NULL, "%s", message);
     if (!status) (void)MHD_add_response_header(exchange->response, MHD_HTTP_HEADER_RETRY_AFTER, UNAVAILABLE_SECONDS);
     return status;
+}
+
+bool fathom__exchange_late(const struct fathom__exchange *exchange) {
+    return fathom__seconds() >= exchange->begun + exchange->server->options.request_seconds;
 }
 
 bool fathom__exchange_gone(const struct fathom__exchange *exchange) {

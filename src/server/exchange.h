@@ -7,6 +7,9 @@
 #include "server/server_internal.h"
 #include <jansson.h>
 
+/* What a client may take for a piece of a reply. */
+#define FATHOM__SEND_SECONDS 60.0
+
 /* Appends the next bytes of a reply to `out`, waiting for them; *end with the last. Anything but OK breaks the
  * reply off. */
 typedef int (*fathom__stream_fn)(struct fathom__buffer *out, bool *end, void *payload);
@@ -17,6 +20,7 @@ struct fathom__exchange {
     fathom__connection *patience;
     const struct fathom__route *route; /* NULL: there is none */
     char *method, *path, *argument;
+    bool head_only; /* the method is HEAD: as GET, and without its body */
     struct fathom__buffer body;
     bool too_long;
     json_t *request; /* the body */
@@ -46,7 +50,7 @@ int fathom__reply_stream(struct fathom__exchange *exchange, const char *type, fa
 /* An error in OpenAI's shape. `parameter` (NULL allowed) names the member of the request. */
 int fathom__refuse(struct fathom__exchange *exchange, unsigned http_status, const char *code, const char *parameter,
                    const char *format, ...) __attribute__((format(printf, 5, 6)));
-/* The same of an error status with the thread's message. */
+/* The same of an error status with the thread's message; work that was stopped because the request's time was up is 504. */
 int fathom__refuse_status(struct fathom__exchange *exchange, int status);
 /* The same where a job found no place: 429 with Retry-After, or 503 where the server is stopping. */
 int fathom__refuse_full(struct fathom__exchange *exchange);
@@ -57,6 +61,8 @@ unsigned fathom__http_status(int status);
 /* {"error": …} */
 json_t *fathom__error_json(unsigned http_status, const char *code, const char *parameter, const char *message);
 
+/* Whether the request's time is up. */
+bool fathom__exchange_late(const struct fathom__exchange *exchange);
 /* Whether the client has gone, so that nobody waits for the reply. */
 bool fathom__exchange_gone(const struct fathom__exchange *exchange);
 const char *fathom__exchange_query(const struct fathom__exchange *exchange, const char *name);

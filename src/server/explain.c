@@ -2,7 +2,6 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/memory.h"
-#include "base/thread.h"
 #include "explain/explanation_json.h"
 #include "server/handlers.h"
 #include <string.h>
@@ -24,7 +23,7 @@ static int watch(const struct fathom_progress *progress, void *payload) {
     const struct fathom__exchange *exchange = payload;
     (void)progress;
     return fathom__exchange_gone(exchange) || atomic_load(&exchange->server->stopping) ||
-           fathom__seconds() > exchange->begun + exchange->server->options.request_seconds;
+           fathom__exchange_late(exchange);
 }
 
 static int tokenise(int32_t **out, size_t *n, const struct fathom__exchange *exchange, const char *key, size_t most) {
@@ -132,7 +131,5 @@ int fathom__handle_explain(struct fathom__exchange *exchange) {
     fathom_free(question.corrupt);
     fathom_free(question.patching.recovered);
     fathom_explanation_free(question.explanation);
-    if (status == FATHOM_ERROR_STOPPED && fathom__seconds() > exchange->begun + server->options.request_seconds)
-        return fathom__refuse(exchange, MHD_HTTP_GATEWAY_TIMEOUT, "late", NULL, "the request's time was up");
     return status;
 }

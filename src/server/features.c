@@ -209,20 +209,29 @@ static json_t *coordinates(const float *values, size_t n) {
     return list;
 }
 
+static bool is_stopping(void *payload) {
+    fathom_server *server = payload;
+    return atomic_load(&server->stopping);
+}
+
 /* Made once, when it is first asked for. */
 int fathom__handle_map(struct fathom__exchange *exchange) {
     fathom_server *server = exchange->server;
     if (!server->options.dictionary)
         return fathom__fail(FATHOM_ERROR_NOT_FOUND, "this server was started without a dictionary of features");
     pthread_mutex_lock(&server->map_lock);
-    const int status = server->map.n > 0 ? FATHOM_OK : fathom__map_make(&server->map, server->options.dictionary);
+    const int status = server->map.n > 0 ? FATHOM_OK
+                                         : fathom__map_make(&server->map, server->options.dictionary,
+                                                            server->options.n_threads, is_stopping, server);
     pthread_mutex_unlock(&server->map_lock);
     if (status) return status;
     const struct fathom__map *map = &server->map;
     return fathom__reply_json(exchange, MHD_HTTP_OK,
-                              json_pack("{s:s, s:I, s:[f, f], s:f, s:o, s:o}", "method", "pca", "features",
-                                        (json_int_t)map->n, "explained", map->explained[0], map->explained[1], "even",
-                                        map->even, "x", coordinates(map->x, map->n), "y", coordinates(map->y, map->n)));
+                              json_pack("{s:s, s:I, s:I, s:f, s:f, s:f, s:o, s:o}", "method", "neighbours", "features",
+                                        (json_int_t)map->n, "neighbours", (json_int_t)map->n_nearest, "kept", map->kept,
+                                        "kept_by_components", map->kept_by_components, "kept_by_chance",
+                                        map->kept_by_chance, "x", coordinates(map->x, map->n), "y",
+                                        coordinates(map->y, map->n)));
 }
 
 /* Search ------------------------------------------------------------------------------------------------- */

@@ -26,10 +26,12 @@ static int refuse_members(const json_t *request) {
             continue;
         return fathom__fail(FATHOM_ERROR_UNSUPPORTED, "request: \"%s\" is not supported by this server", members[i]);
     }
-    int status = FATHOM_OK;
+    const json_t *best_of = json_object_get(request, "best_of");
     bool echo = false;
-    if (!status) status = fathom__json_get_bool(&echo, request, "echo", false, "request");
+    int status = fathom__json_get_bool(&echo, request, "echo", false, "request");
     if (!status && echo) status = fathom__fail(FATHOM_ERROR_UNSUPPORTED, "request: \"echo\" is not supported");
+    if (!status && best_of && !json_is_null(best_of) && json_integer_value(best_of) != 1)
+        status = fathom__fail(FATHOM_ERROR_UNSUPPORTED, "request: \"best_of\" is not supported by this server");
     return status;
 }
 

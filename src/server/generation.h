@@ -32,6 +32,7 @@ struct fathom__generation {
     uint32_t n; /* answers a prompt */
     struct fathom__choice *choices;
     size_t n_choices;
+    size_t next;         /* the choice that is looked at first: each gets its turn, however slowly the client reads */
     uint64_t n_answered; /* tokens */
     bool said_usage;
 };

@@ -14,7 +14,7 @@ int fathom__generation_take(struct fathom__choice **changed, struct fathom__gene
     struct fathom__choice *waiting = NULL;
     int status = FATHOM_OK;
     for (size_t i = 0; i < generation->n_choices && !status; i++) {
-        struct fathom__choice *choice = &generation->choices[i];
+        struct fathom__choice *choice = &generation->choices[(generation->next + i) % generation->n_choices];
         if (choice->finished) continue;
         status = fathom__job_take(&choice->part, choice->job, 0);
         if (status || choice->part.n_tokens || choice->part.length || choice->part.finish) {
@@ -29,6 +29,7 @@ int fathom__generation_take(struct fathom__choice **changed, struct fathom__gene
         if (status || waiting->part.n_tokens || waiting->part.length || waiting->part.finish) *changed = waiting;
     }
     if (*changed) {
+        generation->next = (size_t)(*changed - generation->choices) + 1;
         (*changed)->finish = (*changed)->part.finish;
         (*changed)->finished = (*changed)->finish != FATHOM__FINISH_NONE || status;
         generation->n_answered += (*changed)->part.n_tokens;

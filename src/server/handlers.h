@@ -21,6 +21,9 @@ int fathom__handle_feature(struct fathom__exchange *exchange);
 int fathom__handle_label(struct fathom__exchange *exchange);
 int fathom__handle_search(struct fathom__exchange *exchange);
 int fathom__handle_activations(struct fathom__exchange *exchange);
+int fathom__handle_probes(struct fathom__exchange *exchange);
+int fathom__handle_probe_apply(struct fathom__exchange *exchange);
+int fathom__handle_watch(struct fathom__exchange *exchange);
 int fathom__handle_steer(struct fathom__exchange *exchange);
 int fathom__handle_explain(struct fathom__exchange *exchange);
 int fathom__handle_map(struct fathom__exchange *exchange);
@@ -44,7 +47,7 @@ int fathom__tokens_of_json(int32_t **tokens, size_t *n, const fathom_model *mode
 int fathom__check_text(const json_t *value, const char *name);
 size_t fathom__count_texts(const json_t *value);
 const json_t *fathom__text_at(const json_t *value, size_t index);
-/* Waits until a job that only reads has ended. STOPPED when the client goes, LIMIT when its time is up. */
+/* Waits until a job that only reads has ended. STOPPED when the client goes, its time is up or the server stops. */
 int fathom__wait_for_reading(struct fathom__exchange *exchange, fathom__job *job);
 
 #endif

@@ -7,15 +7,15 @@
 #include <math.h>
 #include <string.h>
 
-enum { MOST_EDITS = 64, NAME_BYTES = 65536 };
+enum { MOST_EDITS = 64 };
 
-static int need_dictionary(const fathom_server *server, const char *member) {
+int fathom__inside_need_dictionary(const fathom_server *server, const char *member) {
     if (server->options.dictionary) return FATHOM_OK;
     return fathom__fail(FATHOM_ERROR_UNSUPPORTED,
                         "\"%s\" needs a dictionary of features, and this server was started without one", member);
 }
 
-static int read_feature(uint32_t *out, const fathom_server *server, const json_t *object, const char *where) {
+int fathom__inside_feature(uint32_t *out, const fathom_server *server, const json_t *object, const char *where) {
     const uint32_t n = fathom_dictionary_describe(server->options.dictionary)->n_features;
     int64_t number = 0;
     const int status = fathom__json_get_integer(&number, object, "feature", 0, (int64_t)n - 1, true, where);
@@ -96,7 +96,7 @@ static int read_edit(struct fathom__inside *out, const fathom_server *server, co
         [FATHOM_STEER_ALL] = "all", [FATHOM_STEER_PROMPT] = "prompt", [FATHOM_STEER_ANSWER] = "answer"};
     struct fathom_steer_feature edit = {.dictionary = server->options.dictionary};
     int mode = FATHOM_STEER_CLAMP, rows = FATHOM_STEER_ALL;
-    int status = read_feature(&edit.feature, server, object, where);
+    int status = fathom__inside_feature(&edit.feature, server, object, where);
     if (!status) status = read_choice(&mode, object, "mode", modes, 3, where);
     if (!status) status = read_choice(&rows, object, "rows", parts, 3, where);
     edit.mode = (enum fathom_steer_mode)mode;
@@ -164,7 +164,7 @@ static int read_steer(struct fathom__inside *out, fathom_server *server, const j
     if (!edits || json_is_null(edits) || (json_is_array(edits) && json_array_size(edits) == 0)) return FATHOM_OK;
     if (!json_is_array(edits) && !json_is_object(edits) && !json_is_string(edits))
         return fathom__fail(FATHOM_ERROR_FORMAT, "steer: a list of edits, an expression or a plan is expected");
-    int status = need_dictionary(server, "steer");
+    int status = fathom__inside_need_dictionary(server, "steer");
     if (!status) status = fathom_steer_open(&out->plan, server->options.model);
     if (!status && json_is_array(edits)) return read_list(out, server, edits);
     if (!status && json_is_object(edits)) status = fathom__json_text(&text, edits, false);
@@ -173,43 +173,16 @@ static int read_steer(struct fathom__inside *out, fathom_server *server, const j
     return status;
 }
 
-static int read_watch(struct fathom__inside *out, const fathom_server *server, const json_t *value, const char *where) {
-    struct fathom_watch *watch = &out->watches[out->n_watches];
-    double above = DBL_MAX;
-    json_t *object = json_is_integer(value) ? json_pack("{s:I}", "feature", json_integer_value(value)) : NULL;
-    *watch = (struct fathom_watch){.dictionary = server->options.dictionary};
-    int status = read_feature(&watch->feature, server, object ? object : value, where);
-    if (!status) status = fathom__json_get_number(&above, object ? object : value, "above", false, where);
-    watch->above = above;
-    json_decref(object);
-    out->n_watches += status == FATHOM_OK;
-    return status;
-}
-
-static int read_watches(struct fathom__inside *out, const fathom_server *server, const json_t *watches) {
-    if (!watches || json_is_null(watches)) return FATHOM_OK;
-    if (!json_is_array(watches) || json_array_size(watches) > FATHOM__MOST_WATCHES)
-        return fathom__fail(FATHOM_ERROR_FORMAT, "watch: a list of at most %d features is expected",
-                            FATHOM__MOST_WATCHES);
-    int status = json_array_size(watches) ? need_dictionary(server, "watch") : FATHOM_OK;
-    for (size_t i = 0; i < json_array_size(watches) && !status; i++) {
-        char where[32];
-        snprintf(where, sizeof where, "watch[%zu]", i);
-        status = read_watch(out, server, json_array_get(watches, i), where);
-    }
-    return status;
-}
-
 int fathom__inside_read(struct fathom__inside *out, fathom_server *server, const json_t *request) {
     int64_t n_features = 0;
-    *out = (struct fathom__inside){.edited_prompt = FATHOM__BUFFER_INIT(NAME_BYTES),
-                                   .edited_answer = FATHOM__BUFFER_INIT(NAME_BYTES)};
+    *out = (struct fathom__inside){.edited_prompt = FATHOM__BUFFER_INIT(FATHOM__INSIDE_NAME_BYTES),
+                                   .edited_answer = FATHOM__BUFFER_INIT(FATHOM__INSIDE_NAME_BYTES)};
     int status = read_steer(out, server, json_object_get(request, "steer"));
-    if (!status) status = read_watches(out, server, json_object_get(request, "watch"));
+    if (!status) status = fathom__inside_read_watches(out, server, json_object_get(request, "watch"));
     if (!status)
         status = fathom__json_get_integer(&n_features, request, "features", 0, FATHOM__MOST_FEATURES, false, "request");
     if (!status) status = fathom__json_get_bool(&out->whole_prompt, request, "watch_prompt", false, "request");
-    if (!status && n_features > 0) status = need_dictionary(server, "features");
+    if (!status && n_features > 0) status = fathom__inside_need_dictionary(server, "features");
     out->n_features = (uint32_t)n_features;
     out->whole_prompt = out->whole_prompt && fathom__inside_tells(out);
     return status;
@@ -231,45 +204,9 @@ bool fathom__inside_tells(const struct fathom__inside *inside) {
     return inside->n_watches > 0 || inside->n_features > 0;
 }
 
-static json_t *number(double value) {
-    return isfinite(value) ? json_real(value) : json_null();
-}
-
-json_t *fathom__inside_watches_json(const struct fathom__inside *inside, const fathom_server *server) {
-    json_t *list = json_array();
-    for (size_t i = 0; i < inside->n_watches; i++) {
-        const struct fathom_watch *watch = &inside->watches[i];
-        const struct fathom_feature *known = fathom__labels_feature(server->labels, watch->feature);
-        json_t *entry =
-            json_pack("{s:I, s:s?, s:o}", "feature", (json_int_t)watch->feature, "label", known ? known->label : NULL,
-                      "max_activation", known ? number((double)known->max_activation) : json_null());
-        if (watch->above < DBL_MAX) json_object_set_new(entry, "above", json_real(watch->above));
-        json_array_append_new(list, entry);
-    }
-    return list;
-}
-
-void fathom__inside_token_json(json_t *object, const struct fathom__inside *inside, const float *levels,
-                               const struct fathom__feature_level *features, size_t index) {
-    if (inside->n_watches) {
-        json_t *list = json_array();
-        for (size_t i = 0; i < inside->n_watches; i++)
-            json_array_append_new(list, number((double)levels[index * inside->n_watches + i]));
-        json_object_set_new(object, "levels", list);
-    }
-    if (inside->n_features) {
-        json_t *list = json_array();
-        for (size_t i = 0; i < inside->n_features; i++) {
-            const struct fathom__feature_level *feature = &features[index * inside->n_features + i];
-            if (feature->value > 0)
-                json_array_append_new(list, json_pack("{s:I, s:f}", "feature", (json_int_t)feature->feature, "value",
-                                                      (double)feature->value));
-        }
-        json_object_set_new(object, "features", list);
-    }
-}
-
 void fathom__inside_free(struct fathom__inside *inside) {
+    for (size_t i = 0; i < inside->n_watches; i++)
+        fathom_probe_close(inside->probes[i]);
     fathom_steer_close(inside->plan);
     fathom__buffer_free(&inside->edited_prompt);
     fathom__buffer_free(&inside->edited_answer);

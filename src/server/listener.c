@@ -14,7 +14,6 @@
 /* Bytes that a connection's headers may take, and how long one may be silent between requests. */
 enum { HEADER_BYTES = 32768, BACKLOG = 128 };
 #define IDLE_SECONDS 60.0
-#define SEND_SECONDS 60.0
 
 static void free_exchange(struct fathom__exchange *exchange) {
     if (exchange->release) exchange->release(exchange->payload);
@@ -48,6 +47,7 @@ static struct fathom__exchange *make_exchange(fathom_server *server, struct MHD_
         free_exchange(exchange);
         return NULL;
     }
+    exchange->head_only = strcmp(method, MHD_HTTP_METHOD_HEAD) == 0;
     atomic_fetch_add(&server->in_progress, 1);
     return exchange;
 }
@@ -63,7 +63,7 @@ static enum MHD_Result queue(struct fathom__exchange *exchange) {
     }
     if (atomic_load(&exchange->server->stopping))
         (void)MHD_add_response_header(exchange->response, MHD_HTTP_HEADER_CONNECTION, "close");
-    fathom__connection_expect(exchange->server->connections, exchange->patience, SEND_SECONDS);
+    fathom__connection_expect(exchange->server->connections, exchange->patience, FATHOM__SEND_SECONDS);
     exchange->complete = !exchange->stream;
     return MHD_queue_response(exchange->connection, exchange->http_status, exchange->response);
 }
@@ -73,7 +73,8 @@ static enum MHD_Result take_head(struct fathom__exchange *exchange) {
     size_t length = 0;
     bool other_method = false;
     const struct fathom__route *route =
-        fathom__route_find(&argument, &length, &other_method, exchange->method, exchange->path);
+        fathom__route_find(&argument, &length, &other_method,
+                           exchange->head_only ? MHD_HTTP_METHOD_GET : exchange->method, exchange->path);
     int status = argument ? fathom__copy_bytes(&exchange->argument, argument, length) : FATHOM_OK;
     if (!status) status = fathom__request_check_head(exchange, route, other_method);
     if (status) return MHD_NO;
@@ -119,9 +120,8 @@ static void on_completed(void *payload, struct MHD_Connection *connection, void 
     if (!exchange) return;
     const double seconds = fathom__seconds() - exchange->begun;
     const bool broken_off = code != MHD_REQUEST_TERMINATED_COMPLETED_OK || !exchange->complete;
-    const size_t route = exchange->route ? (size_t)(exchange->route - fathom__routes) : fathom__n_routes;
-    fathom__metrics_count(&server->metrics, exchange->route ? route : FATHOM__MOST_ROUTES, exchange->http_status,
-                          exchange->sent, seconds, broken_off);
+    const size_t route = exchange->route ? (size_t)(exchange->route - fathom__routes) : FATHOM__MOST_ROUTES;
+    fathom__metrics_count(&server->metrics, route, exchange->http_status, exchange->sent, seconds, broken_off);
     fathom__access_log(exchange, seconds, broken_off);
     fathom__connection_expect(server->connections, exchange->patience, IDLE_SECONDS);
     free_exchange(exchange);

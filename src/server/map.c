@@ -1,153 +1,134 @@
 #include "server/map.h"
+#include "base/error.h"
 #include "base/memory.h"
 #include "base/random.h"
+#include "catalogue/extremes.h"
+#include "server/components.h"
+#include "server/embedding.h"
 #include <math.h>
+#include <string.h>
 
-/* More vectors than are wanted make the wanted ones converge faster. */
-enum { AXES = 2, VECTORS = 6, PASSES = 16, SEED = 1 };
+enum { NEAREST = FATHOM__EXTREMES_MOST, SAMPLE = 1000, SEED = 1 };
 
 struct work {
-    const fathom_dictionary *dictionary;
-    size_t n, d;
-    float *row;
-    double *mean, *basis, *next; /* [d], [VECTORS, d] twice */
-    double variance;             /* of all directions together */
+    struct fathom__map *map;
+    size_t d;
+    float *directions;               /* [n, d], each of length 1; one that has none stays 0 */
+    struct fathom__extreme *extreme; /* [n, n_nearest] */
+    uint32_t *nearest;
+    float *distances;
+    bool (*stop)(void *payload);
+    void *payload;
 };
 
-/* A feature's direction, of length 1; one that has none stays 0. */
-static int read_row(struct work *work, size_t feature) {
-    double sum = 0;
-    const int status = fathom_dictionary_trained_direction(work->row, work->dictionary, (uint32_t)feature);
-    if (status) return status;
-    for (size_t j = 0; j < work->d; j++)
-        sum += (double)work->row[j] * (double)work->row[j];
-    const float scale = sum > 0 ? (float)(1 / sqrt(sum)) : 0;
-    for (size_t j = 0; j < work->d; j++)
-        work->row[j] *= scale;
-    return FATHOM_OK;
-}
-
-static int find_mean(struct work *work) {
-    double squares = 0, centre = 0;
-    for (size_t i = 0; i < work->n; i++) {
-        const int status = read_row(work, i);
+static int read_directions(struct work *work, const fathom_dictionary *dictionary) {
+    for (size_t i = 0; i < work->map->n; i++) {
+        float *row = work->directions + i * work->d;
+        double sum = 0;
+        const int status = fathom_dictionary_trained_direction(row, dictionary, (uint32_t)i);
         if (status) return status;
-        for (size_t j = 0; j < work->d; j++) {
-            work->mean[j] += (double)work->row[j] / (double)work->n;
-            squares += (double)work->row[j] * (double)work->row[j] / (double)work->n;
-        }
-    }
-    for (size_t j = 0; j < work->d; j++)
-        centre += work->mean[j] * work->mean[j];
-    work->variance = squares - centre;
-    return FATHOM_OK;
-}
-
-static double product(const struct work *work, const double *vector) {
-    double sum = 0;
-    for (size_t j = 0; j < work->d; j++)
-        sum += ((double)work->row[j] - work->mean[j]) * vector[j];
-    return sum;
-}
-
-/* Gram-Schmidt; squares gets each vector's squared length before. */
-static void orthonormalise(double *squares, double *basis, size_t d) {
-    for (size_t v = 0; v < VECTORS; v++) {
-        double *own = basis + v * d, length = 0;
-        for (size_t other = 0; other < v; other++) {
-            double along = 0;
-            for (size_t j = 0; j < d; j++)
-                along += own[j] * basis[other * d + j];
-            for (size_t j = 0; j < d; j++)
-                own[j] -= along * basis[other * d + j];
-        }
-        for (size_t j = 0; j < d; j++)
-            length += own[j] * own[j];
-        squares[v] = length;
-        for (size_t j = 0; j < d; j++)
-            own[j] = length > 0 ? own[j] / sqrt(length) : 0;
-    }
-}
-
-/* next = covariance × basis */
-static int multiply(struct work *work) {
-    for (size_t k = 0; k < VECTORS * work->d; k++)
-        work->next[k] = 0;
-    for (size_t i = 0; i < work->n; i++) {
-        const int status = read_row(work, i);
-        if (status) return status;
-        for (size_t v = 0; v < VECTORS; v++) {
-            const double along = product(work, work->basis + v * work->d) / (double)work->n;
-            double *next = work->next + v * work->d;
-            for (size_t j = 0; j < work->d; j++)
-                next[j] += along * ((double)work->row[j] - work->mean[j]);
-        }
+        for (size_t j = 0; j < work->d; j++)
+            sum += (double)row[j] * (double)row[j];
+        const float scale = sum > 0 ? (float)(1 / sqrt(sum)) : 0;
+        for (size_t j = 0; j < work->d; j++)
+            row[j] *= scale;
     }
     return FATHOM_OK;
 }
 
-static int iterate(struct work *work) {
+static int look(const struct fathom_progress *progress, void *payload) {
+    const struct work *work = payload;
+    (void)progress;
+    return work->stop && work->stop(work->payload);
+}
+
+static int find_nearest(struct work *work, uint32_t n_threads) {
+    const size_t n = work->map->n, k = work->map->n_nearest;
+    const struct fathom__extremes_task task = {.x = work->directions,
+                                               .y = work->directions,
+                                               .n_x = n,
+                                               .n_y = n,
+                                               .d = work->d,
+                                               .k = k,
+                                               .not_itself = true,
+                                               .n_threads = n_threads,
+                                               .stage = "nearest features",
+                                               .progress = look,
+                                               .payload = work};
+    const int status = fathom__extremes(work->extreme, NULL, &task);
+    for (size_t i = 0; i < n * k && !status; i++) {
+        work->nearest[i] = work->extreme[i].index;
+        work->distances[i] = 1.0f - work->extreme[i].value;
+    }
+    return status;
+}
+
+/* The share of a feature's nearest ones that are among as many nearest to it at (x, y). */
+static double kept(const struct work *work, size_t feature, const float *x, const float *y) {
+    const size_t n = work->map->n, k = work->map->n_nearest;
+    float best[NEAREST];
+    uint32_t nearest[NEAREST];
+    size_t n_best = 0, common = 0;
+    for (size_t i = 0; i < n; i++) {
+        const float dx = x[i] - x[feature], dy = y[i] - y[feature], square = dx * dx + dy * dy;
+        if (i == feature || (n_best == k && square >= best[k - 1])) continue;
+        size_t at = n_best < k ? n_best++ : k - 1;
+        for (; at > 0 && best[at - 1] > square; at--) {
+            best[at] = best[at - 1];
+            nearest[at] = nearest[at - 1];
+        }
+        best[at] = square;
+        nearest[at] = (uint32_t)i;
+    }
+    for (size_t i = 0; i < k; i++)
+        for (size_t j = 0; j < n_best; j++)
+            common += work->nearest[feature * k + i] == nearest[j];
+    return (double)common / (double)k;
+}
+
+/* Over a sample of features, or all where there are no more. */
+static double measure(const struct work *work, const float *x, const float *y) {
+    const size_t n = work->map->n, n_measured = n < SAMPLE ? n : SAMPLE;
     struct fathom__random random;
-    double squares[VECTORS];
+    double sum = 0;
     fathom__random_seed(&random, SEED);
-    for (size_t k = 0; k < VECTORS * work->d; k++)
-        work->basis[k] = fathom__random_normal(&random);
-    orthonormalise(squares, work->basis, work->d);
-    for (int pass = 0; pass < PASSES; pass++) {
-        const int status = multiply(work);
-        if (status) return status;
-        double *swap = work->basis;
-        work->basis = work->next;
-        work->next = swap;
-        orthonormalise(squares, work->basis, work->d);
-    }
-    return FATHOM_OK;
+    for (size_t i = 0; i < n_measured; i++)
+        sum += kept(work, n_measured == n ? i : (size_t)fathom__random_below(&random, n), x, y);
+    return sum / (double)n_measured;
 }
 
-/* An axis has no direction of its own: its largest value is made a positive one. */
-static void turn(float *values, size_t n) {
-    float most = 0;
-    for (size_t i = 0; i < n; i++)
-        if (fabsf(values[i]) > fabsf(most)) most = values[i];
-    for (size_t i = 0; i < n && most < 0; i++)
-        values[i] = -values[i];
+static int place(struct work *work, uint32_t n_threads) {
+    struct fathom__map *map = work->map;
+    int status = fathom__components(map->x, map->y, work->directions, map->n, work->d);
+    if (status || map->n_nearest == 0) return status; /* a feature by itself has no neighbours to keep */
+    status = find_nearest(work, n_threads);
+    if (status) return status;
+    const struct fathom__neighbours neighbours = {map->n, map->n_nearest, work->nearest, work->distances};
+    map->kept_by_components = measure(work, map->x, map->y);
+    map->kept_by_chance = (double)map->n_nearest / (double)(map->n - 1);
+    status = fathom__embed(map->x, map->y, &neighbours, SEED, work->stop, work->payload);
+    if (!status) map->kept = measure(work, map->x, map->y);
+    return status;
 }
 
-static int place(struct fathom__map *out, struct work *work) {
-    double squares[AXES] = {0};
-    for (size_t i = 0; i < work->n; i++) {
-        const int status = read_row(work, i);
-        if (status) return status;
-        const double at[AXES] = {product(work, work->basis), product(work, work->basis + work->d)};
-        out->x[i] = (float)at[0];
-        out->y[i] = (float)at[1];
-        for (int axis = 0; axis < AXES; axis++)
-            squares[axis] += at[axis] * at[axis] / (double)work->n;
-    }
-    turn(out->x, work->n);
-    turn(out->y, work->n);
-    for (int axis = 0; axis < AXES; axis++)
-        out->explained[axis] = work->variance > 0 ? squares[axis] / work->variance : 0;
-    return FATHOM_OK;
-}
-
-int fathom__map_make(struct fathom__map *out, const fathom_dictionary *dictionary) {
+int fathom__map_make(struct fathom__map *out, const fathom_dictionary *dictionary, uint32_t n_threads,
+                     bool (*stop)(void *payload), void *payload) {
     const struct fathom_dictionary_info *info = fathom_dictionary_describe(dictionary);
-    struct work work = {.dictionary = dictionary, .n = info->n_features, .d = info->d_out};
-    *out = (struct fathom__map){.n = work.n, .even = 1.0 / (double)work.d};
-    int status = fathom__alloc(&out->x, work.n, sizeof *out->x);
-    if (!status) status = fathom__alloc(&out->y, work.n, sizeof *out->y);
-    if (!status) status = fathom__alloc(&work.row, work.d, sizeof *work.row);
-    if (!status) status = fathom__alloc(&work.mean, work.d, sizeof *work.mean);
-    if (!status) status = fathom__alloc(&work.basis, VECTORS * work.d, sizeof *work.basis);
-    if (!status) status = fathom__alloc(&work.next, VECTORS * work.d, sizeof *work.next);
-    if (!status) status = find_mean(&work);
-    if (!status) status = iterate(&work);
-    if (!status) status = place(out, &work);
-    fathom_free(work.row);
-    fathom_free(work.mean);
-    fathom_free(work.basis);
-    fathom_free(work.next);
+    const size_t n = info->n_features;
+    struct work work = {.map = out, .d = info->d_out, .stop = stop, .payload = payload};
+    *out = (struct fathom__map){.n = n, .n_nearest = n > NEAREST ? NEAREST : n - 1};
+    int status = fathom__alloc(&out->x, n, sizeof *out->x);
+    if (!status) status = fathom__alloc(&out->y, n, sizeof *out->y);
+    if (!status) status = fathom__alloc(&work.directions, n * work.d, sizeof *work.directions);
+    if (!status) status = fathom__alloc(&work.extreme, n * out->n_nearest, sizeof *work.extreme);
+    if (!status) status = fathom__alloc(&work.nearest, n * out->n_nearest, sizeof *work.nearest);
+    if (!status) status = fathom__alloc(&work.distances, n * out->n_nearest, sizeof *work.distances);
+    if (!status) status = read_directions(&work, dictionary);
+    if (!status) status = place(&work, n_threads);
+    fathom_free(work.directions);
+    fathom_free(work.extreme);
+    fathom_free(work.nearest);
+    fathom_free(work.distances);
     if (status) fathom__map_free(out);
     return status;
 }

@@ -8,10 +8,10 @@
 #include <strings.h>
 
 /* A request of an API nests a handful deep. */
-enum { MOST_DEPTH = 64 };
+enum { MOST_DEPTH = 64, METHODS_BYTES = 256 };
 
 static bool has_body(const struct fathom__exchange *exchange) {
-    return strcmp(exchange->method, "GET") != 0 && strcmp(exchange->method, "DELETE") != 0;
+    return !exchange->head_only && strcmp(exchange->method, "GET") != 0 && strcmp(exchange->method, "DELETE") != 0;
 }
 
 static int check_token(struct fathom__exchange *exchange) {
@@ -64,13 +64,23 @@ static int answer_page(struct fathom__exchange *exchange, const struct fathom__p
     return FATHOM_OK;
 }
 
+static int refuse_method(struct fathom__exchange *exchange) {
+    struct fathom__buffer methods = FATHOM__BUFFER_INIT(METHODS_BYTES);
+    int status = fathom__route_methods(&methods, exchange->path);
+    if (!status)
+        status = fathom__refuse(exchange, MHD_HTTP_METHOD_NOT_ALLOWED, "method", NULL, "%s is not to be had by %s",
+                                exchange->path, exchange->method);
+    if (!status) (void)MHD_add_response_header(exchange->response, MHD_HTTP_HEADER_ALLOW, methods.bytes);
+    fathom__buffer_free(&methods);
+    return status;
+}
+
 static int find_route(struct fathom__exchange *exchange, const struct fathom__route *route, bool other_method) {
     exchange->route = route;
     if (route) return FATHOM_OK;
     const struct fathom__page_file *file = has_body(exchange) ? NULL : fathom__page_find(exchange->path);
     if (file) return answer_page(exchange, file);
-    return other_method ? fathom__refuse(exchange, MHD_HTTP_METHOD_NOT_ALLOWED, "method", NULL,
-                                         "%s is not to be had by %s", exchange->path, exchange->method)
+    return other_method ? refuse_method(exchange)
                         : fathom__refuse(exchange, MHD_HTTP_NOT_FOUND, "not_found", NULL,
                                          "there is no %s here; /openapi.json lists what there is", exchange->path);
 }

@@ -1,119 +1,7 @@
 #include "server/routes.h"
 #include "server/handlers.h"
+#include "server/route_schemas.h"
 #include <string.h>
-
-#define TEXT "{\"type\": \"string\"}"
-#define NUMBERS "{\"type\": \"array\", \"items\": {\"type\": \"integer\", \"minimum\": 0}}"
-#define TEXT_OR_TOKENS                                                                                                 \
-    "{\"oneOf\": [{\"type\": \"string\"}, {\"type\": \"array\", \"minItems\": 1, \"items\": {\"oneOf\": "              \
-    "[{\"type\": \"string\"}, {\"type\": \"integer\", \"minimum\": 0}, {\"type\": \"array\", \"items\": "              \
-    "{\"type\": \"integer\", \"minimum\": 0}}]}}]}"
-#define NULL_TEXT "{\"type\": [\"string\", \"null\"]}"
-#define NULL_NUMBER "{\"type\": [\"number\", \"null\"]}"
-#define NULL_OBJECT "{\"type\": [\"object\", \"null\"]}"
-#define TOP_LOGPROBS "{\"type\": [\"integer\", \"null\"], \"minimum\": 0, \"maximum\": 20}"
-#define CHAT_LOGPROBS                                                                                                  \
-    "\"logprobs\": {\"type\": [\"boolean\", \"null\"]}, \"top_logprobs\": {\"type\": [\"integer\", "                   \
-    "\"null\"], \"minimum\": 0, \"maximum\": 20}, "
-
-#define GENERATION_MEMBERS                                                                                             \
-    "\"model\": {\"type\": [\"string\", \"null\"]}, "                                                                  \
-    "\"max_tokens\": {\"type\": [\"integer\", \"null\"], \"minimum\": 1}, "                                            \
-    "\"max_completion_tokens\": {\"type\": [\"integer\", \"null\"], \"minimum\": 1}, "                                 \
-    "\"temperature\": {\"type\": [\"number\", \"null\"], \"minimum\": 0, \"maximum\": 100}, "                          \
-    "\"top_p\": {\"type\": [\"number\", \"null\"], \"minimum\": 0, \"maximum\": 1}, "                                  \
-    "\"top_k\": {\"type\": [\"integer\", \"null\"], \"minimum\": 0, \"maximum\": 1048576}, "                           \
-    "\"min_p\": {\"type\": [\"number\", \"null\"], \"minimum\": 0, \"maximum\": 1}, "                                  \
-    "\"repeat_penalty\": {\"type\": [\"number\", \"null\"], \"minimum\": 0, \"maximum\": 100}, "                       \
-    "\"frequency_penalty\": {\"type\": [\"number\", \"null\"], \"minimum\": -2, \"maximum\": 2}, "                     \
-    "\"presence_penalty\": {\"type\": [\"number\", \"null\"], \"minimum\": -2, \"maximum\": 2}, "                      \
-    "\"seed\": {\"type\": [\"integer\", \"null\"]}, "                                                                  \
-    "\"n\": {\"type\": [\"integer\", \"null\"], \"minimum\": 1, \"maximum\": 16}, "                                    \
-    "\"stop\": {\"oneOf\": [{\"type\": \"null\"}, {\"type\": \"string\", \"minLength\": 1}, {\"type\": "               \
-    "\"array\", \"maxItems\": 16, \"items\": {\"type\": \"string\", \"minLength\": 1}}]}, "                            \
-    "\"response_format\": {\"type\": [\"object\", \"null\"], \"required\": [\"type\"], \"properties\": {\"type\": "    \
-    "{\"enum\": [\"text\", \"json_object\", \"json_schema\"]}, \"json_schema\": {\"type\": \"object\", \"required\": " \
-    "[\"schema\"]}}}, "                                                                                                \
-    "\"stream\": {\"type\": [\"boolean\", \"null\"]}, "                                                                \
-    "\"stream_options\": {\"type\": [\"object\", \"null\"], \"properties\": {\"include_usage\": "                      \
-    "{\"type\": \"boolean\"}}}, "                                                                                      \
-    "\"steer\": {\"oneOf\": [{\"type\": \"array\", \"maxItems\": 64, \"items\": {\"type\": \"object\", "               \
-    "\"required\": [\"feature\"], \"properties\": {\"feature\": {\"type\": \"integer\", \"minimum\": "                 \
-    "0}, \"mode\": {\"enum\": [\"clamp\", \"add\", \"ablate\"]}, \"value\": {\"type\": \"number\"}, "                  \
-    "\"strength\": {\"type\": \"number\"}, \"rows\": {\"enum\": [\"all\", \"prompt\", \"answer\"]}, "                  \
-    "\"layers\": {\"type\": \"array\", \"items\": {\"type\": \"integer\"}, \"minItems\": 2, "                          \
-    "\"maxItems\": 2}}}}, {\"type\": \"string\", \"minLength\": 1}, {\"type\": \"object\"}]}, "                        \
-    "\"watch\": {\"type\": \"array\", \"maxItems\": 64, \"items\": {\"oneOf\": [{\"type\": \"integer\", "              \
-    "\"minimum\": 0}, {\"type\": \"object\", \"required\": [\"feature\"], \"properties\": {\"feature\": "              \
-    "{\"type\": \"integer\", \"minimum\": 0}, \"above\": {\"type\": \"number\"}}}]}}, "                                \
-    "\"features\": {\"type\": \"integer\", \"minimum\": 0, \"maximum\": 64}, "                                         \
-    "\"watch_prompt\": {\"type\": \"boolean\"}"
-
-#define OBJECT(required, properties)                                                                                   \
-    "{\"type\": \"object\", \"required\": [" required "], \"properties\": {" properties "}}"
-#define LIST(items) "{\"type\": \"array\", \"items\": " items "}"
-#define USAGE                                                                                                          \
-    OBJECT("\"prompt_tokens\", \"total_tokens\"",                                                                      \
-           "\"prompt_tokens\": {\"type\": \"integer\"}, \"completion_tokens\": {\"type\": \"integer\"}, "              \
-           "\"total_tokens\": {\"type\": \"integer\"}")
-#define COMPLETION(choice)                                                                                             \
-    OBJECT("\"id\", \"object\", \"created\", \"model\", \"choices\", \"usage\"",                                       \
-           "\"id\": " TEXT ", \"object\": " TEXT ", \"created\": {\"type\": \"integer\"}, \"model\": " TEXT            \
-           ", \"choices\": " LIST(choice) ", \"usage\": " USAGE)
-#define MODEL OBJECT("\"id\", \"object\", \"created\", \"owned_by\"", "\"id\": " TEXT ", \"object\": " TEXT)
-#define TOKEN OBJECT("\"id\", \"token\"", "\"id\": {\"type\": \"integer\"}, \"token\": " TEXT)
-#define FEATURE                                                                                                        \
-    OBJECT("\"feature\"", "\"feature\": {\"type\": \"integer\"}, \"label\": " NULL_TEXT                                \
-                          ", \"label_score\": " NULL_NUMBER ", \"max_activation\": " NULL_NUMBER                       \
-                          ", \"density\": " NULL_NUMBER ", \"search_score\": {\"type\": \"number\"}")
-#define PART OBJECT("\"type\", \"text\"", "\"type\": {\"const\": \"text\"}, \"text\": " TEXT)
-#define MESSAGE                                                                                                        \
-    OBJECT("\"role\", \"content\"",                                                                                    \
-           "\"role\": " TEXT ", \"content\": {\"oneOf\": [" TEXT ", {\"type\": \"array\", \"items\": " PART "}]}")
-#define ANSWER OBJECT("\"role\", \"content\"", "\"role\": " TEXT ", \"content\": " TEXT)
-#define FINISH "\"finish_reason\": {\"enum\": [\"stop\", \"length\"]}"
-#define CHAT_CHOICE                                                                                                    \
-    OBJECT("\"index\", \"message\", \"finish_reason\"",                                                                \
-           "\"index\": {\"type\": \"integer\"}, \"message\": " ANSWER ", " FINISH)
-#define TEXT_CHOICE                                                                                                    \
-    OBJECT("\"index\", \"text\", \"finish_reason\"", "\"index\": {\"type\": \"integer\"}, \"text\": " TEXT ","         \
-                                                     " " FINISH)
-#define EMBEDDING                                                                                                      \
-    OBJECT("\"index\", \"embedding\"",                                                                                 \
-           "\"index\": {\"type\": \"integer\"}, \"embedding\": {\"type\": [\"array\", \"string\"]}")
-#define HOOK OBJECT("\"name\", \"alias\"", "\"name\": " TEXT ", \"alias\": " TEXT)
-
-#define PATH_NUMBER(name)                                                                                              \
-    "[{\"name\": \"" name                                                                                              \
-    "\", \"in\": \"path\", \"required\": true, \"schema\": {\"type\": \"integer\", \"minimum\": 0}}]"
-#define MEASURE                                                                                                        \
-    OBJECT(                                                                                                            \
-        "\"effect\", \"control\", \"holds\"",                                                                          \
-        "\"effect\": {\"type\": \"number\"}, \"control\": {\"type\": \"number\"}, "                                    \
-        "\"control_deviation\": {\"type\": \"number\"}, \"controls\": {\"type\": \"integer\"}, \"holds\": {\"type\": " \
-        "\"boolean\"}")
-#define EXPLAINED_TOKEN OBJECT("\"token\", \"erased\"", "\"token\": " TEXT ", \"erased\": " MEASURE)
-#define EXPLAINED_FEATURE                                                                                              \
-    OBJECT("\"feature\", \"ablated\"", "\"feature\": {\"type\": \"integer\"}, \"ablated\": " MEASURE)
-#define PROGRESS OBJECT("\"line\", \"share\"", "\"line\": " TEXT ", \"share\": " NULL_NUMBER)
-#define RUN                                                                                                            \
-    OBJECT("\"run\", \"state\", \"started\", \"command\", \"dictionaries\"",                                           \
-           "\"run\": {\"type\": \"integer\"}, \"state\": " TEXT ", \"started\": " TEXT ", \"command\": " TEXT          \
-           ", \"dictionaries\": {\"type\": \"array\"}, \"points\": {\"type\": \"array\"}")
-#define JOB                                                                                                            \
-    OBJECT("\"job\", \"command\", \"state\", \"began\"",                                                               \
-           "\"job\": {\"type\": \"integer\"}, \"command\": " TEXT                                                      \
-           ", \"arguments\": {\"type\": \"array\"}, \"state\": "                                                       \
-           "{\"enum\": [\"running\", \"done\", \"stopped\", \"failed\"]}, \"began\": {\"type\": \"integer\"}, "        \
-           "\"ended\": {\"type\": \"integer\"}, \"exit\": {\"type\": \"integer\"}, \"output\": " TEXT                  \
-           ", \"progress\": " PROGRESS ", \"message\": " TEXT ", \"log\": " TEXT)
-
-#define PATH_FEATURE                                                                                                   \
-    "{\"name\": \"feature\", \"in\": \"path\", \"required\": true, \"schema\": {\"type\": \"integer\", "               \
-    "\"minimum\": 0}}"
-#define QUERY(name, most)                                                                                              \
-    "{\"name\": \"" name                                                                                               \
-    "\", \"in\": \"query\", \"schema\": {\"type\": \"integer\", \"minimum\": 0, \"maximum\": " #most "}}"
 
 const struct fathom__route fathom__routes[] = {
     {.method = "GET",
@@ -259,18 +147,40 @@ const struct fathom__route fathom__routes[] = {
                      ", \"log_probability\": {\"type\": \"number\"}, \"probability\": {\"type\": \"number\"}, "
                      "\"layers\": {\"type\": \"array\"}, \"tokens\": " LIST(EXPLAINED_TOKEN) ", \"features\": " LIST(
                          EXPLAINED_FEATURE) ", \"patching\": {\"type\": \"object\"}")},
+    {.method = "POST",
+     .path = "/api/watch",
+     .handle = fathom__handle_watch,
+     .summary = "Texts read with features and probes as monitors: levels at every token and over each text, and alerts",
+     .request =
+         OBJECT("\"texts\", \"watch\"", "\"texts\": " TEXTS ", \"watch\": " WATCHES ", \"steer\": " STEER
+                                        ", \"features\": {\"type\": \"integer\", \"minimum\": 0, \"maximum\": 64}"),
+     .reply = OBJECT("\"watch\", \"texts\", \"alerts\"",
+                     "\"watch\": " LIST(MONITOR) ", \"alerts\": {\"type\": \"integer\"}, "
+                                                 "\"texts\": " LIST(WATCHED_TEXT))},
+    {.method = "GET",
+     .path = "/api/probes",
+     .handle = fathom__handle_probes,
+     .summary = "The probes in the data folder; one that cannot be used here says why",
+     .reply = OBJECT("\"probes\"", "\"probes\": " LIST(PROBE))},
+    {.method = "POST",
+     .path = "/api/probes/{probe}/apply",
+     .handle = fathom__handle_probe_apply,
+     .summary = "A probe's scores of texts, pooled as it was trained",
+     .parameters = "[{\"name\": \"probe\", \"in\": \"path\", \"required\": true, \"schema\": " TEXT "}]",
+     .request = OBJECT("\"texts\"", "\"texts\": " TEXTS),
+     .reply = OBJECT("\"probe\", \"hook\", \"threshold\", \"texts\", \"alerts\"",
+                     "\"threshold\": " NUMBER ", \"alerts\": {\"type\": \"integer\"}, \"texts\": " LIST(PROBE_SCORE))},
     {.method = "GET",
      .path = "/api/map",
      .handle = fathom__handle_map,
-     .summary = "Every feature's place in two dimensions: principal components of the decoder directions",
-     .reply =
-         OBJECT("\"method\", \"features\", \"explained\", \"even\", \"x\", \"y\"",
-                "\"method\": {\"const\": \"pca\"}, \"features\": {\"type\": \"integer\"}, "
-                "\"explained\": " LIST(
-                    "{\"type\": \"number\"}") ", \"even\": {\"type\": \"number\"}, "
-                                              "\"x\": " LIST("{\"type\": \"number\"}") ", "
-                                                                                       "\"y\": " LIST(
-                                                                                           "{\"type\": \"number\"}"))},
+     .summary = "Every feature's place in two dimensions: an embedding that keeps features of like directions near, "
+                "begun from the "
+                "principal components",
+     .reply = OBJECT(
+         "\"method\", \"features\", \"neighbours\", \"kept\", \"kept_by_components\", \"kept_by_chance\", \"x\", \"y\"",
+         "\"method\": {\"const\": \"neighbours\"}, \"features\": {\"type\": \"integer\"}, \"neighbours\": "
+         "{\"type\": \"integer\"}, \"kept\": " SHARE ", \"kept_by_components\": " SHARE ", \"kept_by_chance\": " SHARE
+         ", \"x\": " LIST(NUMBER) ", \"y\": " LIST(NUMBER))},
     {.method = "GET",
      .path = "/api/runs",
      .handle = fathom__handle_runs,
@@ -285,17 +195,20 @@ const struct fathom__route fathom__routes[] = {
     {.method = "GET",
      .path = "/api/jobs",
      .handle = fathom__handle_jobs,
-     .summary = "Jobs of training, indexing and evaluation, the latest first, and the files that they can be given",
-     .reply = OBJECT("\"jobs\", \"corpora\", \"dictionaries\"",
-                     "\"jobs\": " LIST(JOB) ", \"corpora\": " LIST(TEXT) ", \"dictionaries\": " LIST(TEXT))},
+     .summary = "Jobs of training, indexing and evaluation, of dictionaries and probes, the latest first, and the "
+                "files that they can be given",
+     .reply = OBJECT("\"jobs\", \"corpora\", \"dictionaries\", \"probes\"",
+                     "\"jobs\": " LIST(JOB) ", \"corpora\": " LIST(TEXT) ", \"dictionaries\": " LIST(
+                         TEXT) ", \"probes\": " LIST(TEXT))},
     {.method = "POST",
      .path = "/api/jobs",
      .handle = fathom__handle_job_begin,
      .summary = "Begins a job; one runs at a time",
      .request =
-         OBJECT("\"command\"", "\"command\": {\"enum\": [\"train\", \"index\", \"eval\"]}, \"corpus\": " LIST(
-                                   TEXT) ", \"dictionary\": " TEXT ", \"output\": " TEXT
-                                         ", \"repeat\": {\"type\": \"boolean\"}, \"options\": {\"type\": \"object\"}"),
+         OBJECT("\"command\"",
+                "\"command\": {\"enum\": [\"train\", \"index\", \"eval\", \"probe train\", \"probe eval\"]}, "
+                "\"corpus\": " LIST(TEXT) ", \"dictionary\": " TEXT ", \"probe\": " TEXT ", \"output\": " TEXT
+                                          ", \"repeat\": {\"type\": \"boolean\"}, \"options\": {\"type\": \"object\"}"),
      .reply = JOB,
      .changes = true},
     {.method = "GET",
@@ -338,6 +251,19 @@ static bool matches(const char **argument, size_t *length, const char *pattern, 
         }
     }
     return *path == '\0';
+}
+
+int fathom__route_methods(struct fathom__buffer *out, const char *path) {
+    const char *argument = NULL;
+    size_t length = 0;
+    int status = FATHOM_OK;
+    for (size_t i = 0; i < fathom__n_routes && !status; i++) {
+        const char *method = fathom__routes[i].method;
+        if (!matches(&argument, &length, fathom__routes[i].path, path)) continue;
+        status = fathom__buffer_format(out, "%s%s%s", out->length ? ", " : "", method,
+                                       strcmp(method, "GET") == 0 ? ", HEAD" : "");
+    }
+    return status;
 }
 
 const struct fathom__route *fathom__route_find(const char **argument, size_t *argument_length, bool *other_method,

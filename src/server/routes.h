@@ -2,6 +2,7 @@
 #ifndef FATHOM_SERVER_ROUTES_H
 #define FATHOM_SERVER_ROUTES_H
 
+#include "base/buffer.h"
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -28,5 +29,7 @@ extern const size_t fathom__n_routes;
  * (in `path`, to its next '/' or end). */
 const struct fathom__route *fathom__route_find(const char **argument, size_t *argument_length, bool *other_method,
                                                const char *method, const char *path);
+/* Appends the methods by which a path is to be had, with commas between them. */
+int fathom__route_methods(struct fathom__buffer *out, const char *path);
 
 #endif

@@ -45,6 +45,7 @@ static void what_is_not_understood_is_refused(void **state) {
     (void)state;
     fails("{\"type\": \"string\", \"pattern\": \"a+\"}", FATHOM_ERROR_UNSUPPORTED, "pattern");
     fails("{\"type\": \"integer\", \"minimum\": 3}", FATHOM_ERROR_UNSUPPORTED, "minimum");
+    fails("{\"type\": [\"integer\", \"null\"], \"minimum\": 3}", FATHOM_ERROR_UNSUPPORTED, "minimum");
     fails("{\"oneOf\": [{}]}", FATHOM_ERROR_UNSUPPORTED, "oneOf");
     fails("{\"$ref\": \"other.json\"}", FATHOM_ERROR_UNSUPPORTED, "$ref");
     fails("{\"type\": \"object\", \"anyOf\": [{}]}", FATHOM_ERROR_UNSUPPORTED, "anyOf");

@@ -3,7 +3,6 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/memory.h"
-#include "server/task_request.h"
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,9 +21,9 @@ int fathom__task_folder(char **out, const char *data, int64_t number) {
     return fathom__format(out, "%s/" FATHOM__TASK_FOLDER "/%lld", data, (long long)number);
 }
 
-int fathom__task_make_dictionaries(const char *data) {
+int fathom__task_make_folder(const char *data, const char *kind) {
     char *path = NULL;
-    int status = fathom__path_join(&path, data, FATHOM__TASK_DICTIONARIES);
+    int status = fathom__path_join(&path, data, kind);
     if (!status) status = fathom__make_folders(path);
     fathom_free(path);
     return status;

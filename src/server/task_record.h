@@ -12,7 +12,8 @@
 #define FATHOM__TASK_STOPPED "stopped"
 
 int fathom__task_folder(char **out, const char *data, int64_t number); /* new */
-int fathom__task_make_dictionaries(const char *data);
+/* The folder that files of a kind are made in. */
+int fathom__task_make_folder(const char *data, const char *kind);
 
 /* {"job", "command", "arguments", "state", "began", "output"?, "ended"?, "exit"?}. Errors: NOT_FOUND. */
 int fathom__task_record_read(json_t **out, const char *data, int64_t number);

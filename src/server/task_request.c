@@ -35,12 +35,35 @@ static const struct option eval_options[] = {{"tokens", INTEGER},  {"loss-tokens
                                              {"absorption", FLAG}, {"seed", INTEGER},        {"threads", INTEGER},
                                              {NULL, FLAG}};
 
+static const struct option probe_train_options[] = {{"hook", TEXT},     {"pool", TEXT},    {"c", NUMBER},
+                                                    {"target", NUMBER}, {"seed", INTEGER}, {NULL, FLAG}};
+static const struct option probe_eval_options[] = {
+    {"random", INTEGER}, {"target", NUMBER}, {"seed", INTEGER}, {NULL, FLAG}};
+
 static const struct command {
-    const char *name;
+    const char *name; /* words with a blank between them */
     const struct option *options;
-    bool needs_corpus, makes_dictionary;
+    const char *texts;        /* the option that gives it a corpus */
+    const char *kind, *given; /* what it makes, or works on and how a request names it */
+    bool needs_corpus, makes, has_own, repeats;
 } commands[] = {
-    {"train", train_options, true, true}, {"index", index_options, true, false}, {"eval", eval_options, false, false}};
+    {"train", train_options, "--corpus=", FATHOM__TASK_DICTIONARIES, "dictionary", true, true, false, true},
+    {"index", index_options, "--corpus=", FATHOM__TASK_DICTIONARIES, "dictionary", true, false, true, true},
+    {"eval", eval_options, "--corpus=", FATHOM__TASK_DICTIONARIES, "dictionary", false, false, true, true},
+    {"probe train", probe_train_options, "--labelled=", FATHOM__TASK_PROBES, "probe", true, true, false, false},
+    {"probe eval", probe_eval_options, "--labelled=", FATHOM__TASK_PROBES, "probe", true, false, false, false},
+};
+
+static const struct command *command_of(const char *name) {
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
+        if (strcmp(commands[i].name, name) == 0) return &commands[i];
+    return NULL;
+}
+
+const char *fathom__task_makes(const char *name) {
+    const struct command *command = command_of(name);
+    return command && command->makes ? command->kind : NULL;
+}
 
 static bool is_name(const char *text) {
     static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.";
@@ -52,10 +75,15 @@ static int add(json_t *arguments, const char *text) {
     return json_array_append_new(arguments, json_string(text)) ? fathom__fail_memory(1) : FATHOM_OK;
 }
 
+/* Of corpora the name is the file's own. */
+static const char *ending_of(const char *kind) {
+    return strcmp(kind, FATHOM__TASK_CORPORA) == 0 ? "" : ENDING;
+}
+
 static int add_path(json_t *arguments, const char *option, const char *folder, const char *kind, const char *name,
-                    const char *ending) {
+                    const char *after) {
     char *text = NULL;
-    int status = fathom__format(&text, "%s%s/%s/%s%s", option, folder, kind, name, ending);
+    int status = fathom__format(&text, "%s%s/%s/%s%s%s", option, folder, kind, name, ending_of(kind), after);
     if (!status) status = add(arguments, text);
     fathom_free(text);
     return status;
@@ -66,7 +94,7 @@ static int by_name(const void *a, const void *b) {
 }
 
 json_t *fathom__task_files(const struct fathom__task_place *place, const char *kind) {
-    const bool dictionaries = strcmp(kind, FATHOM__TASK_DICTIONARIES) == 0;
+    const bool cut = *ending_of(kind) != '\0';
     char *path = NULL, *names[MOST_LISTED];
     size_t n = 0;
     json_t *list = json_array();
@@ -75,8 +103,8 @@ json_t *fathom__task_files(const struct fathom__task_place *place, const char *k
     for (struct dirent *entry; folder && n < MOST_LISTED && (entry = readdir(folder)) != NULL;) {
         const size_t length = strlen(entry->d_name), ending = strlen(ENDING);
         const bool ends = length > ending && strcmp(entry->d_name + length - ending, ENDING) == 0;
-        if (!is_name(entry->d_name) || (dictionaries && !ends)) continue;
-        if (fathom__copy_bytes(&names[n], entry->d_name, dictionaries ? length - ending : length) == FATHOM_OK) n++;
+        if (!is_name(entry->d_name) || (cut && !ends)) continue;
+        if (fathom__copy_bytes(&names[n], entry->d_name, cut ? length - ending : length) == FATHOM_OK) n++;
     }
     if (folder) closedir(folder);
     qsort(names, n, sizeof *names, by_name);
@@ -88,16 +116,18 @@ json_t *fathom__task_files(const struct fathom__task_place *place, const char *k
     return list;
 }
 
-/* Whether a file is there, and what to say where it is not. */
-static int find(const struct fathom__task_place *place, const char *kind, const char *name, const char *ending) {
+int fathom__task_file(char **out, const struct fathom__task_place *place, const char *kind, const char *name) {
     char *path = NULL;
     if (!is_name(name))
         return fathom__fail(FATHOM_ERROR_FORMAT, "request: \"%.100s\" is no name of a file in %s", name, kind);
-    int status = fathom__format(&path, "%s/%s/%s%s", place->folder, kind, name, ending);
+    int status = fathom__format(&path, "%s/%s/%s%s", place->folder, kind, name, ending_of(kind));
     if (!status && !fathom__file_exists(path))
         status = fathom__fail(FATHOM_ERROR_NOT_FOUND, "there is no \"%s\" among the %s in %s; GET /api/jobs lists them",
                               name, kind, place->folder);
-    fathom_free(path);
+    if (!status && out)
+        *out = path;
+    else
+        fathom_free(path);
     return status;
 }
 
@@ -110,36 +140,36 @@ static int add_corpora(json_t *arguments, const json_t *request, const struct co
                             MOST_CORPORA);
     bool repeats = false;
     int status = fathom__json_get_bool(&repeats, request, "repeat", false, "request");
+    if (!status && repeats && !command->repeats)
+        status = fathom__fail(FATHOM_ERROR_FORMAT, "request: \"repeat\": %s reads its texts once", command->name);
     for (size_t i = 0; i < json_array_size(corpora) && !status; i++) {
         const char *name = json_string_value(json_array_get(corpora, i));
         if (!name) return fathom__fail(FATHOM_ERROR_FORMAT, "request: \"corpus\"[%zu]: a name is expected", i);
-        status = find(place, FATHOM__TASK_CORPORA, name, "");
+        status = fathom__task_file(NULL, place, FATHOM__TASK_CORPORA, name);
         if (!status)
             status =
-                add_path(arguments, "--corpus=", place->folder, FATHOM__TASK_CORPORA, name, repeats ? REPEATED : "");
+                add_path(arguments, command->texts, place->folder, FATHOM__TASK_CORPORA, name, repeats ? REPEATED : "");
     }
     return status;
 }
 
-static int add_dictionary(json_t *arguments, const json_t *request, const struct command *command,
-                          const struct fathom__task_place *place) {
-    const char *key = command->makes_dictionary ? "output" : "dictionary", *name = NULL;
-    int status = fathom__json_get_string(&name, request, key, command->makes_dictionary, "request");
+/* What is made, or worked on. */
+static int add_subject(json_t *arguments, const json_t *request, const struct command *command,
+                       const struct fathom__task_place *place) {
+    const char *key = command->makes ? "output" : command->given, *name = NULL;
+    int status = fathom__json_get_string(&name, request, key, !command->has_own, "request");
     if (status) return status;
-    if (!command->makes_dictionary && !name)
+    if (!name)
         return place->dictionary ? add(arguments, place->dictionary)
                                  : fathom__fail(FATHOM_ERROR_FORMAT,
-                                                "request: \"dictionary\": this server has none of its own to work on");
-    if (!command->makes_dictionary) {
-        status = find(place, FATHOM__TASK_DICTIONARIES, name, ENDING);
-        return status ? status : add_path(arguments, "", place->folder, FATHOM__TASK_DICTIONARIES, name, ENDING);
-    }
-    status = find(place, FATHOM__TASK_DICTIONARIES, name, ENDING);
+                                                "request: \"%s\": this server has none of its own to work on", key);
+    status = fathom__task_file(NULL, place, command->kind, name);
+    if (!command->makes) return status ? status : add_path(arguments, "", place->folder, command->kind, name, "");
     if (status == FATHOM_OK)
-        return fathom__fail(FATHOM_ERROR_FORMAT, "request: \"output\": there is a dictionary \"%s\" already", name);
-    return status == FATHOM_ERROR_NOT_FOUND
-               ? add_path(arguments, "--output=", place->folder, FATHOM__TASK_DICTIONARIES, name, ENDING)
-               : status;
+        return fathom__fail(FATHOM_ERROR_FORMAT, "request: \"output\": there is a %s \"%s\" already", command->given,
+                            name);
+    return status == FATHOM_ERROR_NOT_FOUND ? add_path(arguments, "--output=", place->folder, command->kind, name, "")
+                                            : status;
 }
 
 /* Texts of options are words: hook points, names of recipes and times. */
@@ -193,19 +223,31 @@ static int add_options(json_t *arguments, const json_t *request, const struct co
     return FATHOM_OK;
 }
 
+static int add_words(json_t *arguments, const char *words) {
+    int status = FATHOM_OK;
+    while (*words && !status) {
+        const size_t length = strcspn(words, " ");
+        if (json_array_append_new(arguments, json_stringn(words, length))) status = fathom__fail_memory(length);
+        words += length + (words[length] == ' ');
+    }
+    return status;
+}
+
 int fathom__task_arguments(json_t **out, const json_t *request, const struct fathom__task_place *place) {
     const char *name = NULL;
-    const struct command *command = NULL;
     int status = fathom__json_get_string(&name, request, "command", true, "request");
     if (status) return status;
-    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
-        if (strcmp(commands[i].name, name) == 0) command = &commands[i];
+    const struct command *command = command_of(name);
     if (!command)
         return fathom__fail(FATHOM_ERROR_FORMAT,
                             "request: \"command\" is \"%.100s\", where " FATHOM__TASK_COMMANDS " is expected", name);
-    json_t *arguments = json_pack("[s, s, s, s]", name, "--json", "-m", place->model);
+    json_t *arguments = json_array();
     if (!arguments) return fathom__fail_memory(1);
-    status = add_dictionary(arguments, request, command, place);
+    status = add_words(arguments, name);
+    if (!status) status = add(arguments, "--json");
+    if (!status) status = add(arguments, "-m");
+    if (!status) status = add(arguments, place->model);
+    if (!status) status = add_subject(arguments, request, command, place);
     if (!status) status = add_corpora(arguments, request, command, place);
     if (!status) status = add_options(arguments, request, command);
     if (status) {

@@ -14,8 +14,8 @@ static int make_files(void **state) {
     char path[600];
     snprintf(folder, sizeof folder, "%s", scratch("data"));
     place.folder = folder;
-    static const char *const files[] = {"corpora/wiki.jsonl", "corpora/b.txt", "dictionaries/mine.gguf",
-                                        "dictionaries/note.txt", "secret.txt"};
+    static const char *const files[] = {"corpora/wiki.jsonl", "corpora/b.txt",         "dictionaries/mine.gguf",
+                                        "probes/mood.gguf",   "dictionaries/note.txt", "secret.txt"};
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
         snprintf(path, sizeof path, "%s/%s", folder, files[i]);
         char *slash = strrchr(path, '/');
@@ -65,6 +65,13 @@ static void requests_become_command_lines(void **state) {
             "index --json -m /models/m.gguf /served/d.gguf --corpus=@/corpora/b.txt=1*");
     becomes("{\"command\": \"eval\", \"dictionary\": \"mine\", \"options\": {\"seed\": -1}}",
             "eval --json -m /models/m.gguf @/dictionaries/mine.gguf --seed=-1");
+    becomes("{\"command\": \"probe train\", \"corpus\": [\"wiki.jsonl\"], \"output\": \"new\", \"options\": {\"hook\": "
+            "\"resid_post.1\", \"pool\": \"last\"}}",
+            "probe train --json -m /models/m.gguf --output=@/probes/new.gguf --labelled=@/corpora/wiki.jsonl "
+            "--hook=resid_post.1 --pool=last");
+    becomes("{\"command\": \"probe eval\", \"corpus\": [\"wiki.jsonl\"], \"probe\": \"mood\", \"options\": "
+            "{\"random\": 9}}",
+            "probe eval --json -m /models/m.gguf @/probes/mood.gguf --labelled=@/corpora/wiki.jsonl --random=9");
 }
 
 static void other_files_are_not_reached(void **state) {
@@ -96,6 +103,14 @@ static void bad_requests_are_named(void **state) {
     fails("{\"command\": \"index\", \"corpus\": [\"none.txt\"]}", FATHOM_ERROR_NOT_FOUND, "none.txt");
     fails("{\"command\": \"train\", \"corpus\": [\"b.txt\"]}", FATHOM_ERROR_FORMAT, "output");
     fails("{\"command\": \"train\", \"corpus\": [\"b.txt\"], \"output\": \"mine\"}", FATHOM_ERROR_FORMAT, "already");
+    fails("{\"command\": \"probe train\", \"corpus\": [\"b.txt\"], \"output\": \"mood\"}", FATHOM_ERROR_FORMAT,
+          "already");
+    fails("{\"command\": \"probe eval\", \"corpus\": [\"b.txt\"]}", FATHOM_ERROR_FORMAT, "probe");
+    fails("{\"command\": \"probe eval\", \"corpus\": [\"b.txt\"], \"probe\": \"mine\"}", FATHOM_ERROR_NOT_FOUND,
+          "mine");
+    fails("{\"command\": \"probe eval\", \"corpus\": [\"b.txt\"], \"probe\": \"mood\", \"repeat\": true}",
+          FATHOM_ERROR_FORMAT, "repeat");
+    fails("{\"command\": \"probe\", \"corpus\": [\"b.txt\"]}", FATHOM_ERROR_FORMAT, "probe");
     fails("{\"command\": \"eval\", \"options\": 5}", FATHOM_ERROR_FORMAT, "options");
     fails("{\"command\": \"eval\", \"options\": {\"tokens\": \"x\"}}", FATHOM_ERROR_FORMAT, "whole number");
     fails("{\"command\": \"eval\", \"options\": {\"absorption\": 1}}", FATHOM_ERROR_FORMAT, "true or false");
@@ -112,6 +127,10 @@ static void files_are_listed(void **state) {
     assert_string_equal(json_string_value(json_array_get(corpora, 0)), "b.txt");
     assert_int_equal(json_array_size(dictionaries), 1);
     assert_string_equal(json_string_value(json_array_get(dictionaries, 0)), "mine");
+    json_t *probes = fathom__task_files(&place, "probes");
+    assert_int_equal(json_array_size(probes), 1);
+    assert_string_equal(json_string_value(json_array_get(probes, 0)), "mood");
+    json_decref(probes);
     json_decref(corpora);
     json_decref(dictionaries);
 }

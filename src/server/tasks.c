@@ -168,10 +168,10 @@ int fathom__tasks_begin(json_t **out, fathom__tasks *tasks, const json_t *reques
     if (!status && !(record = json_pack("{s:I, s:O, s:O}", "job", (json_int_t)tasks->last + 1, "command",
                                         json_object_get(request, "command"), "arguments", arguments)))
         status = fathom__fail_memory(1);
-    const char *output = json_string_value(json_object_get(request, "output"));
-    if (!status && output) {
-        json_object_set_new(record, "output", json_string(output));
-        status = fathom__task_make_dictionaries(tasks->folder);
+    const char *made = status ? NULL : fathom__task_makes(json_string_value(json_object_get(request, "command")));
+    if (made) {
+        json_object_set(record, "output", json_object_get(request, "output"));
+        status = fathom__task_make_folder(tasks->folder, made);
     }
     if (!status) status = start(tasks, record, tasks->last + 1);
     if (!status) {
@@ -199,6 +199,14 @@ int fathom__tasks_resume(json_t **out, fathom__tasks *tasks, int64_t number) {
     return status;
 }
 
+/* With the lock: a record whose process is not there is one of a task that could not be started, or whose end could not be
+ * written down. */
+static void correct(json_t *record, const fathom__tasks *tasks, int64_t number) {
+    const bool running = tasks->running && tasks->number == number;
+    if (!running && strcmp(fathom__task_state(record), FATHOM__TASK_RUNNING) == 0)
+        json_object_set_new(record, "state", json_string(FATHOM__TASK_STOPPED));
+}
+
 int fathom__tasks_list(json_t **out, fathom__tasks *tasks) {
     int64_t *numbers = NULL;
     size_t n = 0;
@@ -208,23 +216,30 @@ int fathom__tasks_list(json_t **out, fathom__tasks *tasks) {
     for (size_t i = 0; i < n && !status; i++) {
         json_t *record = NULL;
         if (fathom__task_record_read(&record, tasks->folder, numbers[i])) continue;
+        correct(record, tasks, numbers[i]);
         fathom__task_record_progress(record, tasks->folder, numbers[i], false);
         json_array_append_new(list, record);
     }
     pthread_mutex_unlock(&tasks->lock);
     fathom_free(numbers);
-    *out =
-        json_pack("{s:o, s:o, s:o}", "jobs", list, "corpora", fathom__task_files(&tasks->place, FATHOM__TASK_CORPORA),
-                  "dictionaries", fathom__task_files(&tasks->place, FATHOM__TASK_DICTIONARIES));
+    *out = json_pack("{s:o, s:o, s:o, s:o}", "jobs", list, "corpora",
+                     fathom__task_files(&tasks->place, FATHOM__TASK_CORPORA), "dictionaries",
+                     fathom__task_files(&tasks->place, FATHOM__TASK_DICTIONARIES), "probes",
+                     fathom__task_files(&tasks->place, FATHOM__TASK_PROBES));
     return status ? status : *out ? FATHOM_OK : fathom__fail_memory(1);
 }
 
 int fathom__tasks_read(json_t **out, fathom__tasks *tasks, int64_t number) {
     pthread_mutex_lock(&tasks->lock);
     const int status = fathom__task_record_read(out, tasks->folder, number);
+    if (!status) correct(*out, tasks, number);
     if (!status) fathom__task_record_progress(*out, tasks->folder, number, true);
     pthread_mutex_unlock(&tasks->lock);
     return status;
+}
+
+const struct fathom__task_place *fathom__tasks_place(const fathom__tasks *tasks) {
+    return &tasks->place;
 }
 
 int fathom__tasks_delete(json_t **out, fathom__tasks *tasks, int64_t number) {

@@ -1,4 +1,4 @@
-/* Long work beside the server: training, indexing and evaluations, each a process of the command with a folder of its own.
+/* Long work beside the server: training, indexing and evaluations of dictionaries and probes, each a process of the command with a folder of its own.
  *
  * A task's folder jobs/N holds task.json (what it is and what became of it), output.json (what it printed) and log.txt (its
  * progress and errors). One runs at a time. Tasks outlive the server: one that was running when it ended is "stopped", and can
@@ -20,10 +20,12 @@ void fathom__tasks_close(fathom__tasks *tasks, double seconds);
 int fathom__tasks_begin(json_t **out, fathom__tasks *tasks, const json_t *request);
 /* Lets one that ended go on or begin again. Errors: NOT_FOUND, LIMIT, UNSUPPORTED, IO. */
 int fathom__tasks_resume(json_t **out, fathom__tasks *tasks, int64_t number);
-/* {"jobs", "corpora", "dictionaries"}: the latest task first. */
+/* {"jobs", "corpora", "dictionaries", "probes"}: the latest task first. */
 int fathom__tasks_list(json_t **out, fathom__tasks *tasks);
 /* One, with the end of its log and what it printed. Errors: NOT_FOUND. */
 int fathom__tasks_read(json_t **out, fathom__tasks *tasks, int64_t number);
+/* Where the files lie. Borrowed. */
+const struct fathom__task_place *fathom__tasks_place(const fathom__tasks *tasks);
 /* Asks a running one to stop; forgets one that has ended, with its folder, though not with what it made. *out: as it was.
  * Errors: NOT_FOUND, IO. */
 int fathom__tasks_delete(json_t **out, fathom__tasks *tasks, int64_t number);

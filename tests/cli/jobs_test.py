@@ -89,6 +89,37 @@ class Jobs(command.Case):
         self.ask("/api/jobs", self.train("../mine"), status=400)
         self.stop(process)
 
+    def labelled(self, name, sentences, endings):
+        lines = [json.dumps({"text": f"{sentences[label]} {ending}", "label": label}) for ending in endings for label in (0, 1)]
+        (self.data / "corpora" / name).write_text("\n".join(lines) + "\n")
+
+    def test_probes(self):
+        self.labelled("old.jsonl", ("a cat sat on the mat", "the river ran over the sea"),
+                      ("in spring", "at noon", "by night", "once more", "all day", "in rain", "alone", "again", "at last", "too late", "now", "soon"))
+        self.labelled("new.jsonl", ("that cat of hers slept where mats lay", "this river went down until seas came"),
+                      ("early", "twice", "quietly", "yesterday", "for hours", "today", "outside", "with us", "as ever", "slowly", "instead", "anyway"))
+        process = self.serve()
+        self.ask("/api/jobs", {"command": "probe train", "corpus": ["old.jsonl"], "output": "water", "options": {"hook": "resid_post.1", "c": 1}})
+        done = self.wait(1)
+        self.assertEqual("done", done["state"], done["log"])
+        self.assertEqual(["water"], self.ask("/api/jobs")["probes"])
+        probe = self.ask("/api/probes")["probes"][0]
+        self.assertEqual(("water", "blocks.1.hook_resid_post", 12, 12),
+                         (probe["probe"], probe["hook"], probe["positive"], probe["negative"]))
+        self.assertAlmostEqual(done["result"]["threshold"], probe["threshold"], places=6)
+        watched = self.ask("/api/watch", {"texts": ["the river ran over the sea", "a cat sat on the mat"], "watch": [{"probe": "water"}]})
+        self.assertEqual([1, 1], [len(text["levels"]) for text in watched["texts"]])
+        self.ask("/api/jobs", {"command": "probe eval", "corpus": ["new.jsonl"], "probe": "water", "options": {"random": 50}})
+        done = self.wait(2)
+        self.assertEqual("done", done["state"], done["log"])
+        report = done["result"]
+        self.assertEqual(50, report["random_directions"]["n"])
+        roc = report["roc"]
+        self.assertEqual(([0, 0], [1, 1]), (roc[0], roc[-1]))
+        area = sum((b[0] - a[0]) * (a[1] + b[1]) / 2 for a, b in zip(roc, roc[1:]))
+        self.assertAlmostEqual(report["auroc"], area, places=9)
+        self.stop(process)
+
     def test_stop_and_resume(self):
         process = self.serve()
         (self.data / "runs.sqlite").touch()  # as a training that has only begun leaves it for a moment

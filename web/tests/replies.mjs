@@ -45,7 +45,7 @@ function valueOf(token, feature) {
 function read(tokens, asked) {
     return tokens.map((token) => ({
         ...token,
-        ...(asked.watch?.length ? { levels: asked.watch.map((feature) => valueOf(token, feature.feature ?? feature)) } : {}),
+        ...(asked.watch?.length ? { levels: asked.watch.map((feature) => (feature.probe ? probeLevel(token) : valueOf(token, feature.feature ?? feature))) } : {}),
         ...(asked.features
             ? {
                   features: [...Object.keys(WORDS).map(Number), 9]
@@ -58,8 +58,16 @@ function read(tokens, asked) {
     }));
 }
 
+/** What a probe that looks for water says. */
+const PROBE_THRESHOLD = 0.5;
+const probeLevel = (token) => (/sea|river|bridge/.test(token.token) ? 3 : -2);
+
 const watched = (asked) =>
-    (asked.watch ?? []).map((feature) => ({ feature, label: labelOf(feature), max_activation: MAXIMUM }));
+    (asked.watch ?? []).map((feature) =>
+        feature.probe
+            ? { probe: feature.probe, hook: "blocks.11.hook_resid_post", above: PROBE_THRESHOLD }
+            : { feature, label: labelOf(feature), max_activation: MAXIMUM },
+    );
 
 function json(outgoing, status, value) {
     outgoing.writeHead(status, { "Content-Type": "application/json" });

@@ -150,6 +150,37 @@ export const workTests = ({ page, text, visit, lastRequest, inspect, complaints,
         await page.click(".job button:has-text('Forget')");
         await page.waitForSelector("p:has-text('None was begun.')");
     },
+    async "runs: a probe's evaluation shows its ROC curve beside its controls"() {
+        await page.click("label:has-text('Evaluate a probe') input");
+        await page.selectOption("label:has-text('Labelled texts') select", "wiki.jsonl");
+        await page.selectOption("label:has-text('Probe') select", "water");
+        await page.click("button:has-text('Begin')");
+        await page.waitForSelector(".job:has-text('probe eval')");
+        assert.deepEqual(server.requests.filter(({ method, url }) => method === "POST" && url === "/api/jobs").at(-1).body, {
+            command: "probe eval", corpus: ["wiki.jsonl"], probe: "water", options: { random: 1000 },
+        });
+        await page.click(".job button:has-text('Stop')");
+        await page.click(".job summary");
+        await page.waitForSelector(".roc dd:has-text('0.943 (0.890 to 0.980')");
+        assert.match(await page.locator(".roc svg").getAttribute("aria-label"), /recall is 90/);
+        assert.equal(await page.locator(".roc polyline").getAttribute("points"), "0.0,240.0 0.0,72.0 24.0,24.0 96.0,0.0 240.0,0.0");
+        await inspect("runs with a probe");
+        await page.click(".job button:has-text('Forget')");
+        await page.waitForSelector("p:has-text('None was begun.')");
+    },
+    async "watch: a probe colours the text and says whether it alerts"() {
+        await visit("watch");
+        await page.waitForSelector("section[aria-labelledby='probes-title']");
+        assert.ok(await page.locator("label:has-text('broken') input").isDisabled());
+        await page.click("label:has-text('water') input");
+        await page.fill("label:has-text('Text to read') textarea", "They crossed the bridge over the river");
+        await page.click("button:has-text('Read')");
+        await page.waitForSelector(".alert:has-text('Alert: the text’s log-odds are 1.20')");
+        assert.ok((await page.locator("section[aria-labelledby='probed-title'] .token.strong").count()) > 0);
+        assert.deepEqual(server.requests.filter(({ url }) => url === "/v1/completions").at(-1).body.watch.at(-1), { probe: "water" });
+        await inspect("watch with a probe");
+        await page.click("label:has-text('none: features') input");
+    },
     async "first paint, timed"() {
         await page.goto("about:blank");
         await visit("features");

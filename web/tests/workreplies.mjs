@@ -69,7 +69,7 @@ export function map(n) {
         x.push(left + spread * normal());
         y.push(low + spread * normal());
     }
-    return { method: "pca", features: n, explained: [0.031, 0.024], even: 0.0017, x, y };
+    return { method: "neighbours", features: n, neighbours: 12, kept: 0.41, kept_by_components: 0.012, kept_by_chance: 0.0007, x, y };
 }
 
 const dictionary = (features, fve) => ({
@@ -103,6 +103,13 @@ function begin(asked, outgoing) {
     return json(outgoing, 201, job);
 }
 
+const PROBE_REPORT = {
+    positive: 20, negative: 20, duplicates: 0, auroc: 0.943, auroc_interval: [0.89, 0.98], accuracy: 0.9, balanced_accuracy: 0.9,
+    counts: { true_positive: 18, false_positive: 2, true_negative: 18, false_negative: 2 },
+    shuffled_labels: { mean: 0.5, highest: 0.64, n: 20 }, random_directions: { mean: 0.6, p95: 0.72, highest: 0.8, reaching: 0, n: 1000 },
+    bag_of_words: 0.88, length: 0.55, roc: [[0, 0], [0, 0.7], [0.1, 0.9], [0.4, 1], [1, 1]],
+};
+
 function about(number, method, resume, outgoing) {
     const at = jobs.findIndex((job) => job.job === number);
     const job = jobs[at];
@@ -112,7 +119,8 @@ function about(number, method, resume, outgoing) {
         job.state = "stopped";
         delete job.progress;
     } else if (method === "DELETE") jobs.splice(at, 1);
-    return json(outgoing, 200, { ...job, log: "reading corpus\ntrain  12.5 %" });
+    const result = job.command === "probe eval" ? { result: PROBE_REPORT } : {};
+    return json(outgoing, 200, { ...job, log: "reading corpus\ntrain  12.5 %", ...result });
 }
 
 /** Whether it was one of these. */
@@ -127,9 +135,18 @@ export function replyToWork(method, url, asked, outgoing) {
     switch (url.pathname) {
         case "/api/explain":
             return asked.answer === " refused" ? refuse(outgoing, 429, "another explanation is being made; one is made at a time") : json(outgoing, 200, explanation(asked));
+        case "/api/probes":
+            return json(outgoing, 200, {
+                probes: [
+                    { probe: "broken", trouble: "probes/broken.gguf is no GGUF file" },
+                    { probe: "water", hook: "blocks.11.hook_resid_post", pool: "mean", threshold: 0.5, cross_validated_auroc: 0.97, positive: 40, negative: 40 },
+                ],
+            });
+        case "/api/probes/water/apply":
+            return json(outgoing, 200, { probe: "water", hook: "blocks.11.hook_resid_post", threshold: 0.5, alerts: 1, texts: [{ score: 1.2, probability: 0.77, alert: true }] });
         case "/api/map": return json(outgoing, 200, map(MAPPED));
         case "/api/runs": return json(outgoing, 200, { runs: RUNS });
-        case "/api/jobs": return method === "POST" ? begin(asked, outgoing) : json(outgoing, 200, { jobs, corpora: ["wiki.jsonl"], dictionaries: ["mine", "taken"] });
+        case "/api/jobs": return method === "POST" ? begin(asked, outgoing) : json(outgoing, 200, { jobs, corpora: ["wiki.jsonl"], dictionaries: ["mine", "taken"], probes: ["water"] });
         default: return false;
     }
 }

@@ -7,7 +7,9 @@ import type {
     Hook,
     Job,
     Jobs,
+    Probe,
     Run,
+    Score,
     ShortFeature,
     Status,
     SteerEdit,
@@ -108,6 +110,12 @@ export interface ExplainQuestion {
 export const explain = (question: ExplainQuestion, signal: AbortSignal): Promise<Explained> =>
     post("/api/explain", question, signal);
 
+export const getProbes = (): Promise<{ probes: Probe[] }> => get("/api/probes");
+export async function applyProbe(probe: string, text: string): Promise<Score> {
+    const reply = await post<{ texts: Score[] }>(`/api/probes/${encodeURIComponent(probe)}/apply`, { texts: [text] });
+    return reply.texts[0] ?? { score: null, probability: null, alert: false };
+}
+
 export const getMap = (): Promise<FeatureMap> => get("/api/map");
 
 export interface JobRequest {
@@ -115,6 +123,7 @@ export interface JobRequest {
     corpus?: string[];
     output?: string;
     dictionary?: string;
+    probe?: string;
     repeat?: boolean;
     options: Record<string, string | number | boolean>;
 }
@@ -166,7 +175,7 @@ export async function stream(
 }
 
 export interface Inside {
-    watch: number[];
+    watch: (number | { probe: string })[];
     /** How many of each token's strongest features are told. */
     features: number;
     steer?: SteerEdit[] | string;

@@ -15,10 +15,33 @@ export interface Token {
     features?: TokenFeature[];
 }
 
+/** A feature, or a probe by its name. */
 export interface Watched {
-    feature: number;
-    label: string | null;
-    max_activation: number | null;
+    feature?: number;
+    label?: string | null;
+    max_activation?: number | null;
+    probe?: string;
+    /** From here on it alerts. */
+    above?: number;
+}
+
+/** A probe in the server's data folder; one that cannot be used says why. */
+export interface Probe {
+    probe: string;
+    hook?: string;
+    pool?: "mean" | "last";
+    threshold?: number | null;
+    cross_validated_auroc?: number | null;
+    positive?: number;
+    negative?: number;
+    trouble?: string;
+}
+
+/** What a probe says of a text: log-odds, and the probability that they stand for. */
+export interface Score {
+    score: number | null;
+    probability: number | null;
+    alert: boolean;
 }
 
 export interface ShortFeature {
@@ -196,14 +219,34 @@ export interface Explained {
 export interface FeatureMap {
     method: string;
     features: number;
-    explained: [number, number];
-    /** What an axis would explain if all were alike. */
-    even: number;
+    /** How many nearest features of each the map tries to keep near. */
+    neighbours: number;
+    /** The share of them that it keeps, beside a map of two principal components and places without order. */
+    kept: number;
+    kept_by_components: number;
+    kept_by_chance: number;
     x: number[];
     y: number[];
 }
 
 export type JobState = "running" | "done" | "stopped" | "failed";
+
+/** What `fathom probe eval --json` prints. */
+export interface ProbeReport {
+    positive: number;
+    negative: number;
+    auroc: number;
+    auroc_interval: [number, number];
+    accuracy: number;
+    counts: { true_positive: number; false_positive: number; true_negative: number; false_negative: number };
+    shuffled_labels: { mean: number; highest: number; n: number };
+    random_directions: { mean: number; p95: number; highest: number; n: number };
+    bag_of_words: number;
+    length: number;
+    decoys?: { alerts: number; n: number };
+    /** [false-positive rate, recall] from one threshold to the next, the highest first. */
+    roc: [number, number][];
+}
 
 export interface Job {
     job: number;
@@ -224,6 +267,7 @@ export interface Jobs {
     jobs: Job[];
     corpora: string[];
     dictionaries: string[];
+    probes: string[];
 }
 
 export interface RunDictionary {

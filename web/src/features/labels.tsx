@@ -8,12 +8,17 @@ import type { Explanation, FeatureDetails } from "../base/types";
 import { Trouble } from "../parts/trouble";
 
 const OWN = "user";
+const OFFLINE = "offline";
 
 function Evidence({ label }: { label: Explanation }) {
     if (label.score === null) return <p class="quiet">Not scored.</p>;
+    /* A person's label is measured on whole texts (fathom label --labelled). */
+    const unit = label.typeName === OFFLINE ? "tokens" : "texts";
     return (
         <dl class="pairs">
-            <dt title="Balanced accuracy on unseen text with near misses; 0.5 is chance">Balanced accuracy</dt>
+            <dt title={unit === "texts" ? "Balanced accuracy on labelled texts; 0.5 is chance" : "Balanced accuracy on unseen text with near misses; 0.5 is chance"}>
+                Balanced accuracy
+            </dt>
             <dd>{figure(label.score)}</dd>
             <dt>… of a shuffled control</dt>
             <dd>{figure(label.shuffled)}</dd>
@@ -24,10 +29,14 @@ function Evidence({ label }: { label: Explanation }) {
                 {figure(label.precision)}, {figure(label.recall)}, {figure(label.f1)}
             </dd>
             <dt>Holds on</dt>
-            <dd>{percent(label.prevalence)} of tokens</dd>
+            <dd>
+                {percent(label.prevalence)} of {unit}
+            </dd>
             <dt>Scored on</dt>
             <dd>
-                {label.activeTokens} active, {label.inactiveTokens} inactive tokens
+                {unit === "texts"
+                    ? `${label.activeTokens} texts that it holds for, ${label.inactiveTokens} others`
+                    : `${label.activeTokens} active, ${label.inactiveTokens} inactive tokens`}
             </dd>
         </dl>
     );

@@ -1,4 +1,4 @@
-/* The dictionary's features in two dimensions: neighbours write similar directions, as far as two axes can tell. */
+/* The dictionary's features in two dimensions: neighbours write similar directions, as far as two dimensions can tell. */
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { getMap, search } from "../base/api";
 import { percent, whole } from "../base/numbers";
@@ -114,9 +114,9 @@ function MapOf({ map, grid }: { map: FeatureMap; grid: Grid }) {
     return (
         <>
             <p class="quiet">
-                Decoder directions of {whole(map.features)} features on their first two principal components, which tell{" "}
-                {percent(map.explained[0])} and {percent(map.explained[1])} of the variance; were it spread evenly over all dimensions, it
-                would be {percent(map.even)} each. What lies near in truth lies near here, but not the other way round.
+                {whole(map.features)} features, those with similar decoder directions near each other. Of a feature’s {map.neighbours} nearest ones{" "}
+                {percent(map.kept)} are among the {map.neighbours} nearest here; a map of two principal components keeps{" "}
+                {percent(map.kept_by_components)}, and places without order {percent(map.kept_by_chance)}. What lies far apart here may still be alike.
             </p>
             <div class="map">
                 <MapCanvas

@@ -6,9 +6,15 @@ import { Store, useStore } from "../base/store";
 import type { Jobs } from "../base/types";
 import { Trouble } from "../parts/trouble";
 import { look } from "./jobs";
-import { type Command, type Form, type Option, OPTIONS, requestOf } from "./request";
+import { type Command, type Form, makes, onProbe, type Option, OPTIONS, requestOf } from "./request";
 
-const COMMANDS: Record<Command, string> = { train: "Train a dictionary", index: "Index a corpus", eval: "Evaluate" };
+const COMMANDS: Record<Command, string> = {
+    train: "Train a dictionary",
+    index: "Index a corpus",
+    eval: "Evaluate a dictionary",
+    "probe train": "Train a probe",
+    "probe eval": "Evaluate a probe",
+};
 
 const firstValues = (command: Command): Record<string, string> =>
     Object.fromEntries(OPTIONS[command].map(({ name, value }) => [name, value]));
@@ -17,12 +23,19 @@ const form = new Store<Form>({
     command: "train",
     corpus: "",
     dictionary: "",
+    probe: "",
     output: "",
     repeat: false,
-    values: { train: firstValues("train"), index: firstValues("index"), eval: firstValues("eval") },
+    values: {
+        train: firstValues("train"),
+        index: firstValues("index"),
+        eval: firstValues("eval"),
+        "probe train": firstValues("probe train"),
+        "probe eval": firstValues("probe eval"),
+    },
 });
 
-function Choice({ text, of, names, none }: { text: string; of: "corpus" | "dictionary"; names: string[]; none: string }) {
+function Choice({ text, of, names, none }: { text: string; of: "corpus" | "dictionary" | "probe"; names: string[]; none: string }) {
     const value = useStore(form)[of];
     return (
         <label class="field">
@@ -63,7 +76,8 @@ export function Begin({ files }: { files: Jobs }) {
     const [trouble, setTrouble] = useState<string | null>(null);
     const { command } = now;
     const busy = files.jobs.some((job) => job.state === "running");
-    const ready = command === "eval" || (now.corpus !== "" && (command === "index" || now.output.trim() !== ""));
+    const named = makes(command) ? now.output.trim() !== "" : !onProbe(command) || now.probe !== "";
+    const ready = named && (command === "eval" || now.corpus !== "");
     const begin = async (): Promise<void> => {
         try {
             const job = await beginJob(requestOf(form.get()));
@@ -99,14 +113,14 @@ export function Begin({ files }: { files: Jobs }) {
                 </fieldset>
                 <div class="fields pairs-of-fields">
                     <Choice
-                        text="Corpus"
+                        text={command.startsWith("probe") ? "Labelled texts (JSONL with text and label)" : "Corpus"}
                         of="corpus"
                         names={files.corpora}
                         none={command === "eval" ? "what the model writes itself" : "choose one"}
                     />
-                    {command === "train" ? (
+                    {makes(command) ? (
                         <label class="field">
-                            Name of the new dictionary
+                            Name of the new {command === "train" ? "dictionary" : "probe"}
                             <input
                                 type="text"
                                 value={now.output}
@@ -116,6 +130,8 @@ export function Begin({ files }: { files: Jobs }) {
                                 }}
                             />
                         </label>
+                    ) : onProbe(command) ? (
+                        <Choice text="Probe" of="probe" names={files.probes} none="choose one" />
                     ) : (
                         <Choice text="Dictionary" of="dictionary" names={files.dictionaries} none="the served one" />
                     )}

@@ -7,6 +7,7 @@ import { useStore } from "../base/store";
 import type { Job } from "../base/types";
 import { LevelBar } from "../parts/level";
 import { jobs, look, trouble } from "./jobs";
+import { isProbeReport, Roc } from "./roc";
 
 const MILLISECONDS = 1000;
 
@@ -35,6 +36,7 @@ function Details({ job }: { job: number }) {
                     <pre class="code" tabIndex={0} aria-label={`Log of job ${job}`}>
                         {shown.log || "nothing was written"}
                     </pre>
+                    {isProbeReport(shown.result) && <Roc report={shown.result} />}
                     {shown.result !== undefined && (
                         <pre class="code" tabIndex={0} aria-label={`Result of job ${job}`}>
                             {JSON.stringify(shown.result, null, 2)}

@@ -1,7 +1,7 @@
 /* A job's form as the request that it makes. */
 import type { JobRequest } from "../base/api";
 
-export type Command = "train" | "index" | "eval";
+export type Command = "train" | "index" | "eval" | "probe train" | "probe eval";
 
 export interface Option {
     name: string;
@@ -20,12 +20,23 @@ export const OPTIONS: Record<Command, readonly Option[]> = {
     ],
     index: [{ name: "max-tokens", text: "At most so many tokens", number: true, value: "500000" }],
     eval: [{ name: "tokens", text: "Tokens", number: true, value: "" }],
+    "probe train": [
+        { name: "hook", text: "Hook point", number: false, value: "resid_post.11" },
+        { name: "pool", text: "Of a text’s tokens: mean or last", number: false, value: "mean" },
+        { name: "seed", text: "Seed", number: true, value: "" },
+    ],
+    "probe eval": [{ name: "random", text: "Random directions beside it", number: true, value: "1000" }],
 };
+
+/** Those that make a file, and those that work on a probe. */
+export const makes = (command: Command): boolean => command === "train" || command === "probe train";
+export const onProbe = (command: Command): boolean => command === "probe eval";
 
 export interface Form {
     command: Command;
     corpus: string;
     dictionary: string;
+    probe: string;
     output: string;
     repeat: boolean;
     /** By the option's name, within its command. */
@@ -33,7 +44,7 @@ export interface Form {
 }
 
 /** What is asked of the server; empty fields are left to it. */
-export function requestOf({ command, corpus, dictionary, output, repeat, values }: Form): JobRequest {
+export function requestOf({ command, corpus, dictionary, probe, output, repeat, values }: Form): JobRequest {
     const options: JobRequest["options"] = {};
     for (const { name, number } of OPTIONS[command]) {
         const value = values[command][name]?.trim();
@@ -42,7 +53,7 @@ export function requestOf({ command, corpus, dictionary, output, repeat, values 
     return {
         command,
         ...(corpus ? { corpus: [corpus] } : {}),
-        ...(command === "train" ? { output: output.trim() } : dictionary ? { dictionary } : {}),
+        ...(makes(command) ? { output: output.trim() } : onProbe(command) ? { probe } : dictionary ? { dictionary } : {}),
         ...(repeat && command === "train" ? { repeat } : {}),
         options,
     };

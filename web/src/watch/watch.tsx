@@ -1,11 +1,11 @@
 /* Reading a text with the pinned features as monitors: their levels, and where they pass a threshold. */
 import { useState } from "preact/hooks";
-import { readText } from "../base/api";
+import { applyProbe, readText } from "../base/api";
 import { percent } from "../base/numbers";
 import { say } from "../base/session";
 import { Store, useStore } from "../base/store";
 import { levelOf, share, tokenTexts, visibleToken } from "../base/tokens";
-import type { Token, Watched } from "../base/types";
+import type { Score, Token, Watched } from "../base/types";
 import { FeatureFinder } from "../features/finder";
 import { labelOf, useFeature } from "../features/known";
 import { colourBy, DEFAULT_THRESHOLD, pins, setThreshold, unpin } from "../features/pins";
@@ -14,12 +14,19 @@ import { ReadTokens, useMaximum } from "../parts/readtokens";
 import { Trouble } from "../parts/trouble";
 import { count } from "./counts";
 import { Curve } from "./curve";
+import { chosenProbe, ProbeList, ProbeReading } from "./probes";
 
 const TOP_FEATURES = 8;
 const THRESHOLD_STEP = 0.01;
 
 const text = new Store("");
-const read = new Store<{ tokens: Token[]; watch: Watched[] }>({ tokens: [], watch: [] });
+interface Reading {
+    tokens: Token[];
+    watch: Watched[];
+    /** What the probe that was chosen then says. */
+    probed?: { name: string; score: Score };
+}
+const read = new Store<Reading>({ tokens: [], watch: [] });
 
 function Monitor({ feature, coloured }: { feature: number; coloured: boolean }) {
     const about = useFeature(feature);
@@ -81,13 +88,16 @@ function Monitor({ feature, coloured }: { feature: number; coloured: boolean }) 
 export function Watch() {
     const { features, coloured, thresholds } = useStore(pins);
     const now = useStore(text);
-    const { tokens, watch } = useStore(read);
+    const { tokens, watch, probed } = useStore(read);
+    const probe = useStore(chosenProbe);
     const [trouble, setTrouble] = useState<string | null>(null);
     const [busy, setBusy] = useState(false);
     const start = async (): Promise<void> => {
         setBusy(true);
         try {
-            read.set(await readText(now, { watch: features, features: TOP_FEATURES }));
+            const inside = { watch: [...features, ...(probe === null ? [] : [{ probe }])], features: TOP_FEATURES };
+            const [reading, score] = await Promise.all([readText(now, inside), probe === null ? null : applyProbe(probe, now)]);
+            read.set({ ...reading, ...(probe !== null && score ? { probed: { name: probe, score } } : {}) });
             setTrouble(null);
             say("The text is read");
         } catch (error) {
@@ -110,6 +120,7 @@ export function Watch() {
                             ))}
                         </ul>
                     </section>
+                    <ProbeList />
                 </div>
                 <div>
                     <form
@@ -133,6 +144,7 @@ export function Watch() {
                         </p>
                     </form>
                     <Trouble text={trouble} />
+                    {probed && <ProbeReading name={probed.name} tokens={tokens} watch={watch} score={probed.score} />}
                     {tokens.length > 0 && (
                         <section class="panel" aria-labelledby="levels-title">
                             <h2 id="levels-title">Levels</h2>

@@ -25,14 +25,18 @@ test("a line for each dictionary of each run; what is not known is left out", ()
 });
 
 test("empty fields of a form are left to the server", () => {
-    const values = { train: { hook: "resid_post.3", features: " 512 ", seed: "" }, index: {}, eval: { tokens: "1000" } };
-    const form = { corpus: "a.txt", dictionary: "mine", output: " new ", repeat: true, values };
+    const values = { train: { hook: "resid_post.3", features: " 512 ", seed: "" }, index: {}, eval: { tokens: "1000" }, "probe train": { pool: "last" }, "probe eval": {} };
+    const form = { corpus: "a.txt", dictionary: "mine", probe: "water", output: " new ", repeat: true, values };
     assert.deepEqual(requestOf({ ...form, command: "train" }), {
         command: "train", corpus: ["a.txt"], output: "new", repeat: true, options: { hook: "resid_post.3", features: 512 },
     });
     assert.deepEqual(requestOf({ ...form, command: "eval", corpus: "" }), {
         command: "eval", dictionary: "mine", options: { tokens: 1000 },
     });
+    assert.deepEqual(requestOf({ ...form, command: "probe train" }), {
+        command: "probe train", corpus: ["a.txt"], output: "new", options: { pool: "last" },
+    });
+    assert.deepEqual(requestOf({ ...form, command: "probe eval" }), { command: "probe eval", corpus: ["a.txt"], probe: "water", options: {} });
     assert.deepEqual(requestOf({ ...form, command: "index", dictionary: "" }), { command: "index", corpus: ["a.txt"], options: {} });
 });
 

@@ -1,0 +1,24 @@
+/* Places in two dimensions that keep neighbours near each other. */
+#ifndef FATHOM_SERVER_EMBEDDING_H
+#define FATHOM_SERVER_EMBEDDING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Of each of n points the k nearest others, nearest first; an index of UINT32_MAX stands for none. */
+struct fathom__neighbours {
+    size_t n, k;
+    const uint32_t *nearest; /* [n, k] */
+    const float *distances;  /* [n, k] */
+};
+
+/* Moves the points from where they are so that neighbours attract and all others repel each other: McInnes, Healy and Melville, "UMAP:
+ * Uniform Manifold Approximation and Projection" (2018), with its usual settings (minimal distance 0.1, 5 repulsions an attraction),
+ * its edges' weights and its stochastic descent. The same seed and beginning give the same places on a machine. Where the points
+ * begin is scaled to a width of 20. `stop` (NULL allowed) is asked now and then.
+ * Errors: MEMORY, STOPPED. */
+int fathom__embed(float *x, float *y, const struct fathom__neighbours *neighbours, uint64_t seed,
+                  bool (*stop)(void *payload), void *payload);
+
+#endif
