@@ -83,8 +83,19 @@ double fathom__doctor_difference(const float *a, const float *b, size_t n) {
         first += (double)a[i] * a[i];
         second += (double)b[i] * b[i];
     }
-    double scale = fmax(first, second);
-    return difference == 0.0 ? 0.0 : sqrt(difference / scale);
+    return fathom__doctor_ratio(difference, fathom__doctor_larger(first, second));
+}
+
+double fathom__doctor_larger(double a, double b) {
+    return isnan(a) || a >= b ? a : b;
+}
+
+double fathom__doctor_smaller(double a, double b) {
+    return isnan(a) || a <= b ? a : b;
+}
+
+double fathom__doctor_ratio(double difference, double norm) {
+    return difference == 0.0 ? 0.0 : sqrt(difference / norm);
 }
 
 /* Tokens that are plain pieces of text, the two texts' first ones different. */

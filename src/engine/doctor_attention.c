@@ -42,7 +42,7 @@ static double scores_difference(const struct fathom__seen *parts, double cap) {
             }
         }
     }
-    return sqrt(difference / norm);
+    return fathom__doctor_ratio(difference, norm);
 }
 
 static double pattern_difference(const struct fathom__seen *parts) {
@@ -57,7 +57,7 @@ static double pattern_difference(const struct fathom__seen *parts) {
             for (size_t key = 0; key < n; key++)
                 sum += exp(scores[key] - highest);
             for (size_t key = 0; key < n; key++)
-                worst = fmax(worst, fabs(exp(scores[key] - highest) / sum - pattern[key]));
+                worst = fathom__doctor_larger(worst, fabs(exp(scores[key] - highest) / sum - pattern[key]));
         }
     }
     return worst;
@@ -78,7 +78,7 @@ static double z_difference(const struct fathom__seen *parts) {
             }
         }
     }
-    return sqrt(difference / norm);
+    return fathom__doctor_ratio(difference, norm);
 }
 
 int fathom__doctor_attention(struct fathom__doctor *doctor) {
@@ -100,9 +100,9 @@ int fathom__doctor_attention(struct fathom__doctor *doctor) {
             fathom__doctor_watch(&seen[i], doctor->exact, (struct fathom_hook){kinds[i % PARTS], (int32_t)(i / PARTS)});
     if (!status) status = fathom__doctor_run(doctor, doctor->exact, 0, false);
     for (size_t i = 0; !status && i < n; i += PARTS) {
-        scores = fmax(scores, scores_difference(seen + i, (double)shape->attention_softcap));
-        pattern = fmax(pattern, pattern_difference(seen + i));
-        z = fmax(z, z_difference(seen + i));
+        scores = fathom__doctor_larger(scores, scores_difference(seen + i, (double)shape->attention_softcap));
+        pattern = fathom__doctor_larger(pattern, pattern_difference(seen + i));
+        z = fathom__doctor_larger(z, z_difference(seen + i));
     }
     fathom_session_unhook_all(doctor->exact);
     fathom__doctor_unsee(seen, n);

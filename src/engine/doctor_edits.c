@@ -104,7 +104,7 @@ static double least_change(const struct stream *a, const struct stream *b, size_
     double least = INFINITY;
     for (size_t i = first; i < last; i++)
         for (size_t row = 0; row < a->seen[i].n_rows; row += FATHOM__DOCTOR_TEXTS)
-            least = fmin(
+            least = fathom__doctor_smaller(
                 least, fathom__doctor_difference(row_of(&a->seen[i], row), row_of(&b->seen[i], row), a->seen[i].width));
     return least;
 }
@@ -126,7 +126,7 @@ static int check_reach(struct fathom__doctor *doctor, struct stream *stream, con
         if (status) break;
         before += count_changed(plain, stream, 0, layers[i], -1);
         others += count_changed(plain, stream, layers[i], stream->n, 1);
-        effect = fmin(effect, least_change(plain, stream, layers[i], stream->n));
+        effect = fathom__doctor_smaller(effect, least_change(plain, stream, layers[i], stream->n));
     }
     if (!status)
         status = fathom__doctor_check(doctor, "an edit leaves earlier layers as they were", (double)before, false, 0.0,
@@ -182,7 +182,7 @@ static int check_points(struct fathom__doctor *doctor) {
         if (status == FATHOM_ERROR_UNSUPPORTED && doctor->model->shape.architecture == FATHOM__ARCH_OTHER) continue;
         if (status) return status;
         n++;
-        if (effect >= least) continue;
+        if (isnan(least) || effect >= least) continue;
         least = effect;
         fathom_hook_name(weakest, hook);
     }
@@ -220,7 +220,7 @@ static double own_distance(const struct stream *together, const struct stream al
                 fathom__doctor_difference(row_of(seen, row), row_of(&alone[text].seen[i], position), seen->width);
             double other =
                 fathom__doctor_difference(row_of(seen, row), row_of(&alone[1 - text].seen[i], position), seen->width);
-            worst = fmax(worst, other > 0.0 ? own / other : INFINITY);
+            worst = fathom__doctor_larger(worst, other > 0.0 ? own / other : INFINITY);
         }
     }
     return worst;

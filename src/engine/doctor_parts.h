@@ -19,7 +19,7 @@ struct fathom__doctor {
     fathom_session *plain, *exact; /* with flash attention, and for comparisons */
     int32_t texts[FATHOM__DOCTOR_TEXTS][FATHOM__DOCTOR_TOKENS];
     struct fathom_doctor_report *report;
-    size_t checks_capacity, hooks_capacity;
+    size_t checks_capacity;
     const struct fathom_doctor_options *options;
 };
 
@@ -37,6 +37,13 @@ int fathom__doctor_run(struct fathom__doctor *doctor, fathom_session *session, i
 
 /* |a - b| / scale of two rows, where scale is the larger norm; 0 when both are 0. */
 double fathom__doctor_difference(const float *a, const float *b, size_t n);
+
+/* The worse of two measures of which none may be too large, or too small: what is not a number is the worst, and stays
+ * so, where fmax and fmin would pass over it. */
+double fathom__doctor_larger(double a, double b);
+double fathom__doctor_smaller(double a, double b);
+/* sqrt(difference / norm) of two sums of squares; 0 when there is no difference. */
+double fathom__doctor_ratio(double difference, double norm);
 
 int fathom__doctor_reads(struct fathom__doctor *doctor);     /* taps carry what the model computes with */
 int fathom__doctor_attention(struct fathom__doctor *doctor); /* scores, pattern, values and z belong together */

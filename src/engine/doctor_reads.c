@@ -27,7 +27,7 @@ struct worst {
 };
 
 static void note(struct worst *worst, double difference, uint32_t layer, size_t row) {
-    if (difference <= worst->difference) return;
+    if (isnan(worst->difference) || difference <= worst->difference) return;
     *worst = (struct worst){difference, layer, row};
 }
 
@@ -99,7 +99,7 @@ static void compare_sum(struct worst *worst, const struct fathom__seen *a, const
             norms[3] += (double)sum->values[i] * sum->values[i];
         }
         double scale = fmax(fmax(norms[0], norms[1]), fmax(norms[2], norms[3]));
-        note(worst, difference == 0.0 ? 0.0 : sqrt(difference / scale), layer, row);
+        note(worst, fathom__doctor_ratio(difference, scale), layer, row);
     }
 }
 

@@ -1,9 +1,9 @@
 /* The doctor on tiny models: healthy ones pass, and what is made wrong is found. */
 #include "base/memory.h"
 #include "base/scratch.h"
-#include "engine/model_internal.h"
+#include "engine/doctor_parts.h"
 #include "tests/support/tiny_model.h"
-#include <fathom/doctor.h>
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -146,6 +146,24 @@ static void test_wrong_values_are_found(void **state) {
     fathom_model_close(model);
 }
 
+/* What is not a number is worse than anything, whichever comes first. */
+static void test_measures_that_are_no_numbers(void **state) {
+    (void)state;
+    assert_true(isnan(fathom__doctor_larger(NAN, 1.0)) && isnan(fathom__doctor_larger(1.0, NAN)));
+    assert_true(isnan(fathom__doctor_smaller(NAN, 1.0)) && isnan(fathom__doctor_smaller(1.0, NAN)));
+    assert_true(fathom__doctor_larger(1.0, 2.0) == 2.0 && fathom__doctor_larger(2.0, 1.0) == 2.0);
+    assert_true(fathom__doctor_smaller(1.0, 2.0) == 1.0 && fathom__doctor_smaller(2.0, INFINITY) == 2.0);
+    assert_true(fathom__doctor_ratio(0.0, 0.0) == 0.0 && fathom__doctor_ratio(4.0, 16.0) == 0.5);
+    struct fathom_doctor_report report = {0};
+    struct fathom__doctor doctor = {.report = &report};
+    assert_int_equal(fathom__doctor_check(&doctor, "most", NAN, false, 1.0, "none"), FATHOM_OK);
+    assert_int_equal(fathom__doctor_check(&doctor, "least", NAN, true, 1.0, "none"), FATHOM_OK);
+    assert_int_equal(report.n_failed, 2);
+    for (size_t i = 0; i < report.n_checks; i++)
+        fathom_free(report.checks[i].detail);
+    fathom_free(report.checks);
+}
+
 static int stop(const struct fathom_progress *progress, void *payload) {
     (void)progress;
     return ++*(int *)payload == 3;
@@ -170,6 +188,7 @@ int main(void) {
         cmocka_unit_test(test_adapters),
         cmocka_unit_test(test_unknown_architecture),
         cmocka_unit_test(test_wrong_values_are_found),
+        cmocka_unit_test(test_measures_that_are_no_numbers),
         cmocka_unit_test(test_stopping),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
