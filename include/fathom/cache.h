@@ -1,6 +1,6 @@
-/* What Fathom keeps on this machine for its user: fetched models, derived copies, engine builds, and the user's own
- * dictionaries and catalogues. The first three lie in $XDG_CACHE_HOME/fathom and can be made again; the last two in
- * $XDG_DATA_HOME/fathom and cannot. What was installed with Fathom is not among them. */
+/* What Fathom keeps on this machine for its user: fetched models, derived copies, engine builds and the tools of
+ * development lie in $XDG_CACHE_HOME/fathom and can be made again; the user's own dictionaries and catalogues, and what
+ * runs and jobs recorded, in $XDG_DATA_HOME/fathom and cannot. What was installed with Fathom is not among them. */
 #ifndef FATHOM_CACHE_H
 #define FATHOM_CACHE_H
 
@@ -17,8 +17,9 @@ enum fathom_cache_kind {
     FATHOM_CACHE_COPY, /* a model in another form, made for speed */
     FATHOM_CACHE_DICTIONARY,
     FATHOM_CACHE_CATALOGUE,
+    FATHOM_CACHE_RECORD, /* the ledger of training runs, and folders of a server's jobs */
     FATHOM_CACHE_ENGINE, /* the engine's source and builds */
-    FATHOM_CACHE_TOOLS,  /* the Python environment that development scripts use */
+    FATHOM_CACHE_TOOLS,  /* the Python environments that development scripts and benchmarks use */
     FATHOM_CACHE_LEFTOVER /* of work that was killed; also marks of what was checked, which cost only time to make again */
 };
 

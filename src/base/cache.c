@@ -19,7 +19,8 @@ struct fathom_cache {
 };
 
 const char *fathom_cache_kind_name(enum fathom_cache_kind kind) {
-    static const char *const names[] = {"model", "copy", "dictionary", "catalogue", "engine", "tools", "leftover"};
+    static const char *const names[] = {"model",  "copy",   "dictionary", "catalogue",
+                                        "record", "engine", "tools",      "leftover"};
     return (unsigned)kind < sizeof names / sizeof names[0] ? names[kind] : "unknown";
 }
 
@@ -91,6 +92,7 @@ static bool is_leftover(const char *name) {
            strncmp(name, "build.", strlen("build.")) == 0;
 }
 
+#define DATABASE ".sqlite"
 /* Files that SQLite keeps beside a database belong to it: they are not listed, and go with it. */
 static const char *const beside_database[] = {"-wal", "-shm", "-journal"};
 enum { N_BESIDE = sizeof beside_database / sizeof beside_database[0] };
@@ -124,20 +126,38 @@ static int add_folder(fathom_cache *cache, enum fathom_cache_kind kind, const ch
     return status;
 }
 
-/* The user's own artefacts lie in a folder a model. */
-static int add_data(fathom_cache *cache, const char *root) {
-    struct dirent **models;
-    int status = FATHOM_OK;
-    const int n = scandir(root, &models, not_dots, alphasort);
-    for (int i = 0; i < n; i++) {
-        if (status == FATHOM_OK) status = add_folder(cache, FATHOM_CACHE_DICTIONARY, root, models[i]->d_name);
-        free(models[i]);
+/* What lies in one place of the data folder: a folder of a model or of a server, or a file of its own. */
+static int add_place(fathom_cache *cache, const char *root, const char *name) {
+    struct stat about;
+    char *path = NULL;
+    int status = fathom__path_join(&path, root, name);
+    if (status != FATHOM_OK) return status;
+    if (lstat(path, &about) == 0) {
+        if (S_ISDIR(about.st_mode))
+            status = add_folder(cache, FATHOM_CACHE_RECORD, root, name);
+        else if (!is_beside_database(name))
+            status = add(cache, is_leftover(name) ? FATHOM_CACHE_LEFTOVER : FATHOM_CACHE_RECORD, root, name);
     }
-    if (n >= 0) free(models);
+    fathom_free(path);
+    return status;
+}
+
+/* The user's own artefacts: dictionaries and catalogues are told by their names, and lie in folders; the rest is what
+ * runs and jobs recorded. */
+static int add_data(fathom_cache *cache, const char *root) {
+    struct dirent **places;
+    int status = FATHOM_OK;
+    const int n = scandir(root, &places, not_dots, alphasort);
+    for (int i = 0; i < n; i++) {
+        if (status == FATHOM_OK) status = add_place(cache, root, places[i]->d_name);
+        free(places[i]);
+    }
+    if (n >= 0) free(places);
     for (size_t i = 0; i < cache->n; i++) {
         struct fathom_cache_entry *entry = &cache->entries[i];
-        if (entry->kind == FATHOM_CACHE_DICTIONARY && !ends_with(entry->name, ".gguf"))
-            entry->kind = FATHOM_CACHE_CATALOGUE;
+        if (entry->kind != FATHOM_CACHE_RECORD || strchr(entry->name, '/') == NULL) continue;
+        if (ends_with(entry->name, ".gguf")) entry->kind = FATHOM_CACHE_DICTIONARY;
+        if (ends_with(entry->name, DATABASE)) entry->kind = FATHOM_CACHE_CATALOGUE;
     }
     return status;
 }
@@ -156,7 +176,7 @@ int fathom_cache_open(fathom_cache **out) {
     static const struct {
         enum fathom_cache_kind kind;
         const char *name;
-    } single[] = {{FATHOM_CACHE_TOOLS, "python"}, {FATHOM_CACHE_LEFTOVER, "identity"}};
+    } single[] = {{FATHOM_CACHE_TOOLS, "python"}, {FATHOM_CACHE_TOOLS, "peers"}, {FATHOM_CACHE_LEFTOVER, "identity"}};
     char *root = NULL, *data = NULL;
     int status = fathom__alloc(&cache, 1, sizeof *cache);
     if (status == FATHOM_OK) status = fathom__cache_path(&root, NULL);
@@ -199,7 +219,8 @@ const struct fathom_cache_entry *fathom_cache_entries(size_t *n, const fathom_ca
 
 static int remove_entry(const struct fathom_cache_entry *entry) {
     int status = remove_below(entry->path, 0);
-    for (size_t i = 0; status == FATHOM_OK && entry->kind == FATHOM_CACHE_CATALOGUE && i < N_BESIDE; i++) {
+    const size_t n_beside = ends_with(entry->path, DATABASE) ? N_BESIDE : 0;
+    for (size_t i = 0; status == FATHOM_OK && i < n_beside; i++) {
         char *beside = NULL;
         status = fathom__format(&beside, "%s%s", entry->path, beside_database[i]);
         if (status == FATHOM_OK && fathom__file_exists(beside)) status = remove_below(beside, 0);

@@ -58,14 +58,18 @@ static void everything_is_listed_with_its_size(void **state) {
         {"cache/fathom/models/some.gguf.12-3-4.part", "models/some.gguf.12-3-4.part", "leftover", 40},
         {"cache/fathom/models/fetch.Ab12/a.whl", "models/fetch.Ab12", "leftover", 50},
         {"cache/fathom/python/bin/pip", "python", "tools", 30},
+        {"cache/fathom/peers/bin/pip", "peers", "tools", 35},
         {"data/fathom/" PERSON "/dictionary.gguf", PERSON "/dictionary.gguf", "dictionary", 60},
         {"data/fathom/" PERSON "/catalogue.sqlite", PERSON "/catalogue.sqlite", "catalogue", 70},
+        {"data/fathom/jobs/000001/log", "jobs/000001", "record", 80},
+        {"data/fathom/runs.sqlite", "runs.sqlite", "record", 90},
     };
     fathom_cache *cache = NULL;
     size_t n = 0;
     for (size_t i = 0; i < sizeof kept / sizeof kept[0]; i++)
         write_at(kept[i].place, kept[i].bytes);
     write_at("data/fathom/" PERSON "/catalogue.sqlite-wal", 10);
+    write_at("data/fathom/runs.sqlite-wal", 10);
     write_at("cache/fathom/engine/lock", 0);
     check_ok(fathom_cache_open(&cache));
     const struct fathom_cache_entry *entries = fathom_cache_entries(&n, cache);
@@ -82,7 +86,8 @@ static void everything_is_listed_with_its_size(void **state) {
 
 static void entries_are_removed_and_nothing_else(void **state) {
     (void)state;
-    static const char *const gone[] = {MODEL, "engine/1.0", PERSON "/catalogue.sqlite", "models/fetch.Ab12"};
+    static const char *const gone[] = {MODEL, "engine/1.0", PERSON "/catalogue.sqlite", "models/fetch.Ab12",
+                                       "runs.sqlite"};
     fathom_cache *cache = NULL;
     size_t n = 0;
     check_ok(fathom_cache_open(&cache));
@@ -93,9 +98,10 @@ static void entries_are_removed_and_nothing_else(void **state) {
     check_status(fathom_cache_remove(cache, "models"), FATHOM_ERROR_NOT_FOUND, "models");
     fathom_cache_close(cache);
     assert_false(fathom__file_exists(scratch("data/fathom/" PERSON "/catalogue.sqlite-wal")));
+    assert_false(fathom__file_exists(scratch("data/fathom/runs.sqlite-wal")));
     check_ok(fathom_cache_open(&cache));
     fathom_cache_entries(&n, cache);
-    assert_int_equal(n, 4);
+    assert_int_equal(n, 6);
     assert_non_null(find(cache, PERSON "/dictionary.gguf"));
     fathom_cache_close(cache);
 }
