@@ -1,4 +1,5 @@
 /* Pickles that are written here opcode by opcode: what is read of them, and what is refused by its name. */
+#include "base/file.h"
 #include "base/npz.h"
 #include "base/pickle.h"
 #include "base/scratch.h"
@@ -122,6 +123,28 @@ static void archives(void **state) {
     assert_null(file);
 }
 
+/* An archive whose directory promises more of its pickle than any state dict has. */
+static void large_pickles_are_refused(void **state) {
+    (void)state;
+    enum { DIRECTORY_ENTRY = 46, METHOD = 10, SIZE = 24, DEFLATED = 8 };
+    static const char name[] = "archive/data.pkl", entry[] = "PK\1\2";
+    fathom__torch *file = NULL;
+    char *bytes = NULL;
+    size_t length = 0, found = 0;
+    check_ok(fathom__file_read(&bytes, &length, "fuzz/inputs/torch/whole", 1 << 20));
+    for (size_t at = 0; at + DIRECTORY_ENTRY + strlen(name) <= length; at++)
+        if (memcmp(bytes + at, entry, strlen(entry)) == 0 &&
+            memcmp(bytes + at + DIRECTORY_ENTRY, name, strlen(name)) == 0)
+            found = at;
+    assert_true(found > 0);
+    bytes[found + METHOD] = DEFLATED;
+    memcpy(bytes + found + SIZE, "\0\0\0\2", 4); /* 32 MiB */
+    check_status(fathom__torch_open(&file, scratch_file("large.pt", bytes, length)), FATHOM_ERROR_LIMIT,
+                 "its data.pkl has 33554432 bytes, at most 16777216 are read");
+    assert_null(file);
+    fathom_free(bytes);
+}
+
 static void arrays(void **state) {
     (void)state;
     fathom__npz *file = NULL;
@@ -169,9 +192,13 @@ static void arrays_are_written_as_they_are_read(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(entries_come_out), cmocka_unit_test(globals_are_refused_by_name),
-        cmocka_unit_test(damage_is_found),  cmocka_unit_test(archives),
-        cmocka_unit_test(arrays),           cmocka_unit_test(arrays_are_written_as_they_are_read),
+        cmocka_unit_test(entries_come_out),
+        cmocka_unit_test(globals_are_refused_by_name),
+        cmocka_unit_test(damage_is_found),
+        cmocka_unit_test(archives),
+        cmocka_unit_test(large_pickles_are_refused),
+        cmocka_unit_test(arrays),
+        cmocka_unit_test(arrays_are_written_as_they_are_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

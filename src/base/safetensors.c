@@ -237,15 +237,12 @@ static int build_header(char **out, const struct fathom__tensor *tensors, size_t
 }
 
 static int check_tensor(const struct fathom__tensor *tensor) {
-    size_t bytes = fathom__dtype_size(tensor->dtype);
+    size_t bytes = 0;
     if (tensor->n_dimensions > FATHOM__TENSOR_DIMENSIONS)
         return fathom__fail(FATHOM_ERROR_ARGUMENT, "tensor %s has %zu dimensions, at most %d were expected",
                             tensor->name, tensor->n_dimensions, FATHOM__TENSOR_DIMENSIONS);
-    for (size_t i = 0; i < tensor->n_dimensions; i++) {
-        if (tensor->shape[i] > 0 && bytes > PTRDIFF_MAX / tensor->shape[i])
-            return fathom__fail(FATHOM_ERROR_ARGUMENT, "tensor %s has a shape of more than 2^63 bytes", tensor->name);
-        bytes *= tensor->shape[i];
-    }
+    if (!fathom__tensor_bytes(&bytes, tensor->dtype, tensor->shape, tensor->n_dimensions))
+        return fathom__fail(FATHOM_ERROR_ARGUMENT, "tensor %s has a shape of more than 2^63 bytes", tensor->name);
     if (bytes != tensor->bytes)
         return fathom__fail(FATHOM_ERROR_ARGUMENT, "tensor %s has %zu bytes, its shape takes %zu", tensor->name,
                             tensor->bytes, bytes);

@@ -7,6 +7,8 @@
 #include <string.h>
 
 #define PICKLE_MEMBER "/data.pkl"
+/* Descriptions of tensors are some hundred bytes each; what is read of a pickle takes many times its own length. */
+#define PICKLE_LIMIT ((size_t)1 << 24)
 
 struct fathom__torch {
     char *path;
@@ -84,9 +86,14 @@ static int read_tensor(fathom__torch *file, const char *folder, const struct fat
 static int read_all(fathom__torch *file) {
     char *folder = NULL;
     const unsigned char *bytes = NULL;
+    struct fathom__zip_place place = {0};
     size_t index = 0, length = 0;
     int status = find_pickle(&index, &folder, file);
     if (!status) status = check_byte_order(file, folder);
+    if (!status) status = fathom__zip_locate(&place, file->zip, index);
+    if (!status && place.size > PICKLE_LIMIT)
+        status = fathom__fail(FATHOM_ERROR_LIMIT, "%s: its data.pkl has %zu bytes, at most %zu are read", file->path,
+                              place.size, PICKLE_LIMIT);
     if (!status) status = fathom__zip_bytes(&bytes, &length, file->zip, index);
     if (!status) status = fathom__pickle_read(&file->pickle, bytes, length, file->path);
     const size_t n = file->pickle ? fathom__pickle_count(file->pickle) : 0;

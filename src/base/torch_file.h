@@ -7,7 +7,7 @@
 
 typedef struct fathom__torch fathom__torch;
 
-/* IO, FORMAT, UNSUPPORTED (a global, an opcode, a big-endian file), MEMORY. */
+/* IO, FORMAT, UNSUPPORTED (a global, an opcode, a big-endian file), LIMIT (a pickle of more than 16 MiB), MEMORY. */
 int fathom__torch_open(fathom__torch **out, const char *path);
 void fathom__torch_close(fathom__torch *file);
 size_t fathom__torch_count(const fathom__torch *file);
