@@ -1,5 +1,6 @@
 #include <base/error.h>
 #include <base/gguf_parts.h>
+#include <base/hash.h>
 #include <base/memory.h>
 
 #include <inttypes.h>
@@ -109,6 +110,24 @@ size_t fathom__gguf_key_count(const fathom__gguf *file) {
 
 const char *fathom__gguf_key_at(const fathom__gguf *file, size_t index) {
     return file->entries[index].key;
+}
+
+int fathom__gguf_hash_keys(char out[33], const fathom__gguf *file) {
+    fathom__hash *hash = NULL;
+    const int status = fathom__hash_open(&hash);
+    if (status) return status;
+    for (size_t i = 0; i < file->n_entries; i++) {
+        const struct fathom__gguf_entry *entry = &file->entries[i];
+        const uint32_t type = entry->type;
+        const uint64_t length = entry->length;
+        fathom__hash_add(hash, entry->key, strlen(entry->key) + 1);
+        fathom__hash_add(hash, &type, sizeof type);
+        fathom__hash_add(hash, &length, sizeof length);
+        fathom__hash_add(hash, entry->bytes, entry->length);
+    }
+    fathom__hash_text(out, hash);
+    fathom__hash_close(hash);
+    return FATHOM_OK;
 }
 
 static const char *type_name(enum fathom__gguf_type type) {

@@ -35,6 +35,8 @@ int fathom__gguf_rows_f32(float *out, const struct fathom__gguf_tensor *tensor, 
 bool fathom__gguf_has(const fathom__gguf *file, const char *key);
 size_t fathom__gguf_key_count(const fathom__gguf *file);
 const char *fathom__gguf_key_at(const fathom__gguf *file, size_t index);
+/* XXH3-128 over all keys with their types and values, in the file's order. */
+int fathom__gguf_hash_keys(char out[33], const fathom__gguf *file);
 /* Typed keys: with required false a missing key leaves *out untouched. Any integer type is accepted for integers when
  * the value fits. */
 int fathom__gguf_string(const char **out, const fathom__gguf *file, const char *key, bool required);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define KEY_SIZE 256
+#define KEYS_SHOWN 8                    /* digits of the keys' hash in a copy's name */
 #define CHUNK_VALUES ((int64_t)1 << 18) /* values converted at a time */
 #define SECONDS_BETWEEN_REPORTS 0.25
 
@@ -202,9 +203,11 @@ static bool changes_anything(const struct derivation *derivation) {
 }
 
 static int find_or_write(char **out, struct derivation *derivation) {
-    char identity[FATHOM_IDENTITY_SIZE], recipe[KEY_SIZE], *name = NULL, *copy = NULL;
+    char identity[FATHOM_IDENTITY_SIZE], keys[FATHOM_IDENTITY_SIZE], recipe[KEY_SIZE], *name = NULL, *copy = NULL;
     const char *source = identity;
     int status = fathom__model_files_identity(identity, derivation->files);
+    /* The same tensors come under other keys too, such as a repaired tokenizer's: their copies are others. */
+    if (status == FATHOM_OK) status = fathom__gguf_hash_keys(keys, derivation->files->files[0]);
     if (status == FATHOM_OK)
         status = fathom__gguf_string(&source, derivation->files->files[0], FATHOM__KEY_SOURCE_IDENTITY, false);
     if (status != FATHOM_OK) return status;
@@ -213,7 +216,7 @@ static int find_or_write(char **out, struct derivation *derivation) {
     } else {
         snprintf(recipe, sizeof recipe, "bf16-layers%u", derivation->keep_layers);
     }
-    status = fathom__format(&name, "derived/%s-%s.gguf", identity, recipe);
+    status = fathom__format(&name, "derived/%s-%.*s-%s.gguf", identity, KEYS_SHOWN, keys, recipe);
     if (status == FATHOM_OK) status = fathom__cache_path(&copy, name);
     if (status == FATHOM_OK && !fathom__file_exists(copy)) status = write_copy(derivation, copy, source, recipe);
     fathom_free(name);

@@ -253,6 +253,31 @@ static void copies_are_found_again(void **state) {
     fathom_free(second);
 }
 
+/* The same tensors under other keys are another file: its copy has its keys. */
+static void copies_follow_the_keys(void **state) {
+    (void)state;
+    static const char *const names[] = {"first", "second"};
+    char *copies[2] = {NULL, NULL}, identities[2][FATHOM_IDENTITY_SIZE];
+    for (size_t i = 0; i < 2; i++) {
+        struct fathom_test_tiny tiny = {0};
+        fathom_model *model = NULL;
+        const char *path = scratch("keys.gguf");
+        check_ok(fathom_test_tiny_fill(&tiny, "llama", 5));
+        check_ok(fathom__gguf_put_string(tiny.writer, "general.name", names[i]));
+        check_ok(fathom_test_tiny_commit(&tiny, path));
+        fathom_test_tiny_free(&tiny);
+        check_ok(fathom_model_derive(&copies[i], path, 2, NULL, NULL));
+        check_ok(fathom_model_open(&model, copies[i], NULL));
+        assert_string_equal(fathom_model_describe(model)->name, names[i]);
+        strcpy(identities[i], fathom_model_describe(model)->source_identity);
+        fathom_model_close(model);
+    }
+    assert_string_not_equal(copies[0], copies[1]);
+    assert_string_equal(identities[0], identities[1]);
+    fathom_free(copies[0]);
+    fathom_free(copies[1]);
+}
+
 static int stop(const struct fathom_progress *progress, void *payload) {
     (void)payload;
     assert_string_equal(progress->stage, "derive");
@@ -300,7 +325,8 @@ int main(void) {
         cmocka_unit_test(weights_are_those_of_the_file), cmocka_unit_test(tied_models_unembed_by_their_embedding),
         cmocka_unit_test(final_norm_is_described),       cmocka_unit_test(bf16_copy_computes_nearly_the_same),
         cmocka_unit_test(copies_keep_the_first_layers),  cmocka_unit_test(copies_are_found_again),
-        cmocka_unit_test(wrong_requests_leave_nothing),  cmocka_unit_test(a_stopped_copy_leaves_nothing),
+        cmocka_unit_test(copies_follow_the_keys),        cmocka_unit_test(wrong_requests_leave_nothing),
+        cmocka_unit_test(a_stopped_copy_leaves_nothing),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);
 }
