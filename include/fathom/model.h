@@ -43,9 +43,9 @@ struct fathom_model_options {
  * any other architecture is first loaded and run for one token in a child process, because the engine aborts on
  * files it does not expect. The child is forked: in a process of many threads open such a model before they start,
  * or set trust_architecture. options may be NULL.
- * Errors: IO (missing, unreadable), FORMAT (names the file and the key or tensor), UNSUPPORTED (also layers for a GPU
- * where the engine has none), ARGUMENT, MEMORY,
- * MISMATCH (an adapter of another model), STOPPED. */
+ * Errors: IO (missing, unreadable), NOT_FOUND (a default model that was not fetched), FORMAT (names the file and the key
+ * or tensor), NUMERIC (weights that are not finite), UNSUPPORTED (also layers for a GPU where the engine has none),
+ * ARGUMENT, MEMORY, MISMATCH (an adapter of another model), STOPPED. */
 FATHOM_API int fathom_model_open(fathom_model **out, const char *path, const struct fathom_model_options *options);
 
 /* Frees a model; NULL is allowed. Its sessions must be closed before. */

@@ -39,11 +39,15 @@ static bool has_keys(struct fathom_hook hook) {
     return hook.kind == FATHOM_HOOK_ATTN_SCORES || hook.kind == FATHOM_HOOK_PATTERN;
 }
 
-static int check_memory(const struct fathom_capture *capture, size_t n_rows) {
+/* Whether n_rows fit once rows of `column` are `width` wide. */
+static int check_memory(const struct fathom_capture *capture, const struct column *column, size_t width,
+                        size_t n_rows) {
     uint64_t most = capture->options.max_bytes ? capture->options.max_bytes : DEFAULT_BYTES;
     double bytes = 0.0;
-    for (size_t i = 0; i < capture->n_columns; i++)
-        bytes += (double)capture->columns[i].width * sizeof(float) * (double)n_rows;
+    for (size_t i = 0; i < capture->n_columns; i++) {
+        const struct column *held = &capture->columns[i];
+        bytes += (double)(held == column ? width : held->width) * sizeof(float) * (double)n_rows;
+    }
     if (bytes <= (double)most) return FATHOM_OK;
     return fathom__fail(FATHOM_ERROR_LIMIT,
                         "capture: %zu rows take %.1f GB, more than the limit of %.1f GB; take fewer tokens or hooks",
@@ -69,11 +73,11 @@ static int keep(const struct fathom_block *block, void *payload) {
     struct column *column = payload;
     struct fathom_capture *capture = column->capture;
     size_t n_rows = capture->n_rows, here = block->width / block->heads;
-    int status = FATHOM_OK;
     column->heads = block->heads;
     if (column->width == 0) column->width = block->width;
-    if (block->width > column->width) status = widen(column, n_rows, here);
-    if (!status) status = check_memory(capture, n_rows + block->n_rows);
+    int status = check_memory(capture, column, block->width > column->width ? block->width : column->width,
+                              n_rows + block->n_rows);
+    if (!status && block->width > column->width) status = widen(column, n_rows, here);
     if (!status)
         status = fathom__grow(&column->values, &column->capacity, (n_rows + block->n_rows) * column->width,
                               sizeof *column->values);

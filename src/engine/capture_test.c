@@ -161,6 +161,28 @@ static void test_cutting(void **state) {
     }
 }
 
+/* Rows that longer sequences would make too wide are left as they are. */
+static void test_widening_is_limited(void **state) {
+    (void)state;
+    enum { N_HEADS = 4, SHORT = 2, CONTEXT = 20 };
+    static const char *const hooks[] = {"pattern.0"};
+    static const char text[] = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+    struct fathom_capture_options options = {
+        .hooks = hooks, .n_hooks = 1, .context = CONTEXT, .n_threads = 1, .max_bytes = 400 * N_HEADS * sizeof(float)};
+    fathom_capture *capture = NULL;
+    size_t width = 0;
+    OK(fathom_capture_open(&capture, models[0], &options));
+    OK(fathom_capture_text(capture, "ab", SHORT));
+    OK(fathom_capture_text(capture, "cd", SHORT));
+    assert_non_null(fathom_capture_values(&width, capture, 0));
+    assert_int_equal(width, N_HEADS * SHORT);
+    assert_int_equal(fathom_capture_text(capture, text, strlen(text)), FATHOM_ERROR_LIMIT);
+    assert_non_null(fathom_capture_values(&width, capture, 0));
+    assert_int_equal(width, N_HEADS * SHORT);
+    assert_int_equal(fathom_capture_rows(NULL, NULL, NULL, capture), 2 * SHORT);
+    fathom_capture_close(capture);
+}
+
 static void test_errors(void **state) {
     (void)state;
     static const char *const twice[] = {"resid_post.1", "blocks.1.hook_resid_post"}, *const unknown[] = {"resid_pst.1"};
@@ -192,6 +214,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_file),
         cmocka_unit_test(test_cutting),
+        cmocka_unit_test(test_widening_is_limited),
         cmocka_unit_test(test_errors),
     };
     return cmocka_run_group_tests(tests, make_models, drop_models);

@@ -108,8 +108,14 @@ int fathom_log_probabilities(double *out, fathom_session *session, const int32_t
     if (!session || !tokens || n == 0 || (!out && n > 1))
         return fathom__fail(FATHOM_ERROR_ARGUMENT,
                             "fathom_log_probabilities: out, session and at least one token are required");
+    /* The last row of a part is scored before the decode of the next one would look at its first token. */
+    const uint32_t n_vocab = session->model->info.n_vocab;
+    for (size_t i = 0; i < n; i++)
+        if (tokens[i] < 0 || (uint32_t)tokens[i] >= n_vocab)
+            return fathom__fail(FATHOM_ERROR_ARGUMENT, "row %zu has token %d, where the model has 0 to %u", i,
+                                (int)tokens[i], n_vocab - 1);
     struct scoring scoring = {.session = session, .tokens = tokens, .n = n, .out = out};
-    size_t part = PART_BYTES / (session->model->info.n_vocab * sizeof(float));
+    size_t part = PART_BYTES / (n_vocab * sizeof(float));
     fathom_session_forget(session, -1, 0);
     return fathom__session_feed(session, tokens, n, 0, 0, true, part ? part : 1, score_part, &scoring);
 }

@@ -277,6 +277,14 @@ static void test_errors(void **state) {
     many[1] = -4;
     assert_int_equal(fathom_log_probabilities(out, session, many, 2), FATHOM_ERROR_ARGUMENT);
     assert_non_null(strstr(fathom_error_message(), "token -4"));
+    /* Also where the token is the first of a later batch: what comes before is scored by it. */
+    const size_t batch = fathom_session_batch(session);
+    many[1] = 3;
+    many[batch] = 1 << 30;
+    double scored[257];
+    assert_true(batch < 256);
+    assert_int_equal(fathom_log_probabilities(scored, session, many, batch + 1), FATHOM_ERROR_ARGUMENT);
+    assert_non_null(strstr(fathom_error_message(), "token 1073741824"));
     fathom_free(many);
 }
 

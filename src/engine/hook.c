@@ -62,8 +62,6 @@ const char *fathom__hook_missing(const fathom_model *model, struct fathom_hook h
     case FATHOM_HOOK_ROT_Q:
     case FATHOM_HOOK_ROT_K:
         return shape->architecture == FATHOM__ARCH_GPT2 ? "this architecture does not rotate queries and keys" : NULL;
-    case FATHOM_HOOK_MLP_PRE:
-    case FATHOM_HOOK_MLP_POST: return shape->n_experts > 0 ? "the layers of this model are mixtures of experts" : NULL;
     default: return NULL;
     }
 }

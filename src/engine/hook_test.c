@@ -126,14 +126,11 @@ static void test_wrong_names(void **state) {
 /* What an architecture has not is refused by name and reason. */
 static void test_absent_points(void **state) {
     (void)state;
-    struct fathom_model gpt2 = model_of(FATHOM__ARCH_GPT2), neox = model_of(FATHOM__ARCH_GPTNEOX),
-                        moe = model_of(FATHOM__ARCH_LLAMA);
+    struct fathom_model gpt2 = model_of(FATHOM__ARCH_GPT2), neox = model_of(FATHOM__ARCH_GPTNEOX);
     struct fathom_model other = model_of(FATHOM__ARCH_OTHER);
     neox.shape.parallel_residual = true;
-    moe.shape.n_experts = 8;
     assert_refused(&gpt2, "rot_q.0", FATHOM_ERROR_UNSUPPORTED, "does not rotate");
     assert_refused(&neox, "resid_mid.0", FATHOM_ERROR_UNSUPPORTED, "same residual stream");
-    assert_refused(&moe, "mlp_post.0", FATHOM_ERROR_UNSUPPORTED, "experts");
     assert_refused(&other, "mlp_out.0", FATHOM_ERROR_UNSUPPORTED, "only the residual stream");
     assert_refused(&other, "resid_pre.0", FATHOM_ERROR_UNSUPPORTED, "only the residual stream");
     struct fathom_hook hook;

@@ -32,7 +32,6 @@ struct fathom__model_shape {
     enum fathom__architecture architecture;
     const char *architecture_name; /* borrowed from the file */
     uint32_t n_layers, d_model, d_mlp, n_heads, n_heads_kv, d_head_k, d_head_v, n_vocab, context_trained, n_rotated;
-    uint32_t n_experts;
     uint32_t sliding_window; /* 0: none */
     bool parallel_residual;  /* gptneox: attention and MLP read the same stream, so that there is no resid_mid */
     float norm_epsilon;

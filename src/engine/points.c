@@ -123,11 +123,6 @@ static void find_attention(const struct search *search) {
 static void find_mlp(const struct search *search) {
     const struct fathom__graph *graph = search->graph;
     int32_t normed = with_weight(search, GGML_OP_MUL, 1, "post_ffw_norm.weight");
-    if (search->shape->n_experts > 0) {
-        place(search, FATHOM_HOOK_MLP_IN, fathom__graph_source(graph, product(search, "ffn_gate_inp.weight"), 1));
-        place(search, FATHOM_HOOK_MLP_OUT, normed >= 0 ? normed : named(search, "ffn_moe_out", GGML_OP_COUNT));
-        return;
-    }
     int32_t gate = product(search, "ffn_gate.weight"), up = product(search, "ffn_up.weight");
     int32_t down = product(search, "ffn_down.weight");
     place(search, FATHOM_HOOK_MLP_IN, fathom__graph_source(graph, gate >= 0 ? gate : up, 1));

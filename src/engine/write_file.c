@@ -151,6 +151,8 @@ static int read_part(fathom__write_file *file, const fathom_model *model) {
     }
     free(line);
     if (status) return status;
+    /* What could not be read is no end: cutting there would lose documents. */
+    if (ferror(file->stream)) return fathom__fail_errno(file->part, "read");
     if (fflush(file->stream) != 0 || ftruncate(fileno(file->stream), file->end) != 0 ||
         fseek(file->stream, file->end, SEEK_SET) != 0)
         return fathom__fail_errno(file->part, "continue");
