@@ -10,6 +10,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* macOS' shared libraries do not see the variable. */
+#ifdef __APPLE__
+#include <crt_externs.h>
+#else
+extern char **environ;
+#endif
+
 /* The allocator of gcc 12's sanitizers is not made usable in the child: where another thread was inside it at the fork,
  * the child waits there until its time is over. Then it is tried again. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -19,6 +26,14 @@ enum { ATTEMPTS = 1 };
 #endif
 
 enum { PIECE = 4096, MILLISECONDS = 1000 };
+
+char **fathom__environment(void) {
+#ifdef __APPLE__
+    return *_NSGetEnviron();
+#else
+    return environ;
+#endif
+}
 
 int fathom__pipe(int ends[2]) {
     if (pipe(ends) != 0) return -1;

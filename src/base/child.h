@@ -29,6 +29,9 @@ struct fathom__child_end {
 int fathom__child_run(struct fathom__child_end *end, struct fathom__buffer *said, const char *name,
                       const struct fathom__child_limits *limits, int (*work)(void *payload, int words), void *payload);
 
+/* This process' environment, for a program that it starts. */
+char **fathom__environment(void);
+
 /* pipe2(ends, O_CLOEXEC), which not every system has. */
 int fathom__pipe(int ends[2]);
 

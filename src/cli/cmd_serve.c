@@ -7,6 +7,9 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+#ifdef __APPLE__
+#include <mach-o/dyld.h>
+#endif
 
 enum { DEFAULT_PORT = 8080, TOKEN_FILE_BYTES = 4096, MOST_NAMES = 32 };
 /* How long answers under way may take once the server is asked to stop, and how often it looks whether it is. */
@@ -125,10 +128,15 @@ static bool open_view(struct serving *serving, int *exit, const struct cli_argum
 
 /* The file that runs, where the system tells: it is what does the server's jobs. */
 static const char *own_program(char *out, size_t size) {
+#ifdef __APPLE__
+    uint32_t room = (uint32_t)size;
+    return _NSGetExecutablePath(out, &room) == 0 ? out : NULL;
+#else
     const ssize_t n = readlink("/proc/self/exe", out, size - 1);
     if (n <= 0) return NULL;
     out[n] = '\0';
     return out;
+#endif
 }
 
 static int run(struct cli_arguments *arguments) {

@@ -17,14 +17,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* macOS' shared libraries do not see the variable. */
-#ifdef __APPLE__
-#include <crt_externs.h>
-#define environ (*_NSGetEnviron())
-#else
-extern char **environ;
-#endif
-
 enum { MOST_ARGUMENTS = 24, MOST_DEPTH = 16, LAST_LINE_SIZE = 400, POLL_MILLISECONDS = 250, CHUNK = 4096 };
 
 #define TEMPORARY_VARIABLE "TMPDIR="
@@ -85,15 +77,16 @@ static void keep_last_line(struct last_line *line, const char *bytes, size_t n) 
 /* The environment with TMPDIR inside the folder, so that unfinished downloads lie there too: they are counted, and
  * removed with it. */
 static int client_environment(char ***out, char **variable, const char *folder) {
+    char **const present = fathom__environment();
     size_t n = 0, kept = 0;
-    while (environ[n] != NULL)
+    while (present[n] != NULL)
         n++;
     char **list = NULL;
     int status = fathom__format(variable, TEMPORARY_VARIABLE "%s", folder);
     if (status == FATHOM_OK) status = fathom__alloc(&list, n + 2, sizeof *list);
     if (status != FATHOM_OK) return status;
     for (size_t i = 0; i < n; i++) {
-        if (strncmp(environ[i], TEMPORARY_VARIABLE, strlen(TEMPORARY_VARIABLE)) != 0) list[kept++] = environ[i];
+        if (strncmp(present[i], TEMPORARY_VARIABLE, strlen(TEMPORARY_VARIABLE)) != 0) list[kept++] = present[i];
     }
     list[kept] = *variable;
     *out = list;

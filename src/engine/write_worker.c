@@ -1,13 +1,14 @@
 /* The writer's workers: each runs its documents, as many as its batch holds, in a single-threaded session of its own.
  * Two sessions side by side write more than one of two threads, and neither waits for a thread that the machine has
  * put aside. */
+#include "base/condition.h"
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/thread.h"
 #include "engine/accelerator.h"
 #include "engine/write_parts.h"
 #include <fathom/session.h>
 #include <pthread.h>
-#include <time.h>
 
 #define BATCH_ROWS 512u
 /* A running document is looked at this often, over so many of its last tokens; one that loops is given up at once. */
@@ -208,7 +209,11 @@ int fathom__write_team_open(fathom__write_team **out, const fathom_model *model,
                             struct fathom__write_work work_to_do) {
     fathom__write_team *team = NULL;
     int status = fathom__alloc(&team, 1, sizeof *team);
-    if (status) return status;
+    if (!status) status = fathom__condition_open(&team->changed);
+    if (status) {
+        fathom_free(team);
+        return status;
+    }
     team->model = model;
     team->options = options;
     team->work = work_to_do;
@@ -216,7 +221,6 @@ int fathom__write_team_open(fathom__write_team **out, const fathom_model *model,
     team->n_workers = options->n_threads < options->n_sequences ? options->n_threads : options->n_sequences;
     team->n_slots = options->n_sequences / team->n_workers;
     pthread_mutex_init(&team->lock, NULL);
-    pthread_cond_init(&team->changed, NULL);
     if (accelerate) status = fathom__accelerator_open(&team->accelerator);
     if (!status) status = fathom__alloc(&team->workers, team->n_workers, sizeof *team->workers);
     for (uint32_t i = 0; i < team->n_workers && !status; i++) {
@@ -262,15 +266,6 @@ void fathom__write_team_close(fathom__write_team *team) {
     fathom_free(team);
 }
 
-static struct timespec deadline(double seconds) {
-    struct timespec at;
-    clock_gettime(CLOCK_REALTIME, &at);
-    const long nanoseconds = at.tv_nsec + (long)(seconds * 1e9);
-    at.tv_sec += nanoseconds / 1000000000;
-    at.tv_nsec = nanoseconds % 1000000000;
-    return at;
-}
-
 /* Under the lock. */
 static struct fathom__write_document *take_first(fathom__write_team *team) {
     struct fathom__write_document *first = team->finished;
@@ -282,11 +277,12 @@ static struct fathom__write_document *take_first(fathom__write_team *team) {
 
 int fathom__write_team_take(struct fathom__write_document **document, uint64_t *written, fathom__write_team *team,
                             double seconds) {
-    const struct timespec until = deadline(seconds);
-    int status = FATHOM_OK, waited = 0;
+    const double until = fathom__seconds() + seconds;
+    int status = FATHOM_OK;
+    bool in_time = true;
     pthread_mutex_lock(&team->lock);
-    while (!(*document = take_first(team)) && !team->status && waited == 0)
-        waited = pthread_cond_timedwait(&team->changed, &team->lock, &until);
+    while (!(*document = take_first(team)) && !team->status && in_time)
+        in_time = fathom__condition_wait(&team->changed, &team->lock, until);
     *written = team->n_written;
     if (!*document && team->status)
         status = fathom__fail(team->status, "%s", team->message ? team->message : fathom_error_name(team->status));

@@ -1,11 +1,10 @@
 #include "server/batcher.h"
+#include "base/condition.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/thread.h"
 #include "server/batcher_internal.h"
-#include "server/condition.h"
 #include <math.h>
-#include <time.h>
 
 #define WAIT_STEP_SECONDS 0.05
 /* Weight of the latest job in the mean time of a job. */
@@ -81,8 +80,8 @@ int fathom__batcher_open(fathom__batcher **out, const fathom_model *model,
     batcher->figures.n_parallel = options->n_parallel;
     batcher->last = &batcher->first;
     pthread_mutex_init(&batcher->lock, NULL);
-    status = fathom__monotonic_condition(&batcher->changed);
-    if (!status) status = fathom__monotonic_condition(&batcher->idle);
+    status = fathom__condition_open(&batcher->changed);
+    if (!status) status = fathom__condition_open(&batcher->idle);
     if (!status) status = open_parts(batcher);
     if (!status && pthread_create(&batcher->thread, NULL, work, batcher) != 0)
         status = fathom__fail(FATHOM_ERROR_MEMORY, "the thread of the batch cannot be started");
@@ -99,14 +98,8 @@ void fathom__batcher_drain(fathom__batcher *batcher, double seconds) {
     const double until = fathom__seconds() + seconds;
     pthread_mutex_lock(&batcher->lock);
     batcher->draining = true;
-    while ((batcher->first || count_running(batcher) > 0) && fathom__seconds() < until) {
-        struct timespec at;
-        clock_gettime(CLOCK_MONOTONIC, &at);
-        const double next = (double)at.tv_nsec * 1e-9 + WAIT_STEP_SECONDS;
-        at.tv_sec += (time_t)next;
-        at.tv_nsec = (long)((next - floor(next)) * 1e9);
-        pthread_cond_timedwait(&batcher->idle, &batcher->lock, &at);
-    }
+    while ((batcher->first || count_running(batcher) > 0) && fathom__seconds() < until)
+        (void)fathom__condition_wait(&batcher->idle, &batcher->lock, fathom__seconds() + WAIT_STEP_SECONDS);
     batcher->ending = true;
     pthread_cond_broadcast(&batcher->changed);
     pthread_mutex_unlock(&batcher->lock);

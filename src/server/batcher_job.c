@@ -1,21 +1,10 @@
 /* Jobs as their owners see them. */
+#include "base/condition.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/thread.h"
 #include "server/batcher_internal.h"
 #include <string.h>
-#include <time.h>
-
-enum { NANOSECONDS = 1000000000 };
-
-static struct timespec after(double seconds) {
-    struct timespec at;
-    clock_gettime(CLOCK_MONOTONIC, &at);
-    const long nanoseconds = at.tv_nsec + (long)((seconds - (double)(long)seconds) * NANOSECONDS);
-    at.tv_sec += (long)seconds + nanoseconds / NANOSECONDS;
-    at.tv_nsec = nanoseconds % NANOSECONDS;
-    return at;
-}
 
 /* Under the lock: what can be told by now. */
 static void measure(size_t *bytes, size_t *n_tokens, const fathom__job *job) {
@@ -66,15 +55,15 @@ static int fill_part(struct fathom__job_part *part, fathom__job *job, size_t byt
 
 int fathom__job_take(struct fathom__job_part *part, fathom__job *job, double seconds) {
     fathom__batcher *batcher = job->batcher;
-    const struct timespec until = after(seconds);
+    const double until = fathom__seconds() + seconds;
     size_t bytes = 0, n_tokens = 0;
     part->length = part->n_tokens = 0;
     part->finish = FATHOM__FINISH_NONE;
     pthread_mutex_lock(&batcher->lock);
     measure(&bytes, &n_tokens, job);
-    for (int waited = 0;
-         waited == 0 && job->state != FATHOM__JOB_DONE && bytes == job->taken_bytes && n_tokens == job->n_taken;) {
-        waited = pthread_cond_timedwait(&job->changed, &batcher->lock, &until);
+    for (bool in_time = true;
+         in_time && job->state != FATHOM__JOB_DONE && bytes == job->taken_bytes && n_tokens == job->n_taken;) {
+        in_time = fathom__condition_wait(&job->changed, &batcher->lock, until);
         measure(&bytes, &n_tokens, job);
     }
     int status = fill_part(part, job, bytes, n_tokens);

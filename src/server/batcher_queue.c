@@ -1,9 +1,9 @@
 /* Who runs next, and in which slot: fair turns, and prefixes that are in the cache already. */
+#include "base/condition.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/thread.h"
 #include "server/batcher_internal.h"
-#include "server/condition.h"
 #include <string.h>
 
 /* A shorter prefix is not worth sharing between slots. */
@@ -243,7 +243,7 @@ int fathom__job_submit(fathom__job **out, fathom__batcher *batcher, const struct
     job->batcher = batcher;
     job->request = *request;
     fathom__job_text_start(&job->text, request->stops, request->n_stops, SIZE_MAX / 2);
-    status = fathom__monotonic_condition(&job->changed);
+    status = fathom__condition_open(&job->changed);
     if (status) {
         fathom_free(job);
         return status;

@@ -1,15 +1,14 @@
 #include "server/connections.h"
+#include "base/condition.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/thread.h"
-#include "server/condition.h"
 #include <poll.h>
 #include <pthread.h>
 #include <sys/socket.h>
-#include <time.h>
 
 /* How often the clock is looked at. */
-enum { LOOK_NANOSECONDS = 250000000, NANOSECONDS = 1000000000 };
+#define LOOK_SECONDS 0.25
 
 struct fathom__connection {
     int socket;
@@ -30,12 +29,7 @@ static void *watch(void *payload) {
     fathom__connections *connections = payload;
     pthread_mutex_lock(&connections->lock);
     while (!connections->ending) {
-        struct timespec until;
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_nsec += LOOK_NANOSECONDS;
-        until.tv_sec += until.tv_nsec / NANOSECONDS;
-        until.tv_nsec %= NANOSECONDS;
-        pthread_cond_timedwait(&connections->closing, &connections->lock, &until);
+        (void)fathom__condition_wait(&connections->closing, &connections->lock, fathom__seconds() + LOOK_SECONDS);
         const double now = fathom__seconds();
         for (fathom__connection *at = connections->first; at; at = at->next)
             if (at->due > 0 && now >= at->due) {
@@ -50,15 +44,16 @@ static void *watch(void *payload) {
 int fathom__connections_open(fathom__connections **out) {
     fathom__connections *connections = NULL;
     int status = fathom__alloc(&connections, 1, sizeof *connections);
-    if (status) return status;
-    pthread_mutex_init(&connections->lock, NULL);
-    status = fathom__monotonic_condition(&connections->closing);
-    if (!status && pthread_create(&connections->thread, NULL, watch, connections) != 0)
-        status = fathom__fail(FATHOM_ERROR_MEMORY, "the thread that watches connections cannot be started");
-    connections->started = status == FATHOM_OK;
+    if (!status) status = fathom__condition_open(&connections->closing);
     if (status) {
-        fathom__connections_close(connections);
+        fathom_free(connections);
         return status;
+    }
+    pthread_mutex_init(&connections->lock, NULL);
+    connections->started = pthread_create(&connections->thread, NULL, watch, connections) == 0;
+    if (!connections->started) {
+        fathom__connections_close(connections);
+        return fathom__fail(FATHOM_ERROR_MEMORY, "the thread that watches connections cannot be started");
     }
     *out = connections;
     return FATHOM_OK;
@@ -112,8 +107,14 @@ uint64_t fathom__connection_number(const fathom__connection *connection) {
 }
 
 bool fathom__connection_gone(const fathom__connection *connection) {
+#ifdef POLLRDHUP
     struct pollfd look = {.fd = connection->socket, .events = POLLRDHUP};
     return poll(&look, 1, 0) > 0 && (look.revents & (POLLRDHUP | POLLHUP | POLLERR | POLLNVAL)) != 0;
+#else
+    /* Elsewhere the end is seen once there is nothing left to read before it. */
+    char byte;
+    return recv(connection->socket, &byte, sizeof byte, MSG_PEEK | MSG_DONTWAIT) == 0;
+#endif
 }
 
 void fathom__connections_cut(fathom__connections *connections) {

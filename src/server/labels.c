@@ -1,13 +1,12 @@
 #include "server/labels.h"
+#include "base/condition.h"
 #include "base/error.h"
 #include "base/memory.h"
-#include "server/condition.h"
-#include <errno.h>
+#include "base/thread.h"
 #include <fathom/labels.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <time.h>
 
 enum { PATIENCE_SECONDS = 5 };
 #define ORIGIN "user"
@@ -39,7 +38,7 @@ int fathom__labels_open(fathom__labels **out, fathom_catalogue *catalogue, const
     *labels =
         (struct fathom__labels){.given = catalogue, .current = catalogue, .dictionary = dictionary, .named = named};
     pthread_mutex_init(&labels->lock, NULL);
-    status = fathom__monotonic_condition(&labels->free);
+    status = fathom__condition_open(&labels->free);
     if (!status && catalogue)
         status =
             fathom__alloc(&labels->latest, fathom_catalogue_describe(catalogue)->n_features, sizeof *labels->latest);
@@ -74,13 +73,10 @@ const struct fathom_feature *fathom__labels_feature(const fathom__labels *labels
 }
 
 int fathom__labels_take(fathom_catalogue **out, fathom__labels *labels) {
-    struct timespec until;
-    int late = 0;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += PATIENCE_SECONDS;
+    const double until = fathom__seconds() + PATIENCE_SECONDS;
     pthread_mutex_lock(&labels->lock);
-    while (labels->taken && late != ETIMEDOUT)
-        late = pthread_cond_timedwait(&labels->free, &labels->lock, &until);
+    while (labels->taken && fathom__condition_wait(&labels->free, &labels->lock, until)) {
+    }
     const bool had = !labels->taken;
     if (had) labels->taken = true;
     pthread_mutex_unlock(&labels->lock);

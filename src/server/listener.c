@@ -5,6 +5,7 @@
 #include "server/access_log.h"
 #include "server/exchange.h"
 #include "server/request_check.h"
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <string.h>
@@ -146,8 +147,9 @@ static void on_connection(void *payload, struct MHD_Connection *connection, void
 
 static int listen_at(int *out, const struct addrinfo *address, const char *host, uint16_t port) {
     const int on = 1;
-    const int listener = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const int listener = socket(address->ai_family, SOCK_STREAM, 0);
     if (listener < 0) return fathom__fail_errno(host, "make a socket for it");
+    (void)fcntl(listener, F_SETFD, FD_CLOEXEC); /* SOCK_CLOEXEC, which not every system has */
     (void)setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (bind(listener, address->ai_addr, address->ai_addrlen) != 0 || listen(listener, BACKLOG) != 0) {
         char name[NI_MAXHOST];

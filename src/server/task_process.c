@@ -1,4 +1,5 @@
 #include "server/task_process.h"
+#include "base/child.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "server/task_record.h"
@@ -10,8 +11,6 @@
 #include <sys/wait.h>
 
 enum { FILE_MODE = 0600 };
-
-extern char **environ;
 
 static int set_up(posix_spawn_file_actions_t *files, posix_spawnattr_t *attributes, const char *output,
                   const char *log) {
@@ -41,7 +40,7 @@ static int spawn(pid_t *out, char *const *arguments, const char *output, const c
         return fathom__fail_memory(sizeof attributes);
     }
     int failed = set_up(&files, &attributes, output, log);
-    if (!failed) failed = posix_spawn(out, arguments[0], &files, &attributes, arguments, environ);
+    if (!failed) failed = posix_spawn(out, arguments[0], &files, &attributes, arguments, fathom__environment());
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&files);
     errno = failed;

@@ -1,9 +1,10 @@
 #include "server/tasks.h"
+#include "base/condition.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/memory.h"
-#include "server/condition.h"
+#include "base/thread.h"
 #include "server/task_process.h"
 #include "server/task_record.h"
 #include <dirent.h>
@@ -71,7 +72,7 @@ int fathom__tasks_open(fathom__tasks **out, const char *program, const struct fa
     int status = fathom__alloc(&tasks, 1, sizeof *tasks);
     if (status) return status;
     pthread_mutex_init(&tasks->lock, NULL);
-    status = fathom__monotonic_condition(&tasks->ended);
+    status = fathom__condition_open(&tasks->ended);
     if (!status && program) status = fathom__copy_string(&tasks->program, program);
     if (!status) status = fathom__copy_string(&tasks->folder, place->folder);
     if (!status) status = fathom__copy_string(&tasks->model, place->model);
@@ -88,12 +89,10 @@ int fathom__tasks_open(fathom__tasks **out, const char *program, const struct fa
 
 void fathom__tasks_close(fathom__tasks *tasks, double seconds) {
     if (!tasks) return;
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += (time_t)seconds;
+    const double until = fathom__seconds() + seconds;
     pthread_mutex_lock(&tasks->lock);
     if (tasks->running) (void)kill(tasks->process, SIGTERM);
-    while (tasks->running && pthread_cond_timedwait(&tasks->ended, &tasks->lock, &until) == 0) {
+    while (tasks->running && fathom__condition_wait(&tasks->ended, &tasks->lock, until)) {
     }
     if (tasks->running) (void)kill(tasks->process, SIGKILL);
     pthread_mutex_unlock(&tasks->lock);

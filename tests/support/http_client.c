@@ -11,11 +11,16 @@
 /* A server that does not answer for so long is broken. */
 enum { PATIENCE_SECONDS = 120, BLOCK = 4096 };
 
+/* Where there is no such flag a server that closed ends the test by SIGPIPE, which is a failure too. */
+#ifndef MSG_NOSIGNAL
+#define MSG_NOSIGNAL 0
+#endif
+
 int http_connect(uint16_t port) {
     const struct sockaddr_in address = {
         .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     const struct timeval patience = {.tv_sec = PATIENCE_SECONDS};
-    const int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const int client = socket(AF_INET, SOCK_STREAM, 0);
     if (client < 0) return -1;
     (void)setsockopt(client, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     (void)setsockopt(client, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
