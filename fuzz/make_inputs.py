@@ -404,7 +404,28 @@ def formats_inputs() -> None:
     put(6, "openai", "", torch_file(tensors | {"activation": "TopK", "activation_state_dict": {"k": 2, "postact_fn": "ReLU"}}, [3, 12, 4, 12]))
 
 
+def plan_inputs() -> None:
+    save("plan", "features", b'"golden gate"@16 +8 while answering; #304@6-14 =1.5 whole ramp 10 ; error *0.5, #7 -2 raw')
+    save("plan", "rows", b'rows mlp_out@3 ablate at -4..-1; layer@2 *0; direction a/b-c.safetensors rotate -30 after "x:\\n"')
+    save("plan", "bounds", b'probe "p q.gguf" cap 0..2e-1; vector v.gguf *2+1; #1 cap ..3; #1 out 0.5; direction d.st out on attn_out')
+    save("plan", "conditions", b'#1 patch "other" from end while thinking and #2 > 0.5 raw over ever and cast c.st@4 < -0.1 over prompt and probe p > 1 window 3;')
+    edits = [{"feature": "golden gate", "layers": [6, 14], "how": "clamp", "value": 1.5, "whole": True, "ramp": 10, "part": "answer"},
+             {"feature": 1, "how": "patch", "patch": {"text": "other", "align": "end"}, "while": [{"probe": "p", "above": 1.0, "window": 3}]}]
+    save("plan", "document", json.dumps({"fathom_plan": 1, "edits": edits}).encode())
+
+
+def schema_inputs() -> None:
+    person = {"type": "object", "properties": {"name": {"type": "string", "maxLength": 8}, "age": {"type": ["integer", "null"]}}, "required": ["name"]}
+    save("schema", "object", json.dumps(person | {"additionalProperties": False}).encode())
+    save("schema", "list", json.dumps({"type": "array", "items": {"$ref": "#/$defs/p"}, "minItems": 1, "maxItems": 3, "$defs": {"p": person}}).encode())
+    save("schema", "choices", json.dumps({"anyOf": [{"enum": ["a", 1, None]}, {"const": {"b": [True, 0.5]}}]}).encode())
+    save("schema", "endless", json.dumps({"$ref": "#"}).encode())
+    save("schema", "nested", json.dumps({"type": "object", "properties": {"x": {"$ref": "#"}}}).encode())
+
+
 if __name__ == "__main__":
+    plan_inputs()
+    schema_inputs()
     gguf_inputs()
     safetensors_inputs()
     corpus_inputs()
