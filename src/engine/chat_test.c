@@ -1,27 +1,7 @@
 /* Chat templates: the model's own, a given one, and what is wrong with either. */
-#include "base/scratch.h"
-#include "tests/support/check.h"
-#include "tests/support/tiny_model.h"
-#include <fathom/model.h>
-#include <stdlib.h>
+#include "tests/support/chat_models.h"
 
-static fathom_model *llama, *gemma;
 static const struct fathom_chat_message question = {"user", "  Why?\n"};
-
-static int open_models(void **state) {
-    (void)state;
-    setenv("XDG_CACHE_HOME", scratch("cache"), 1);
-    const char *first = scratch("llama.gguf"), *second = scratch("gemma3.gguf");
-    return fathom_test_tiny_model(first, "llama", 1) || fathom_test_tiny_model(second, "gemma3", 1) ||
-           fathom_model_open(&llama, first, NULL) || fathom_model_open(&gemma, second, NULL);
-}
-
-static int close_models(void **state) {
-    (void)state;
-    fathom_model_close(llama);
-    fathom_model_close(gemma);
-    return 0;
-}
 
 static void check_rendering(const fathom_model *model, const struct fathom_chat_message *messages, size_t n,
                             bool prompt, const char *given, const char *expected) {

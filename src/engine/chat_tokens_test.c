@@ -1,26 +1,6 @@
 /* Whose words a chat's tokens are. */
-#include "base/scratch.h"
-#include "tests/support/check.h"
-#include "tests/support/tiny_model.h"
+#include "tests/support/chat_models.h"
 #include <fathom/chat.h>
-#include <stdlib.h>
-
-static fathom_model *llama, *gemma;
-
-static int open_models(void **state) {
-    (void)state;
-    setenv("XDG_CACHE_HOME", scratch("cache"), 1);
-    const char *first = scratch("llama.gguf"), *second = scratch("gemma3.gguf");
-    return fathom_test_tiny_model(first, "llama", 1) || fathom_test_tiny_model(second, "gemma3", 1) ||
-           fathom_model_open(&llama, first, NULL) || fathom_model_open(&gemma, second, NULL);
-}
-
-static int close_models(void **state) {
-    (void)state;
-    fathom_model_close(llama);
-    fathom_model_close(gemma);
-    return 0;
-}
 
 /* The text of the tokens that have this role. */
 static void words_of(char out[1024], const fathom_model *model, const char *messages, enum fathom_chat_role role) {

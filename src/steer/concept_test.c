@@ -1,27 +1,6 @@
-#include "base/scratch.h"
 #include "steer/concept.h"
-#include "tests/support/tiny_model.h"
+#include "tests/support/open_model.h"
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-static int open_model(void **state) {
-    const char *path = scratch("model.gguf");
-    fathom_model *model = NULL;
-    assert_int_equal(fathom_test_tiny_model(path, "llama", 5), FATHOM_OK);
-    assert_int_equal(fathom_model_open(&model, path, NULL), FATHOM_OK);
-    *state = model;
-    return 0;
-}
-
-static int close_model(void **state) {
-    fathom_model_close(*state);
-    return 0;
-}
 
 static size_t mentions(const fathom_model *model, const char *const *words, size_t n, const char *text) {
     fathom_concept *concept = NULL;

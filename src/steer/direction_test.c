@@ -1,31 +1,10 @@
 #include "base/safetensors.h"
-#include "base/scratch.h"
 #include "detect/read.h"
 #include "steer/direction.h"
-#include "tests/support/tiny_model.h"
+#include "tests/support/open_model.h"
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 
 enum { WIDTH = 64, LAYERS = 3 };
-
-static int open_model(void **state) {
-    const char *path = scratch("model.gguf");
-    fathom_model *model = NULL;
-    assert_int_equal(fathom_test_tiny_model(path, "llama", 5), FATHOM_OK);
-    assert_int_equal(fathom_model_open(&model, path, NULL), FATHOM_OK);
-    *state = model;
-    return 0;
-}
-
-static int close_model(void **state) {
-    fathom_model_close(*state);
-    return 0;
-}
 
 static void add(struct fathom_texts *texts, const char *text, enum fathom_text_label label) {
     assert_int_equal(fathom_texts_append(texts, text, strlen(text), label), FATHOM_OK);

@@ -1,15 +1,8 @@
 /* The selection of a refusal's direction, on a tiny model: figures against their definitions. */
 #include "base/memory.h"
-#include "base/scratch.h"
 #include "steer/refusal.h"
-#include "tests/support/tiny_model.h"
+#include "tests/support/open_model.h"
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 
 enum { N = 6, TRAIN = 3, LAYERS = 4 };
 
@@ -29,20 +22,6 @@ static struct fathom_refusal_search search_of(void) {
                                           .style = {.prefix = "Q: ", .suffix = "\nA:"},
                                           .most_divergence = 1000,
                                           .least_induce = -1000};
-}
-
-static int open_model(void **state) {
-    const char *path = scratch("model.gguf");
-    fathom_model *model = NULL;
-    assert_int_equal(fathom_test_tiny_model(path, "llama", 5), FATHOM_OK);
-    assert_int_equal(fathom_model_open(&model, path, NULL), FATHOM_OK);
-    *state = model;
-    return 0;
-}
-
-static int close_model(void **state) {
-    fathom_model_close(*state);
-    return 0;
 }
 
 static void the_metric_is_the_log_odds(void **state) {
