@@ -6,11 +6,11 @@
  *   gemma-scope-2        folder: params.safetensors, config.json where it is there; or, of a cross-     yes
  *                        layer transcoder, params_layer_N.safetensors of all layers
  *   sparsify             folder: cfg.json, sae.safetensors                                             yes
- *   dictionary-learning  ae.pt, with config.json beside it, or a folder with both                      no
+ *   dictionary-learning  ae.pt, with config.json beside it, or a folder with both                      yes
  *   openmoss             folder: config.json, sae_weights.safetensors, also of a cross-layer            yes
  *                        transcoder (sae_type "clt")
  *   llama-scope          folder: hyperparams.json, checkpoints/final.safetensors (OpenMOSS's older)    no
- *   openai               a .pt file of OpenAI's sparse_autoencoder                                     no
+ *   openai               a .pt file of OpenAI's sparse_autoencoder                                     yes
  *   circuit-tracer       layer_N.safetensors of a set of transcoders, with config.yaml beside it; or   yes
  *                        a folder of a cross-layer transcoder: W_enc_N and W_dec_N.safetensors
  *
@@ -62,7 +62,7 @@ FATHOM_API int fathom_dictionary_import(const char *native_path, const char *pat
 
 /* Writes a folder (for gemma-scope: with params.npz; for circuit-tracer: layer_N.safetensors, N out of the hook, or all
  * files of a cross-layer transcoder whose layers are those of a model from 0 on, and config.yaml; gemma-scope-2 has
- * hook points of Gemma's blocks only). UNSUPPORTED: what the
+ * hook points of Gemma's blocks only; openai: PLACE/autoencoders/N.pt, as its publisher's paths end). UNSUPPORTED: what the
  * format cannot hold, by name. */
 FATHOM_API int fathom_dictionary_export(const char *folder, const fathom_dictionary *dictionary, const char *format);
 

@@ -4,6 +4,7 @@
 #include "base/pickle.h"
 #include "base/scratch.h"
 #include "base/torch_file.h"
+#include "base/torch_write.h"
 #include "tests/support/check.h"
 #include <fathom/model.h>
 #include <math.h>
@@ -190,8 +191,53 @@ static void arrays_are_written_as_they_are_read(void **state) {
     check_status(fathom__npz_write(scratch("wrong.npz"), &wrong, 1), FATHOM_ERROR_ARGUMENT, "f32 is expected");
 }
 
+static void state_dicts_are_written_as_they_are_read(void **state) {
+    (void)state;
+    static const float matrix[] = {1, 2, 3, 4, 5, 6}, threshold = -0.5F;
+    static const int32_t k = 7;
+    static const int64_t groups[] = {5, INT64_MAX};
+    const struct fathom__torch_value inner[] = {
+        {.name = "k", .kind = FATHOM__TORCH_INTEGER, .integer = INT64_C(1) << 40},
+        {.name = "postact_fn", .kind = FATHOM__TORCH_TEXT, .text = "ReLU"},
+    };
+    const struct fathom__torch_value values[] = {
+        {.name = "W_enc", .tensor = {NULL, FATHOM__F32, 2, {3, 2}, matrix, sizeof matrix}},
+        {.name = "k", .tensor = {NULL, FATHOM__I32, 0, {0}, &k, sizeof k}},
+        {.name = "threshold", .tensor = {NULL, FATHOM__F32, 0, {0}, &threshold, sizeof threshold}},
+        {.name = "group_sizes", .tensor = {NULL, FATHOM__I64, 1, {2}, groups, sizeof groups}},
+        {.name = "count", .kind = FATHOM__TORCH_INTEGER, .integer = -3},
+        {.name = "state", .kind = FATHOM__TORCH_DICT, .values = inner, .n_values = 2},
+        {.name = "nothing", .kind = FATHOM__TORCH_DICT},
+    };
+    fathom__torch *file = NULL;
+    const char *text = NULL;
+    int64_t integer = 0;
+    double number = 0;
+    check_ok(fathom__torch_write(scratch("out.pt"), values, sizeof values / sizeof *values));
+    check_ok(fathom__torch_open(&file, scratch("out.pt")));
+    assert_int_equal(fathom__torch_count(file), 4);
+    const struct fathom__tensor *read = fathom__torch_find(file, "W_enc");
+    assert_true(read->n_dimensions == 2 && read->shape[0] == 3 && read->shape[1] == 2);
+    assert_memory_equal(read->data, matrix, sizeof matrix);
+    assert_memory_equal(fathom__torch_find(file, "group_sizes")->data, groups, sizeof groups);
+    assert_int_equal(fathom__torch_find(file, "threshold")->n_dimensions, 0);
+    check_ok(fathom__tensor_number(&number, fathom__torch_find(file, "threshold"), "out.pt"));
+    assert_true(number == -0.5);
+    check_ok(fathom__torch_integer(&integer, file, "k", 0, 10, true));
+    assert_int_equal(integer, 7);
+    check_ok(fathom__torch_integer(&integer, file, "count", -10, 10, true));
+    assert_int_equal(integer, -3);
+    check_ok(fathom__torch_integer(&integer, file, "state.k", 0, INT64_C(1) << 50, true));
+    assert_int_equal(integer, INT64_C(1) << 40);
+    check_ok(fathom__torch_text(&text, file, "state.postact_fn", true));
+    assert_string_equal(text, "ReLU");
+    fathom__torch_close(file);
+    check_status(fathom__torch_write(scratch("nowhere/out.pt"), values, 1), FATHOM_ERROR_IO, "nowhere/out.pt");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(state_dicts_are_written_as_they_are_read),
         cmocka_unit_test(entries_come_out),
         cmocka_unit_test(globals_are_refused_by_name),
         cmocka_unit_test(damage_is_found),

@@ -3,7 +3,8 @@
 
 static const struct cli_option options[] = {
     {"output", 'o', CLI_FOLDER, "FOLDER", "the folder to write; it is made where it is missing", false, true},
-    {"format", 'f', CLI_CHOICE, "saelens|gemma-scope|gemma-scope-2|sparsify|openmoss|circuit-tracer",
+    {"format", 'f', CLI_CHOICE,
+     "saelens|gemma-scope|gemma-scope-2|sparsify|dictionary-learning|openmoss|openai|circuit-tracer",
      "what to write (saelens)", false, false},
     CLI_OPTION_JSON,
     CLI_OPTION_END,
@@ -30,10 +31,13 @@ const struct cli_command cli_command_export = {
     .least = 1,
     .most = 1,
     .description =
-        "Writes a folder as SAELens 6, Gemma Scope 1 (params.npz) and 2, sparsify, OpenMOSS or circuit-tracer read it; "
-        "cross-layer transcoders as the last two and Gemma Scope 2 do. Scales are folded into the weights, and so is a "
+        "Writes a folder as SAELens 6, Gemma Scope 1 (params.npz) and 2, sparsify, dictionary_learning, OpenMOSS, "
+        "OpenAI's sparse_autoencoder or circuit-tracer read it; cross-layer transcoders as OpenMOSS, circuit-tracer "
+        "and "
+        "Gemma Scope 2 do. Scales are folded into the weights, and so is a "
         "subtracted decoder bias where the format has none. BatchTopK dictionaries become JumpReLU with their "
-        "threshold, which is how SAELens keeps them. What a format cannot hold is refused by name.",
+        "threshold where the format has no BatchTopK, which is how SAELens keeps them. What a format cannot hold is "
+        "refused by name.",
     .examples = "fathom export layer12.gguf -o layer12-saelens # for SAE.load_from_disk\n"
                 "fathom export mlp12.gguf -o transcoders -f circuit-tracer # layer_12.safetensors and config.yaml",
     .options = options,

@@ -1,8 +1,10 @@
 /* The sources of a crosscoder in the native file: written, read, and refused. */
 #include <base/error.h>
+#include <base/file.h>
 #include <base/gguf_file.h>
 #include <base/scratch.h>
 #include <dictionary/dictionary_internal.h>
+#include <fathom/formats.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -59,6 +61,10 @@ static void test_round_trip(void **state) {
     assert_int_equal(fathom_dictionary_open(&dictionary, scratch("dictionary.gguf")), 0);
     check_sources(fathom_dictionary_describe(dictionary));
     assert_string_equal(fathom_dictionary_describe(dictionary)->dtype, "f16");
+    for (size_t i = 0; fathom_format_at(i); i++)
+        assert_int_equal(fathom_dictionary_export(scratch("no"), dictionary, fathom_format_at(i)->name),
+                         FATHOM_ERROR_UNSUPPORTED);
+    assert_false(fathom__file_exists(scratch("no")));
     fathom_dictionary_close(dictionary);
 }
 

@@ -33,7 +33,7 @@ class Formats(command.Case):
         self.write("evil.pt", pathlib.Path("fuzz/inputs/pickle/system").read_bytes())
         self.bad(command.INPUT, "not a zip archive", "import", "evil.pt", "-o", "out.gguf", "--format", "dictionary-learning")
         self.bad(command.INPUT, "toy.gguf", "export", self.toy, "-o", "out", "--format", "circuit-tracer")
-        self.bad(command.USAGE, "--format", "export", self.toy, "-o", "out", "--format", "openai")
+        self.bad(command.USAGE, "--format", "export", self.toy, "-o", "out", "--format", "llama-scope")
 
     def test_out_and_in(self):
         self.good("import", TRANSCODER, "-o", "one.gguf")

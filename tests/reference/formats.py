@@ -2,7 +2,8 @@
 computes for them, and checks that those trainers read what Fathom exports.
 
     formats.py make [--openai DIR] [--openmoss DIR]      writes tests/reference/formats/<case>/
-    formats.py check FATHOM [--openmoss DIR]             exports by FATHOM (the command) and compares the peers' outputs
+    formats.py check FATHOM [--openai DIR] [--openmoss DIR]
+                                                         exports by FATHOM (the command) and compares the peers' outputs
 
 dictionary_learning, sparsify and circuit-tracer are installed without their dependencies into the cache, once: what they
 need for training is not imported. --openai and --openmoss name checkouts of openai/sparse_autoencoder and of
@@ -87,22 +88,29 @@ def folder_of(name: str) -> pathlib.Path:
     return folder
 
 
-def dictionary_learning() -> None:
-    from dictionary_learning import dictionary
+def dictionary_classes() -> dict[str, type]:
+    from dictionary_learning.dictionary import AutoEncoder, AutoEncoderNew, GatedAutoEncoder, JumpReluAutoEncoder
     from dictionary_learning.trainers.batch_top_k import BatchTopKSAE
     from dictionary_learning.trainers.matryoshka_batch_top_k import MatryoshkaBatchTopKSAE
     from dictionary_learning.trainers.top_k import AutoEncoderTopK
 
+    classes = (AutoEncoder, AutoEncoderNew, GatedAutoEncoder, JumpReluAutoEncoder, AutoEncoderTopK, BatchTopKSAE, MatryoshkaBatchTopKSAE)
+    return {one.__name__: one for one in classes}
+
+
+def dictionary_learning() -> None:
+    classes = dictionary_classes()
     generator = torch.Generator().manual_seed(1)
-    for name, ae in (
-        ("plain", dictionary.AutoEncoder(WIDTH, FEATURES)),
-        ("new", dictionary.AutoEncoderNew(WIDTH, FEATURES)),
-        ("gated", dictionary.GatedAutoEncoder(WIDTH, FEATURES)),
-        ("jumprelu", dictionary.JumpReluAutoEncoder(WIDTH, FEATURES)),
-        ("topk", AutoEncoderTopK(WIDTH, FEATURES, ACTIVE)),
-        ("batchtopk", BatchTopKSAE(WIDTH, FEATURES, ACTIVE)),
-        ("matryoshka", MatryoshkaBatchTopKSAE(WIDTH, FEATURES, ACTIVE, [5, 10, 25])),
+    for name, class_name, more in (
+        ("plain", "AutoEncoder", ()),
+        ("new", "AutoEncoderNew", ()),
+        ("gated", "GatedAutoEncoder", ()),
+        ("jumprelu", "JumpReluAutoEncoder", ()),
+        ("topk", "AutoEncoderTopK", (ACTIVE,)),
+        ("batchtopk", "BatchTopKSAE", (ACTIVE,)),
+        ("matryoshka", "MatryoshkaBatchTopKSAE", (ACTIVE, [5, 10, 25])),
     ):
+        ae = classes[class_name](WIDTH, FEATURES, *more)
         folder = folder_of(f"dictionary-learning/{name}")
         fill(ae, generator)
         if name in ("batchtopk", "matryoshka"):
@@ -270,10 +278,15 @@ def gemma_scope_2() -> None:
             record(folder, input=x, features=features, output=transcoder.decode(features, x))
 
 
-def openai(checkout: str) -> None:
+def openai_code(checkout: str) -> types.ModuleType:
     spec = importlib.util.spec_from_file_location("openai_model", pathlib.Path(checkout) / "sparse_autoencoder" / "model.py")
     model = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(model)
+    return model
+
+
+def openai(checkout: str) -> None:
+    model = openai_code(checkout)
     generator = torch.Generator().manual_seed(6)
     for name, activation in (("gpt2-small/resid_post_mlp_v5_32k/autoencoders/8", model.TopK(ACTIVE)), ("gpt2-small/mlp_post_act/autoencoders/0", torch.nn.ReLU())):
         path = HERE / "openai" / f"{name}.pt"
@@ -456,6 +469,24 @@ def check(arguments: argparse.Namespace) -> None:
         features = model.encode(x.unflatten(1, (LAYERS, -1)))
         return features.flatten(1), side_by_side(model.decode(features))
 
+    def by_dictionary_learning(folder: str, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        name = json.loads((pathlib.Path(folder) / "config.json").read_text())["trainer"]["dict_class"]
+        dictionary = dictionary_classes()[name].from_pretrained(f"{folder}/ae.pt")  # torch.load with weights_only
+        return dictionary.encode(x), dictionary(x)
+
+    def by_openai(folder: str, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        path = next(pathlib.Path(folder).glob("*/autoencoders/*.pt"))
+        autoencoder = openai_code(arguments.openai).Autoencoder.from_state_dict(torch.load(path, weights_only=True))
+        features, info = autoencoder.encode(x)
+        return features, autoencoder.decode(features, info)
+
+    openai_cases = ()
+    if arguments.openai:
+        openai_cases = (
+            ("openai/gpt2-small/resid_post_mlp_v5_32k/autoencoders", "8.pt", "openai", by_openai),
+            ("openai/gpt2-small/mlp_post_act/autoencoders", "0.pt", "openai", by_openai),
+            ("dictionary-learning/new", "", "openai", by_openai),
+        )
     openmoss_cases = ()
     if arguments.openmoss:
         sae = openmoss_code(arguments.openmoss)
@@ -472,6 +503,10 @@ def check(arguments: argparse.Namespace) -> None:
     worst = 0.0
     for case, source, format_name, reader in (
         *openmoss_cases,
+        *openai_cases,
+        *((f"dictionary-learning/{kind}", "", "dictionary-learning", by_dictionary_learning)
+          for kind in ("plain", "new", "gated", "jumprelu", "topk", "batchtopk", "matryoshka")),
+        ("openmoss/jumprelu", "", "dictionary-learning", by_dictionary_learning),
         ("dictionary-learning/gated", "", "saelens", by_saelens),
         ("dictionary-learning/batchtopk", "", "saelens", by_saelens),
         ("circuit-tracer/relu-skip", "layer_2.safetensors", "saelens", by_saelens),
@@ -518,6 +553,7 @@ if __name__ == "__main__":
     maker.set_defaults(run=make)
     checker = commands.add_parser("check")
     checker.add_argument("fathom")
+    checker.add_argument("--openai")
     checker.add_argument("--openmoss")
     checker.set_defaults(run=check)
     chosen = parser.parse_args()

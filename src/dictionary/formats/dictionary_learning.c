@@ -2,19 +2,25 @@
  * Without it the names of the tensors do, except that TopK and BatchTopK have the same ones. */
 #include <base/error.h>
 #include <base/memory.h>
+#include <dictionary/formats/dictionary_learning.h>
 #include <dictionary/formats/import.h>
 #include <math.h>
 #include <string.h>
 
-#define WEIGHTS "ae.pt"
+#define WEIGHTS FATHOM__DICTIONARY_LEARNING_WEIGHTS
 
-enum layout { PLAIN, NEW, GATED, JUMPRELU, TOPK, BATCHTOPK, MATRYOSHKA, LAYOUTS };
+enum {
+    PLAIN = FATHOM__DICTIONARY_LEARNING_PLAIN,
+    NEW = FATHOM__DICTIONARY_LEARNING_NEW,
+    GATED = FATHOM__DICTIONARY_LEARNING_GATED,
+    JUMPRELU = FATHOM__DICTIONARY_LEARNING_JUMPRELU,
+    TOPK = FATHOM__DICTIONARY_LEARNING_TOPK,
+    BATCHTOPK = FATHOM__DICTIONARY_LEARNING_BATCHTOPK,
+    MATRYOSHKA = FATHOM__DICTIONARY_LEARNING_MATRYOSHKA,
+    LAYOUTS = FATHOM__DICTIONARY_LEARNING_CLASSES
+};
 
-/* Names of a layout's tensors, and whether they are kept as [d, F] and [F, d] instead of as a Linear's. */
-static const struct {
-    const char *class_name, *native, *encoder, *encoder_bias, *decoder, *decoder_bias;
-    bool turned, subtracts;
-} layouts[LAYOUTS] = {
+const struct fathom__dictionary_learning_layout fathom__dictionary_learning[LAYOUTS] = {
     [PLAIN] = {"AutoEncoder", "standard", "encoder.weight", "encoder.bias", "decoder.weight", "bias", false, true},
     [NEW] = {"AutoEncoderNew", "standard", "encoder.weight", "encoder.bias", "decoder.weight", "decoder.bias", false,
              false},
@@ -26,6 +32,7 @@ static const struct {
                    true},
     [MATRYOSHKA] = {"MatryoshkaBatchTopKSAE", "batchtopk", "W_enc", "b_enc", "W_dec", "b_dec", true, true},
 };
+#define LAYOUT fathom__dictionary_learning
 
 static bool detect(const struct fathom__import *in) {
     struct fathom__import look = {.folder = in->folder, .file = in->file};
@@ -39,13 +46,13 @@ static bool detect(const struct fathom__import *in) {
     return found;
 }
 
-static int find_layout(enum layout *out, const struct fathom__import *in, const json_t *trainer) {
+static int find_layout(int *out, const struct fathom__import *in, const json_t *trainer) {
     const char *name = json_string_value(json_object_get(trainer, "dict_class"));
     const struct fathom__source *source = &in->source;
     if (name) {
         for (int i = 0; i < LAYOUTS; i++) {
-            if (strcmp(layouts[i].class_name, name) != 0) continue;
-            *out = (enum layout)i;
+            if (strcmp(LAYOUT[i].class_name, name) != 0) continue;
+            *out = i;
             return 0;
         }
         return fathom__fail(FATHOM_ERROR_UNSUPPORTED, "%s: dict_class \"%s\" is not read", in->config_path, name);
@@ -85,6 +92,7 @@ static int read_places(struct fathom__import *in, const json_t *trainer) {
         return fathom__fail(FATHOM_ERROR_ARGUMENT,
                             "%s: was trained on what the module takes (buffer.io \"%s\"); name the hook point by hook",
                             in->config_path, io);
+    if (module && strncmp(module, "blocks.", 7) == 0) hook = module; /* as exports name it */
     if (json_is_integer(layer) && !module) {
         status = fathom__import_text(&hook, in, "blocks.%lld.hook_resid_post", (long long)json_integer_value(layer));
         if (!status && !in->options->hook)
@@ -103,7 +111,7 @@ static int read_places(struct fathom__import *in, const json_t *trainer) {
 }
 
 /* One threshold for all: of TopK it is used at run time where training has measured it. */
-static int read_one_threshold(struct fathom__import *in, enum layout layout) {
+static int read_one_threshold(struct fathom__import *in, int layout) {
     const struct fathom__tensor *tensor = NULL;
     double value = -1;
     int64_t k = 0;
@@ -151,23 +159,23 @@ static int read_gate(struct fathom__import *in) {
     return status;
 }
 
-static int read_weights(struct fathom__import *in, enum layout layout) {
+static int read_weights(struct fathom__import *in, int layout) {
     const struct fathom__tensor *encoder = NULL;
-    const bool turned = layouts[layout].turned;
-    int status = fathom__source_need(&encoder, &in->source, layouts[layout].encoder);
+    const bool turned = LAYOUT[layout].turned;
+    int status = fathom__source_need(&encoder, &in->source, LAYOUT[layout].encoder);
     if (status) return status;
     const size_t F = encoder->shape[turned ? 1 : 0], d = encoder->shape[turned ? 0 : 1];
     if (encoder->n_dimensions != 2 || F > INT32_MAX || d > INT32_MAX)
         return fathom__fail(FATHOM_ERROR_FORMAT, "%s: %s of two dimensions is expected", in->source.path,
                             encoder->name);
-    in->info.architecture = layouts[layout].native;
-    in->info.subtract_decoder_bias = layouts[layout].subtracts;
+    in->info.architecture = LAYOUT[layout].native;
+    in->info.subtract_decoder_bias = LAYOUT[layout].subtracts;
     in->info.d_in = in->info.d_out = (uint32_t)d;
     in->info.n_features = (uint32_t)F;
     status = fathom__source_matrix(&in->encoder, &in->source, encoder->name, F, d, turned);
-    if (!status) status = fathom__source_matrix(&in->decoder, &in->source, layouts[layout].decoder, F, d, !turned);
-    if (!status) status = fathom__source_vector(&in->encoder_bias, &in->source, layouts[layout].encoder_bias, F);
-    if (!status) status = fathom__source_vector(&in->decoder_bias, &in->source, layouts[layout].decoder_bias, d);
+    if (!status) status = fathom__source_matrix(&in->decoder, &in->source, LAYOUT[layout].decoder, F, d, !turned);
+    if (!status) status = fathom__source_vector(&in->encoder_bias, &in->source, LAYOUT[layout].encoder_bias, F);
+    if (!status) status = fathom__source_vector(&in->decoder_bias, &in->source, LAYOUT[layout].decoder_bias, d);
     if (!status && layout == GATED) status = read_gate(in);
     if (!status && layout == JUMPRELU) {
         status = fathom__source_vector(&in->threshold, &in->source, "threshold", F);
@@ -180,7 +188,7 @@ static int read_weights(struct fathom__import *in, enum layout layout) {
 }
 
 static int read_folder(struct fathom__import *in) {
-    enum layout layout = PLAIN;
+    int layout = PLAIN;
     int status = fathom__import_config(in, "config.json", false);
     if (!status) status = fathom__import_open(in, in->file ? NULL : WEIGHTS);
     if (status) return status;
@@ -192,7 +200,8 @@ static int read_folder(struct fathom__import *in) {
 }
 
 const struct fathom__format fathom__format_dictionary_learning = {
-    .info = {"dictionary-learning", "an ae.pt of dictionary_learning, or its folder", false},
+    .info = {"dictionary-learning", "an ae.pt of dictionary_learning, or its folder", true},
     .detect = detect,
     .read = read_folder,
+    .write = fathom__dictionary_learning_write,
 };

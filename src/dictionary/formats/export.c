@@ -5,19 +5,23 @@
 #include <dictionary/formats/import.h>
 #include <stdio.h>
 
-/* W_enc (x' - b_dec) + b is W_enc x' + (b - W_enc b_dec). */
+/* With W_enc · s_in and b_dec / s_out, subtracting b_dec takes W_enc b_dec s_in / s_out away, where the dictionary takes
+ * W_enc b_dec away or nothing: the bias makes up for the difference. */
 static int move_bias(float *bias, const float *rows, const float *decoder_bias, const fathom_dictionary *dictionary,
                      bool subtracts) {
     const struct fathom_dictionary_info *info = &dictionary->info;
-    if (subtracts == info->subtract_decoder_bias) return 0;
+    const double taken = subtracts ? (double)info->input_scale / info->output_scale : 0,
+                 lacking = taken - (info->subtract_decoder_bias ? 1 : 0);
+    if (lacking == 0) return 0;
     if (dictionary->kind == FATHOM__KIND_GATED || info->d_in != info->d_out)
-        return fathom__fail(FATHOM_ERROR_UNSUPPORTED, "%s: the format %s b_dec before encoding, which this does%s",
-                            info->path, subtracts ? "subtracts" : "does not subtract", subtracts ? " not" : "");
+        return fathom__fail(FATHOM_ERROR_UNSUPPORTED,
+                            "%s: the format %s b_dec before encoding, which cannot be made up for here", info->path,
+                            subtracts ? "subtracts" : "does not subtract");
     for (size_t f = 0; f < info->n_features; f++) {
         double sum = 0;
         for (size_t j = 0; j < info->d_in; j++)
             sum += (double)rows[f * info->d_in + j] * decoder_bias[j];
-        bias[f] += (float)(subtracts ? sum : -sum);
+        bias[f] += (float)(lacking * sum);
     }
     return 0;
 }

@@ -2,6 +2,7 @@
  * that code computed, feature by feature; and the traps of their formats. */
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/random.h"
 #include "base/safetensors.h"
 #include "base/scratch.h"
 #include "tests/support/check.h"
@@ -207,6 +208,18 @@ static void exports_come_back(void **state) {
         {"openmoss/clt-topk", "", "openmoss", "", NULL, NULL},
         {"openmoss/clt-relu", "", "openmoss", "", NULL, NULL},
         {"openmoss/clt-jumprelu", "", "circuit-tracer", "", NULL, NULL},
+        {"dictionary-learning/plain", "", "dictionary-learning", "", NULL, NULL},
+        {"dictionary-learning/new", "", "dictionary-learning", "", NULL, NULL},
+        {"dictionary-learning/gated", "", "dictionary-learning", "", NULL, NULL},
+        {"dictionary-learning/jumprelu", "", "dictionary-learning", "ae.pt", NULL, NULL},
+        {"dictionary-learning/topk", "", "dictionary-learning", "", NULL, NULL},
+        {"dictionary-learning/batchtopk", "", "dictionary-learning", "", NULL, NULL},
+        {"dictionary-learning/matryoshka", "", "dictionary-learning", "", NULL, NULL},
+        {"llama-scope/Llama3_1-8B-Base-L4R-8x", "", "dictionary-learning", "", NULL, NULL},
+        {"openai/gpt2-small/resid_post_mlp_v5_32k/autoencoders", "8.pt", "openai", "resid_post_mlp/autoencoders/8.pt",
+         NULL, NULL},
+        {"openai/gpt2-small/mlp_post_act/autoencoders", "0.pt", "openai", "mlp_post_act/autoencoders/0.pt", NULL, NULL},
+        {"dictionary-learning/plain", "", "openai", "resid_post_mlp/autoencoders/3.pt", NULL, NULL},
     };
     for (size_t t = 0; t < sizeof trips / sizeof *trips; t++) {
         struct numbers numbers = {0};
@@ -231,13 +244,77 @@ static void exports_come_back(void **state) {
     }
 }
 
+/* Inputs and outputs of different scales, with b_dec subtracted or not: formats that always subtract it, or never, hold
+ * the same dictionary. */
+static void scales_that_differ(void **state) {
+    (void)state;
+    enum { WIDTH = 32, FEATURES = 48, ROWS = 20 };
+    static const char *const names[] = {"saelens", "sparsify", "dictionary-learning"};
+    static float encoder[FEATURES * WIDTH], decoder[FEATURES * WIDTH], bias[FEATURES], b_dec[WIDTH], rows[ROWS * WIDTH],
+        before[ROWS * WIDTH], after[ROWS * WIDTH];
+    struct {
+        float *values;
+        size_t n;
+    } arrays[] = {{encoder, FEATURES * WIDTH},
+                  {decoder, FEATURES * WIDTH},
+                  {bias, FEATURES},
+                  {b_dec, WIDTH},
+                  {rows, ROWS * WIDTH}};
+    struct fathom__random random;
+    fathom__random_seed(&random, 1);
+    for (size_t a = 0; a < sizeof arrays / sizeof *arrays; a++)
+        for (size_t i = 0; i < arrays[a].n; i++)
+            arrays[a].values[i] = (float)fathom__random_normal(&random);
+    for (size_t t = 0; t < 2 * sizeof names / sizeof *names; t++) {
+        struct fathom_sparse sparse = FATHOM_SPARSE_INIT;
+        const struct fathom_dictionary_parts parts = {.info = {.architecture = "topk",
+                                                               .hook_in = RESID("3"),
+                                                               .hook_out = RESID("3"),
+                                                               .d_in = WIDTH,
+                                                               .d_out = WIDTH,
+                                                               .n_features = FEATURES,
+                                                               .k = 6,
+                                                               .subtract_decoder_bias = t % 2,
+                                                               .input_scale = 0.5F,
+                                                               .output_scale = 2,
+                                                               .max_norm = INFINITY},
+                                                      .encoder = encoder,
+                                                      .encoder_bias = bias,
+                                                      .decoder = decoder,
+                                                      .decoder_bias = b_dec};
+        const struct fathom_import_options options = {.hook = RESID("3"), .centred = FATHOM_CENTRED_NO};
+        fathom_dictionary *dictionary = NULL;
+        char folder[32];
+        check_ok(fathom_dictionary_write(scratch("native.gguf"), &parts, "f32"));
+        check_ok(fathom_dictionary_open(&dictionary, scratch("native.gguf")));
+        check_ok(fathom_dictionary_encode(&sparse, dictionary, rows, NULL, ROWS, FATHOM_ENCODE_RUN));
+        check_ok(fathom_dictionary_reconstruct(before, dictionary, &sparse, rows));
+        snprintf(folder, sizeof folder, "scales-%zu", t);
+        check_ok(fathom_dictionary_export(scratch(folder), dictionary, names[t / 2]));
+        fathom_dictionary_close(dictionary);
+        check_ok(fathom_dictionary_import(scratch("native.gguf"), scratch(folder), &options));
+        check_ok(fathom_dictionary_open(&dictionary, scratch("native.gguf")));
+        check_ok(fathom_dictionary_encode(&sparse, dictionary, rows, NULL, ROWS, FATHOM_ENCODE_RUN));
+        check_ok(fathom_dictionary_reconstruct(after, dictionary, &sparse, rows));
+        for (int i = 0; i < ROWS * WIDTH; i++)
+            assert_float_equal(before[i], after[i], 1e-4);
+        fathom_dictionary_close(dictionary);
+        fathom_sparse_free(&sparse);
+    }
+}
+
 static void what_a_format_cannot_hold_is_refused(void **state) {
     (void)state;
     fathom_dictionary *dictionary = import(CASES "sparsify/groupmax/layers.3", NULL);
     check_status(fathom_dictionary_export(scratch("no"), dictionary, "saelens"), FATHOM_ERROR_UNSUPPORTED, "groupmax");
     check_status(fathom_dictionary_export(scratch("no"), dictionary, "gemma-scope"), FATHOM_ERROR_UNSUPPORTED,
                  "gemma-scope has no groupmax");
-    check_status(fathom_dictionary_export(scratch("no"), dictionary, "openai"), FATHOM_ERROR_UNSUPPORTED, "read only");
+    check_status(fathom_dictionary_export(scratch("no"), dictionary, "llama-scope"), FATHOM_ERROR_UNSUPPORTED,
+                 "read only");
+    check_status(fathom_dictionary_export(scratch("no"), dictionary, "openai"), FATHOM_ERROR_UNSUPPORTED,
+                 "openai has no groupmax");
+    check_status(fathom_dictionary_export(scratch("no"), dictionary, "dictionary-learning"), FATHOM_ERROR_UNSUPPORTED,
+                 "dictionary-learning has no groupmax");
     check_status(fathom_dictionary_export(scratch("no"), dictionary, "npz"), FATHOM_ERROR_ARGUMENT, "format \"npz\"");
     fathom_dictionary_close(dictionary);
     dictionary = import(CASES "dictionary-learning/plain", NULL);
@@ -245,6 +322,15 @@ static void what_a_format_cannot_hold_is_refused(void **state) {
                  "transcoders within one layer");
     check_status(fathom_dictionary_export(scratch("no"), dictionary, "sparsify"), FATHOM_ERROR_UNSUPPORTED,
                  "sparsify has no standard");
+    fathom_dictionary_close(dictionary);
+    dictionary = import(CASES "dictionary-learning/topk", NULL);
+    check_status(fathom_dictionary_export(scratch("no"), dictionary, "openai"), FATHOM_ERROR_UNSUPPORTED,
+                 "openai has no topk of rows under the input norm none");
+    fathom_dictionary_close(dictionary);
+    const struct fathom_import_options at_z = {.hook = "blocks.3.attn.hook_z"};
+    dictionary = import(CASES "dictionary-learning/plain", &at_z);
+    check_status(fathom_dictionary_export(scratch("no"), dictionary, "openai"), FATHOM_ERROR_UNSUPPORTED,
+                 "openai has no place for blocks.3.attn.hook_z");
     fathom_dictionary_close(dictionary);
     dictionary = import(CASES "openai/gpt2-small/resid_post_mlp_v5_32k/autoencoders/8.pt", NULL);
     check_status(fathom_dictionary_export(scratch("no"), dictionary, "sparsify"), FATHOM_ERROR_UNSUPPORTED,
@@ -259,6 +345,10 @@ static void what_a_format_cannot_hold_is_refused(void **state) {
     dictionary = import(CASES "circuit-tracer/relu-skip/layer_2.safetensors", NULL);
     check_status(fathom_dictionary_export(scratch("no"), dictionary, "openmoss"), FATHOM_ERROR_UNSUPPORTED,
                  "openmoss has no skip");
+    check_status(fathom_dictionary_export(scratch("no"), dictionary, "dictionary-learning"), FATHOM_ERROR_UNSUPPORTED,
+                 "no transcoders");
+    check_status(fathom_dictionary_export(scratch("no"), dictionary, "openai"), FATHOM_ERROR_UNSUPPORTED,
+                 "no transcoders");
     fathom_dictionary_close(dictionary);
     dictionary = import(CASES "circuit-tracer/clt", NULL);
     check_status(fathom_dictionary_export(scratch("no"), dictionary, "gemma-scope-2"), FATHOM_ERROR_UNSUPPORTED,
@@ -426,7 +516,7 @@ static void formats_are_listed(void **state) {
     for (; fathom_format_at(n); n++)
         exports += fathom_format_at(n)->exports;
     assert_int_equal(n, 9);
-    assert_int_equal(exports, 6);
+    assert_int_equal(exports, 8);
 }
 
 int main(void) {
@@ -434,6 +524,7 @@ int main(void) {
         cmocka_unit_test(peers_dictionaries_agree),
         cmocka_unit_test(groups_are_kept),
         cmocka_unit_test(exports_come_back),
+        cmocka_unit_test(scales_that_differ),
         cmocka_unit_test(what_a_format_cannot_hold_is_refused),
         cmocka_unit_test(hooks),
         cmocka_unit_test(thresholds),

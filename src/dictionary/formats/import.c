@@ -194,8 +194,8 @@ int fathom_dictionary_export(const char *folder, const fathom_dictionary *dictio
     if (!status && !format->write)
         status = fathom__fail(
             FATHOM_ERROR_UNSUPPORTED,
-            "format \"%s\" is read only; saelens, gemma-scope, gemma-scope-2, sparsify, openmoss and circuit-tracer "
-            "are written",
+            "format \"%s\" is read only; saelens, gemma-scope, gemma-scope-2, sparsify, dictionary-learning, openmoss, "
+            "openai and circuit-tracer are written",
             format_name);
     const struct fathom_dictionary_info *info = fathom_dictionary_describe(dictionary);
     if (!status && info->n_layers && !format->writes_layers)

@@ -91,6 +91,7 @@ int fathom__saelens_write(const char *folder, const fathom_dictionary *dictionar
     const bool subtracts = info->subtract_decoder_bias && !transcoder && info->input_scale == info->output_scale;
     const char *architecture = name_architecture(dictionary, transcoder), *norm = name_norm(dictionary, transcoder);
     char *config = NULL, *weights = NULL;
+    if (info->n_sources) return fathom__fail(FATHOM_ERROR_UNSUPPORTED, "%s: saelens has no crosscoders", info->path);
     if (!architecture || !norm)
         return fathom__fail(FATHOM_ERROR_UNSUPPORTED, "%s: SAELens has no %s%s under the input norm %s", info->path,
                             info->architecture, transcoder ? " transcoder" : "", info->input_norm);
