@@ -109,7 +109,8 @@ FATHOM_API int fathom_dictionary_match(struct fathom_hook *hook, const fathom_di
                                        const fathom_model *model);
 
 /* Whether a row is one that the dictionary was trained on: position and norm as above. Other rows have no features and
- * are never edited. */
+ * are never edited. A row that is not finite counts as covered, so that it is not left out in silence: encoding it is
+ * NUMERIC. */
 FATHOM_API bool fathom_dictionary_covers(const fathom_dictionary *dictionary, const float *row, int32_t position);
 
 /* Sparse features of rows, in compressed rows: features of row r are [offsets[r], offsets[r + 1]), in ascending feature

@@ -17,7 +17,7 @@
  *   formats.h         dictionaries of other trainers     evaluate.h     what one is worth
  *   drift.h           what quantising moves              stability.h    which features come back
  *   surface.h         the loss over sizes and tokens     crosscoder.h   whose a crosscoder's features are
- *   layers.h          what a cross-layer transcoder explains at each layer
+ *   layers.h          what a transcoder is worth at each layer that it writes
  *
  * What the features mean, and what they tell
  *   catalogue.h       features, examples, search         labels.h       people's labels over time

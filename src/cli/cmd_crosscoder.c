@@ -136,7 +136,7 @@ static int print_people(const struct cli_arguments *arguments, const struct fath
     if (status) return cli_fail(arguments, status);
     print_group("shared: the control", &group);
     puts("  Medians; near 0 a feature is its source's own, near 1 another source has it too, whatever the shares say.");
-    return CLI_OK;
+    return cli_output_status();
 }
 
 static json_t *number(double value) {

@@ -6,6 +6,7 @@
 #include "eval_saebench.h"
 #include "eval_view.h"
 #include <base/memory.h>
+#include <string.h>
 
 static const struct cli_option options[] = {
     CLI_OPTION_MODEL,
@@ -150,6 +151,10 @@ static int read_corpus(struct corpus_arguments *corpus, struct fathom_evaluate_o
     return status;
 }
 
+static bool is_transcoder(const struct fathom_dictionary_info *info) {
+    return info->n_layers > 0 || strcmp(info->hook_in, info->hook_out) != 0;
+}
+
 static int run(struct cli_arguments *arguments) {
     struct corpus_arguments corpus = {0};
     int64_t tokens, loss_tokens, context, threads, seed;
@@ -173,7 +178,7 @@ static int run(struct cli_arguments *arguments) {
     if (code == CLI_OK) {
         const int status = read_corpus(&corpus, &chosen, arguments, opened.model);
         code = status ? cli_fail(arguments, status)
-               : fathom_dictionary_describe(opened.dictionary)->n_layers
+               : is_transcoder(fathom_dictionary_describe(opened.dictionary))
                    ? eval_layers(arguments, opened.dictionary, opened.model, &chosen)
                    : evaluate(arguments, &opened, &chosen);
     }
@@ -208,8 +213,11 @@ const struct cli_command cli_command_eval = {
         "--saebench writes core/, sparse_probing/ and absorption/ with what was measured, under SAEBench's "
         "names and by its formulas; sae_bench_commit_hash says that they are Fathom's. First positions, "
         "which the dictionary does not cover, are left out.\n\n"
-        "Of a cross-layer transcoder, the variance explained at each layer that it writes, beside what the features of "
-        "that layer alone explain and the mean row of each token; nothing is spliced into the model.",
+        "Of a transcoder, the variance explained at each layer that it writes, beside the mean row of each token and, "
+        "of "
+        "a cross-layer one, what the features of that layer alone explain; and the loss with all that it writes in "
+        "place at all layers at once, where features read what the replacements before them have made of the model, "
+        "beside token means, the mean row and zeros.",
     .examples = "fathom eval layer12.gguf # on text that the model writes itself\n"
                 "fathom eval layer12.gguf -m smollm2 --corpus held-out.jsonl # figures beside controls\n"
                 "fathom eval layer12.gguf --control frozen12.gguf --corpus held-out.jsonl # beside a frozen decoder",

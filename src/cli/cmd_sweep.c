@@ -252,7 +252,7 @@ static int run(struct cli_arguments *arguments) {
     char *path = NULL;
     int64_t budget;
     const char *folder = cli_text(arguments, "output", "");
-    if (strchr(cli_text(arguments, "hook", ""), ','))
+    if (strpbrk(cli_text(arguments, "hook", ""), ",*"))
         return cli_usage(arguments, "--hook: one hook point is expected; a surface is of one");
     if (!cli_integer(&budget, arguments, "budget", 1, INT64_MAX, 0)) return CLI_USAGE;
     const char *svg = cli_text(arguments, "svg", NULL);

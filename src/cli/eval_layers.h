@@ -1,4 +1,4 @@
-/* `fathom eval` of a cross-layer transcoder. */
+/* `fathom eval` of a transcoder, or of a cross-layer one. */
 #ifndef FATHOM_CLI_EVAL_LAYERS_H
 #define FATHOM_CLI_EVAL_LAYERS_H
 

@@ -385,7 +385,8 @@ bool fathom_dictionary_covers(const fathom_dictionary *dictionary, const float *
     double squares = 0;
     for (uint32_t j = 0; j < info->d_in; j++)
         squares += (double)row[j] * row[j];
-    return squares <= (double)info->max_norm * info->max_norm;
+    /* What is not finite is no outlier: whoever encodes it is told. */
+    return !isfinite(squares) || squares <= (double)info->max_norm * info->max_norm;
 }
 
 static int check_feature(const fathom_dictionary *dictionary, uint32_t feature) {

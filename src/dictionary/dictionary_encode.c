@@ -125,12 +125,13 @@ struct encoding {
     const fathom_dictionary *dictionary;
     struct fathom__whole *whole;
     uint32_t lane;
-    bool by_rank;     /* TopK or GroupMax without their threshold */
-    float *x;         /* [FATHOM__TILE_ROWS, stride] */
-    uint16_t *x_bf16; /* [n_layers, FATHOM__TILE_ROWS, read] */
-    size_t tiles;     /* of all layers */
-    float *products;  /* [tiles, FATHOM__TILE_ROWS, FATHOM__TILE_FEATURES] */
-    float *norm;      /* [n_layers, FATHOM__TILE_ROWS] */
+    bool by_rank;             /* TopK or GroupMax without their threshold */
+    bool all_covered;         /* the caller knows which rows are */
+    float *x;                 /* [FATHOM__TILE_ROWS, stride] */
+    uint16_t *x_bf16;         /* [n_layers, FATHOM__TILE_ROWS, read] */
+    size_t first_tile, tiles; /* tiles of all layers are counted; those of one may be all that is wanted */
+    float *products;          /* [tiles of all layers, FATHOM__TILE_ROWS, FATHOM__TILE_FEATURES] */
+    float *norm;              /* [n_layers, FATHOM__TILE_ROWS] */
     bool *covered;
     struct fathom__candidates found, exact; /* of one row: by the product, and decided */
 };
@@ -174,7 +175,8 @@ static int load_rows(struct encoding *encoding, const float *rows, const int32_t
     for (size_t r = 0; r < n; r++) {
         const float *row = rows + (first + r) * d;
         float *x = encoding->x + r * stride;
-        encoding->covered[r] = fathom_dictionary_covers(dictionary, row, positions ? positions[first + r] : INT32_MAX);
+        encoding->covered[r] = encoding->all_covered ||
+                               fathom_dictionary_covers(dictionary, row, positions ? positions[first + r] : INT32_MAX);
         if (encoding->covered[r])
             fathom__dictionary_input(x, dictionary, row);
         else
@@ -215,7 +217,7 @@ static void gather(struct encoding *encoding, size_t r, const float *bias, float
     struct fathom__candidates *found = &encoding->found, *exact = &encoding->exact;
     found->n = exact->n = 0;
     exact->floor = 0;
-    for (size_t tile = 0; tile < encoding->tiles; tile++) {
+    for (size_t tile = encoding->first_tile; tile < encoding->tiles; tile++) {
         const uint32_t first = (uint32_t)tile_first(encoding->dictionary, whole, tile);
         fathom__offer_above(found->values, found->features, &found->n, floor - margin(encoding, r, tile),
                             tile_row(encoding, tile, r), bias + first, first,
@@ -240,7 +242,7 @@ static void gather_topk(struct encoding *encoding, size_t r) {
     float largest = 0; /* of all margins */
     found->n = 0;
     found->floor = 0;
-    for (size_t tile = 0; tile < encoding->tiles; tile++) {
+    for (size_t tile = encoding->first_tile; tile < encoding->tiles; tile++) {
         const uint32_t first = (uint32_t)tile_first(encoding->dictionary, whole, tile);
         fathom__offer(found, k, tile_row(encoding, tile, r), whole->bias + first, first,
                       tile_width(encoding->dictionary, whole, tile));
@@ -288,7 +290,7 @@ static int encode_block(struct fathom_sparse *out, struct encoding *encoding, co
                         const int32_t *positions, size_t first, size_t n) {
     int status = load_rows(encoding, rows, positions, first, n);
     const struct fathom__whole *whole = encoding->whole;
-    for (size_t tile = 0; !status && tile < encoding->tiles; tile++) {
+    for (size_t tile = encoding->first_tile; !status && tile < encoding->tiles; tile++) {
         const size_t layer = tile / whole->n_tiles;
         status = fathom__dense_run(encoding->products + tile * FATHOM__TILE_ROWS * FATHOM__TILE_FEATURES,
                                    whole->products[layer], encoding->lane, tile % whole->n_tiles,
@@ -307,27 +309,52 @@ static int encode_block(struct fathom_sparse *out, struct encoding *encoding, co
     return status;
 }
 
-int fathom_dictionary_encode(struct fathom_sparse *out, const fathom_dictionary *dictionary, const float *rows,
-                             const int32_t *positions, size_t n_rows, enum fathom_encode_mode mode) {
-    struct encoding encoding = {.dictionary = dictionary};
-    const bool has_threshold = dictionary->info.has_threshold;
-    const bool ranks = dictionary->kind == FATHOM__KIND_TOPK || dictionary->kind == FATHOM__KIND_GROUPMAX;
-    encoding.by_rank = ranks && (mode == FATHOM_ENCODE_TRAIN || !has_threshold);
-    int status = fathom__dictionary_whole(&encoding.whole, mutable(dictionary));
+/* Rows by those features of an encoding that are wanted: all, or those of one layer. */
+static int encode_rows(struct fathom_sparse *out, struct encoding *encoding, const float *rows,
+                       const int32_t *positions, size_t n_rows, uint32_t layer) {
+    fathom_dictionary *dictionary = mutable(encoding->dictionary);
+    int status = fathom__dictionary_whole(&encoding->whole, dictionary);
     if (status) return status;
     out->n_rows = 0;
     status = fathom__grow(&out->offsets, &out->row_capacity, n_rows + 1, sizeof *out->offsets);
     if (!status) out->offsets[0] = 0;
-    if (!status) status = open_encoding(&encoding);
-    if (!status) {
-        encoding.lane = take_lane(mutable(dictionary));
-        for (size_t first = 0; first < n_rows && !status; first += FATHOM__TILE_ROWS)
-            status = encode_block(out, &encoding, rows, positions, first,
-                                  n_rows - first < FATHOM__TILE_ROWS ? n_rows - first : FATHOM__TILE_ROWS);
-        give_lane(mutable(dictionary), encoding.lane);
+    if (!status) status = open_encoding(encoding);
+    if (!status && layer != FATHOM__ALL_LAYERS) {
+        encoding->first_tile = layer * encoding->whole->n_tiles;
+        encoding->tiles = encoding->first_tile + encoding->whole->n_tiles;
     }
-    close_encoding(&encoding);
+    if (!status) {
+        encoding->lane = take_lane(dictionary);
+        for (size_t first = 0; first < n_rows && !status; first += FATHOM__TILE_ROWS)
+            status = encode_block(out, encoding, rows, positions, first,
+                                  n_rows - first < FATHOM__TILE_ROWS ? n_rows - first : FATHOM__TILE_ROWS);
+        give_lane(dictionary, encoding->lane);
+    }
+    close_encoding(encoding);
     return status;
+}
+
+static bool ranks(const fathom_dictionary *dictionary) {
+    return dictionary->kind == FATHOM__KIND_TOPK || dictionary->kind == FATHOM__KIND_GROUPMAX;
+}
+
+int fathom_dictionary_encode(struct fathom_sparse *out, const fathom_dictionary *dictionary, const float *rows,
+                             const int32_t *positions, size_t n_rows, enum fathom_encode_mode mode) {
+    struct encoding encoding = {.dictionary = dictionary,
+                                .by_rank = ranks(dictionary) &&
+                                           (mode == FATHOM_ENCODE_TRAIN || !dictionary->info.has_threshold)};
+    return encode_rows(out, &encoding, rows, positions, n_rows, FATHOM__ALL_LAYERS);
+}
+
+bool fathom__dictionary_reads_layers(const fathom_dictionary *dictionary) {
+    return dictionary->n_layers == 1 || dictionary->info.has_threshold;
+}
+
+int fathom__dictionary_encode_layer(struct fathom_sparse *out, const fathom_dictionary *dictionary, const float *rows,
+                                    size_t n_rows, uint32_t layer) {
+    struct encoding encoding = {
+        .dictionary = dictionary, .by_rank = ranks(dictionary) && !dictionary->info.has_threshold, .all_covered = true};
+    return encode_rows(out, &encoding, rows, NULL, n_rows, layer);
 }
 
 void fathom_sparse_free(struct fathom_sparse *sparse) {

@@ -127,6 +127,14 @@ static inline size_t fathom__encoder_width(const struct fathom_dictionary_info *
     return info->n_layers ? info->d_in / info->n_layers : info->d_in;
 }
 
+/* dictionary_encode.c: the features of one layer alone, as at run time; of rows f32 [n_rows, d_in], all of which the
+ * dictionary covers, only that layer's part is looked at, and the others must be finite. Where layers cannot be read one by
+ * one, because their features compete, fathom__dictionary_reads_layers is false. */
+#define FATHOM__ALL_LAYERS UINT32_MAX
+bool fathom__dictionary_reads_layers(const fathom_dictionary *dictionary);
+int fathom__dictionary_encode_layer(struct fathom_sparse *out, const fathom_dictionary *dictionary, const float *rows,
+                                    size_t n_rows, uint32_t layer);
+
 /* Makes (once) what whole encoding needs. */
 int fathom__dictionary_whole(struct fathom__whole **out, fathom_dictionary *dictionary);
 void fathom__whole_close(struct fathom__whole *whole, size_t n_layers);

@@ -24,10 +24,11 @@ int fathom__dictionary_check_layers(const struct fathom_dictionary_info *info) {
     if (n < 2 || n > FATHOM_TRAIN_LAYERS)
         return fathom__fail(FATHOM_ERROR_ARGUMENT, "%s: %u layers; 2 to %d are expected of a cross-layer transcoder",
                             where, n, FATHOM_TRAIN_LAYERS);
-    if (info->n_sources || info->subtract_decoder_bias || info->undo_input_norm)
-        return fathom__fail(FATHOM_ERROR_ARGUMENT,
-                            "%s: a cross-layer transcoder has no sources, subtracts no decoder bias and undoes no norm",
-                            where);
+    const bool norm = info->input_norm && strcmp(info->input_norm, "none") != 0;
+    if (info->n_sources || info->subtract_decoder_bias || norm)
+        return fathom__fail(
+            FATHOM_ERROR_ARGUMENT,
+            "%s: a cross-layer transcoder has no sources and no input norm, and subtracts no decoder bias", where);
     if (info->d_in != info->d_out || info->d_in % n || info->d_in / n % FATHOM__LANES || info->n_features % n)
         return fathom__fail(FATHOM_ERROR_ARGUMENT,
                             "%s: %u layers of inputs of width %u, outputs of width %u and %u features together; equal "

@@ -290,17 +290,21 @@ static void test_no_threshold(void **state) {
 static void test_not_finite_rows(void **state) {
     (void)state;
     struct fathom_sparse sparse = FATHOM_SPARSE_INIT;
-    const struct fathom_dictionary_parts parts = parts_of("batchtopk");
+    struct fathom_dictionary_parts parts = parts_of("batchtopk");
     float bad[3 * D], out;
     const uint32_t feature = 0;
     memcpy(bad, rows, sizeof bad);
-    bad[2 * D + 5] = NAN;
-    fathom_dictionary *dictionary = write_and_open(&parts, "f32");
-    assert_int_equal(fathom_dictionary_encode(&sparse, dictionary, bad, NULL, 3, FATHOM_ENCODE_RUN),
-                     FATHOM_ERROR_NUMERIC);
-    assert_non_null(strstr(fathom_error_message(), "row 2"));
-    assert_int_equal(fathom_dictionary_read(&out, dictionary, &feature, 1, bad + 2 * D, NULL, 1), FATHOM_ERROR_NUMERIC);
-    fathom_dictionary_close(dictionary);
+    for (int which = 0; which < 4; which++) {
+        bad[2 * D + 5] = which % 2 ? NAN : INFINITY;
+        parts.info.max_norm = which < 2 ? INFINITY : 1e6F; /* it is no outlier of the norm either */
+        fathom_dictionary *dictionary = write_and_open(&parts, "f32");
+        assert_int_equal(fathom_dictionary_encode(&sparse, dictionary, bad, NULL, 3, FATHOM_ENCODE_RUN),
+                         FATHOM_ERROR_NUMERIC);
+        assert_non_null(strstr(fathom_error_message(), "row 2"));
+        assert_int_equal(fathom_dictionary_read(&out, dictionary, &feature, 1, bad + 2 * D, NULL, 1),
+                         FATHOM_ERROR_NUMERIC);
+        fathom_dictionary_close(dictionary);
+    }
     fathom_sparse_free(&sparse);
 }
 

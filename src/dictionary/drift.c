@@ -33,7 +33,8 @@ int fathom_drift_open(fathom_drift **out, const fathom_dictionary *a, const fath
     fathom_drift *drift = NULL;
     if (a->info.n_features != b->info.n_features) return differ(a, b, "numbers of features");
     if (a->info.d_in != b->info.d_in || a->info.d_out != b->info.d_out) return differ(a, b, "widths");
-    if (strcmp(a->info.hook_in, b->info.hook_in) != 0) return differ(a, b, "hook points");
+    if (strcmp(a->info.hook_in, b->info.hook_in) != 0 || strcmp(a->info.hook_out, b->info.hook_out) != 0)
+        return differ(a, b, "hook points");
     int status = fathom__alloc(&drift, 1, sizeof *drift);
     if (!status) status = fathom__alloc(&drift->features, a->info.n_features, sizeof *drift->features);
     if (status) {

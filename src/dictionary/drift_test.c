@@ -163,6 +163,11 @@ static void what_cannot_be_compared_is_refused(void **state) {
     b = make("b.gguf", &parts);
     check_status(fathom_drift_open(&drift, a, b), FATHOM_ERROR_MISMATCH, "hook points");
     fathom_dictionary_close(b);
+    parts = parts_of("h", FEATURES);
+    parts.info.hook_out = "another";
+    b = make("b.gguf", &parts);
+    check_status(fathom_drift_open(&drift, a, b), FATHOM_ERROR_MISMATCH, "hook points");
+    fathom_dictionary_close(b);
     check_status(fathom_dictionary_quantise(scratch("c.gguf"), a, "q4_0"), FATHOM_ERROR_ARGUMENT, "q4_0");
     assert_null(drift);
     fathom_dictionary_close(a);

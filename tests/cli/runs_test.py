@@ -130,7 +130,8 @@ class Runs(command.Case):
     def test_small_sweeps(self):
         self.assertIn("no surface: surface: 2 points", self.good(*self.sweep(features="16", k="2", tokens="512,1024")).out)
         self.assertIn("no surface: surface: 4 points", self.good(*self.sweep(features="16,32", k="2,4", tokens="512")).out)
-        self.bad(command.USAGE, "one hook point", *self.sweep(hook="resid_post.0,resid_post.1"))
+        for hook in ("resid_post.0,resid_post.1", "resid_post.*"):
+            self.bad(command.USAGE, "one hook point", *self.sweep(hook=hook))
         self.bad(command.USAGE, "--tokens x", *self.sweep(tokens="x"))
         self.assertEqual(command.LIMIT, self.fathom(*self.sweep(features=",".join("8" * 40), k="1,2")).status)
 

@@ -23,6 +23,12 @@ class Train(command.Case):
         run = self.train("pair.gguf", hook="mlp_in.0,mlp_in.1", hook_out="mlp_out.0,mlp_out.1", arch="jumprelu")
         results = json.loads(self.good(*run, "--skip", "--json").out)["dictionaries"]
         self.assertEqual([result["hook_out"] for result in results], ["mlp_out.0", "mlp_out.1"])
+        measure = ("eval", "pair-mlp_in.1-64-4.gguf", "-q", "-t", 1, "-m", self.llama, "--corpus", self.corpus(documents=120), "--tokens", 1100,
+                   "--loss-tokens", 100)
+        measured = json.loads(self.good(*measure, "--json").out)
+        self.assertEqual(["blocks.1.hook_mlp_out"], [layer["hook_out"] for layer in measured["layers"]])
+        self.assertGreaterEqual(measured["loss_tokens"], 100)
+        self.assertNotIn("own layer", self.good(*measure).out)
         self.bad(command.USAGE, ["--hook-out mlp_out.0", "as many"], *self.train(hook="mlp_in.0,mlp_in.1", hook_out="mlp_out.0"))
         self.bad(command.USAGE, "skip", *self.train(), "--skip")
 
@@ -43,12 +49,15 @@ class Train(command.Case):
         run = self.train("cross.gguf", hook="mlp_in.0+mlp_in.1", hook_out="mlp_out.0+mlp_out.1", arch="batchtopk", skip_positions=0, norm_multiple=0)
         trained = json.loads(self.good(*run, "--json").out)["dictionaries"][0]
         self.assertEqual(trained["hook_out"], "mlp_out.0+mlp_out.1")
-        measure = ("-q", "-t", 1, "-m", self.llama, "--corpus", self.corpus(documents=120), "--tokens", 1100, "--context", 32)
+        measure = ("-q", "-t", 1, "-m", self.llama, "--corpus", self.corpus(documents=120), "--tokens", 1100, "--loss-tokens", 100, "--context", 32)
         measured = json.loads(self.good("eval", "cross.gguf", *measure, "--json").out)
         self.assertEqual([layer["hook_out"] for layer in measured["layers"]], ["blocks.0.hook_mlp_out", "blocks.1.hook_mlp_out"])
         self.assertEqual(measured["layers"][0]["whole"], measured["layers"][0]["own_layer"])
-        self.assertIn("blocks.1.hook_mlp_out", self.good("eval", "cross.gguf", *measure).out)
-        self.bad(command.USAGE, "not for a cross-layer transcoder", "eval", "cross.gguf", *measure, "--absorption")
+        self.assertGreater(measured["losses"]["whole"]["divergence"], 0)
+        self.assertEqual(0, measured["losses"]["mean"]["recovered_mean"])
+        out = self.good("eval", "cross.gguf", *measure).out
+        self.assertTrue(all(part in out for part in ("blocks.1.hook_mlp_out", "own layer", "at all layers at once", "token_mean")))
+        self.bad(command.USAGE, "not for a transcoder", "eval", "cross.gguf", *measure, "--absorption")
         self.good("export", "cross.gguf", "-o", "tracer", "--format", "circuit-tracer")
         self.good("import", "tracer", "-o", "again.gguf")
         again = json.loads(self.good("eval", "again.gguf", *measure, "--json").out)
