@@ -177,6 +177,7 @@ int fathom__handle_embeddings(struct fathom__exchange *exchange) {
     int status = fathom__check_text(input, "input");
     if (!status && (n = fathom__count_texts(input)) > MOST_INPUTS)
         status = fathom__fail(FATHOM_ERROR_FORMAT, "request: \"input\": at most %d texts", MOST_INPUTS);
+    if (!status) status = fathom__check_model(exchange->server, exchange->request);
     if (!status) status = read_options(&reading, exchange->server, exchange->request);
     if (!status) status = fathom__alloc(&embeddings, n, sizeof *embeddings);
     json_t *data = json_array();

@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "base/thread.h"
 #include "engine/sampler.h"
+#include "server/handlers.h"
 #include "server/schema_grammar.h"
 #include <math.h>
 #include <string.h>
@@ -152,16 +153,6 @@ static int read_length(struct fathom__generation *out, const json_t *request) {
     return status;
 }
 
-static int check_model(const fathom_server *server, const json_t *request) {
-    const struct fathom_model_info *about = fathom_model_describe(server->options.model);
-    const char *name = about->name;
-    const int status =
-        given(request, "model") ? fathom__json_get_string(&name, request, "model", true, "request") : FATHOM_OK;
-    if (status || strcmp(name, about->name) == 0 || strcmp(name, "default") == 0) return status;
-    return fathom__fail(FATHOM_ERROR_NOT_FOUND, "request: \"model\" is \"%s\", where \"%s\" or \"default\" is loaded",
-                        name, about->name);
-}
-
 static int read_request(struct fathom__generation *out, struct fathom__exchange *exchange, bool chat) {
     fathom_server *server = exchange->server;
     const json_t *request = exchange->request;
@@ -172,7 +163,7 @@ static int read_request(struct fathom__generation *out, struct fathom__exchange 
              (unsigned long long)atomic_fetch_add(&server->next_reply, 1));
     out->job.client = fathom__connection_number(exchange->patience);
     out->job.deadline = exchange->begun + server->options.request_seconds;
-    int status = check_model(server, request);
+    int status = fathom__check_model(server, request);
     if (!status) status = refuse_members(request);
     if (!status) status = read_format(out, request);
     if (!status) status = read_sampling(out, request);

@@ -45,6 +45,17 @@ int fathom__handle_model(struct fathom__exchange *exchange) {
     return fathom__reply_json(exchange, MHD_HTTP_OK, model_json(exchange->server));
 }
 
+int fathom__check_model(const fathom_server *server, const json_t *request) {
+    const struct fathom_model_info *about = fathom_model_describe(server->options.model);
+    const json_t *given = json_object_get(request, "model");
+    const char *name = about->name;
+    const int status =
+        given && !json_is_null(given) ? fathom__json_get_string(&name, request, "model", true, "request") : FATHOM_OK;
+    if (status || strcmp(name, about->name) == 0 || strcmp(name, "default") == 0) return status;
+    return fathom__fail(FATHOM_ERROR_NOT_FOUND, "request: \"model\" is \"%s\", where \"%s\" or \"default\" is loaded",
+                        name, about->name);
+}
+
 int fathom__handle_tokenize(struct fathom__exchange *exchange) {
     const fathom_model *model = exchange->server->options.model;
     const char *text = NULL;

@@ -47,7 +47,7 @@ static json_t *replies_json(const struct fathom__route *route) {
                         error_reply("The Host or Origin is not one that is let in, or the server "
                                     "changes nothing"));
     if (!route->open) json_object_set_new(replies, "401", error_reply("The token is missing or wrong"));
-    if (strchr(route->path, '{') || strncmp(route->path, "/api/", 5) == 0 || route->streams)
+    if (strchr(route->path, '{') || strncmp(route->path, "/api/", 5) == 0 || route->request)
         json_object_set_new(replies, "404", error_reply("There is no such thing"));
     if (route->request || route->parameters)
         json_object_set_new(replies, "400", error_reply("The request is not as described"));

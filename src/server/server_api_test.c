@@ -66,6 +66,7 @@ static void rows_are_embedded(void **state) {
     refuses("POST", "/v1/embeddings", "{\"input\": []}", 400, "\"input\"");
     refuses("POST", "/v1/embeddings", "{\"input\": [99999999]}", 400, "token 0");
     refuses("POST", "/v1/embeddings", "{}", 400, "\"input\"");
+    refuses("POST", "/v1/embeddings", "{\"input\": \"a\", \"model\": \"other\"}", 404, "\"other\"");
 }
 
 static void features_are_told(void **state) {
