@@ -38,6 +38,8 @@ struct fathom_refusal_search {
 struct fathom_refusal_trial {
     int32_t position; /* -1: the prompt's last token */
     int32_t layer;
+    /* divergence is measured of every candidate, induce where divergence is within its limit, and bypass where both are;
+     * what was not measured is not a number */
     double bypass, induce, divergence;
     bool admitted; /* induce and divergence are within their limits */
 };

@@ -1,9 +1,11 @@
 #include "generation.h"
+#include "labelled.h"
 #include "steer_subject.h"
 #include <base/error.h>
 #include <base/memory.h>
 #include <fathom/plan.h>
 #include <fathom/refusal.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -96,14 +98,16 @@ static int answer(struct selection *selection) {
     return status;
 }
 
-/* Admitted ones first, those of lowest bypass before others. */
+/* Admitted ones first, those of lowest bypass before others; then those that change the least. */
 static int by_bypass(const void *a, const void *b) {
     const struct fathom_refusal_trial *x = a;
     const struct fathom_refusal_trial *y = b;
     if (x->admitted != y->admitted) {
         return x->admitted ? -1 : 1;
     }
-    return x->bypass < y->bypass ? -1 : x->bypass > y->bypass;
+    double first = x->admitted ? x->bypass : x->divergence;
+    double second = y->admitted ? y->bypass : y->divergence;
+    return first < second ? -1 : first > second;
 }
 
 static json_t *answers_json(const struct selection *selection) {
@@ -115,16 +119,24 @@ static json_t *answers_json(const struct selection *selection) {
     return list;
 }
 
+static void print_figure(int width, double figure) {
+    if (isnan(figure)) {
+        printf("%*s  ", width, "-");
+    } else {
+        printf("%*.2f  ", width, figure);
+    }
+}
+
 static int show(const struct selection *selection) {
     const struct fathom_refusal *refusal = &selection->refusal;
     if (cli_json(selection->arguments)) {
         json_t *list = json_array();
         for (size_t i = 0; i < refusal->n_trials; i++) {
             const struct fathom_refusal_trial *trial = &refusal->trials[i];
-            json_array_append_new(list,
-                                  json_pack("{s:i, s:i, s:f, s:f, s:f, s:b}", "position", trial->position, "layer",
-                                            trial->layer, "bypass", trial->bypass, "induce", trial->induce,
-                                            "divergence", trial->divergence, "admitted", trial->admitted));
+            json_array_append_new(list, json_pack("{s:i, s:i, s:o, s:o, s:f, s:b}", "position", trial->position,
+                                                  "layer", trial->layer, "bypass", number_json(trial->bypass), "induce",
+                                                  number_json(trial->induce), "divergence", trial->divergence,
+                                                  "admitted", trial->admitted));
         }
         return cli_print_json(json_pack("{s:f, s:f, s:o, s:o}", "plain_harmful", refusal->plain_harmful,
                                         "plain_harmless", refusal->plain_harmless, "candidates", list, "answers",
@@ -136,8 +148,10 @@ static int show(const struct selection *selection) {
     puts("token  layer  harmful, ablated  harmless, added  harmless, ablated: nats");
     for (size_t i = 0; i < refusal->n_trials && i < SHOWN; i++) {
         const struct fathom_refusal_trial *trial = &refusal->trials[i];
-        printf("%5d  %5d  %16.2f  %15.2f  %23.3f%s\n", trial->position, trial->layer, trial->bypass, trial->induce,
-               trial->divergence, trial->admitted ? "" : "  (not admitted)");
+        printf("%5d  %5d  ", trial->position, trial->layer);
+        print_figure(16, trial->bypass);
+        print_figure(15, trial->induce);
+        printf("%23.3f%s\n", trial->divergence, trial->admitted ? "" : "  (not admitted)");
     }
     for (size_t i = 0; i < selection->plain.n; i++) {
         printf("\n%s\n  plain:   ", selection->prompts[i]);

@@ -1,6 +1,7 @@
 #include "steer/concept.h"
 #include "base/error.h"
 #include "base/memory.h"
+#include "steer/likelihood.h"
 #include <ctype.h>
 #include <math.h>
 #include <regex.h>
@@ -198,17 +199,10 @@ size_t fathom_concept_mentions(const fathom_concept *concept, const char *text) 
 }
 
 double fathom__concept_log_mass(const fathom_concept *concept, const float *logits, size_t n_vocab) {
-    float highest = logits[0];
-    double all = 0;
+    double total = fathom__log_total(logits, n_vocab);
     double mass = 0;
-    for (size_t i = 1; i < n_vocab; i++) {
-        highest = fmaxf(highest, logits[i]);
-    }
-    for (size_t i = 0; i < n_vocab; i++) {
-        all += exp((double)logits[i] - highest);
-    }
     for (size_t i = 0; i < concept->n_tokens; i++) {
-        mass += exp((double)logits[concept->tokens[i]] - highest);
+        mass += exp((double)logits[concept->tokens[i]] - total);
     }
-    return log(mass / all);
+    return log(mass);
 }

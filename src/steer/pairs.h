@@ -51,4 +51,15 @@ static inline int32_t fathom__pair_sequence(const struct fathom__pairs *pairs, s
 int fathom__pair_rows_open(struct fathom__pair_rows *out, const struct fathom__pairs *pairs);
 void fathom__pair_rows_free(struct fathom__pair_rows *rows);
 
+/* A session that holds them, one setting after another; threads are the caller's choice. */
+struct fathom_session_options fathom__pair_rows_session(const struct fathom__pairs *pairs,
+                                                        const struct fathom__pair_rows *rows, size_t n_vocab);
+
+/* Given the logits [n_vocab] that say how likely `expected` is there, the next token of a pair's answer. A
+ * fathom_status. */
+typedef int (*fathom__pair_row_fn)(const float *logits, size_t n_vocab, size_t pair, int32_t expected, void *payload);
+/* Runs everything anew in the session, under whatever edits are in force, and delivers each answer's rows in order. */
+int fathom__pair_rows_run(fathom_session *session, const struct fathom__pairs *pairs,
+                          const struct fathom__pair_rows *rows, fathom__pair_row_fn fn, void *payload);
+
 #endif

@@ -1,6 +1,7 @@
 #include "steer/refusal.h"
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/thread.h"
 #include "detect/pool.h"
 #include "steer/direction.h"
 #include <math.h>
@@ -96,29 +97,33 @@ static int induce(fathom_steer *plan, const struct fathom_direction *direction, 
     return fathom_steer_add(plan, &edit);
 }
 
+/* Of the three figures no more than it takes to refuse the candidate: harmless questions ablated, then added to, then
+ * harmful ones. */
 static int try_candidate(struct fathom_refusal_trial *trial, struct fathom__refusal_bench *bench,
-                         const struct fathom_direction *direction) {
+                         const struct fathom_direction *direction, double most_divergence, double least_induce) {
     fathom_steer *ablated = NULL;
     fathom_steer *added = NULL;
     double harmless = 0;
+    trial->bypass = trial->induce = NAN;
     int status = fathom_steer_open(&ablated, bench->model);
     if (status == FATHOM_OK) {
         status = fathom_refusal_ablate(ablated, direction);
     }
     if (status == FATHOM_OK) {
-        status = fathom__refusal_mean(&trial->bypass, NULL, bench, 1, ablated, false);
-    }
-    if (status == FATHOM_OK) {
         status = fathom__refusal_mean(&harmless, &trial->divergence, bench, 0, ablated, false);
     }
-    if (status == FATHOM_OK) {
+    if (status == FATHOM_OK && trial->divergence < most_divergence) {
         status = fathom_steer_open(&added, bench->model);
+        if (status == FATHOM_OK) {
+            status = induce(added, direction, trial->layer);
+        }
+        if (status == FATHOM_OK) {
+            status = fathom__refusal_mean(&trial->induce, NULL, bench, 0, added, false);
+        }
     }
-    if (status == FATHOM_OK) {
-        status = induce(added, direction, trial->layer);
-    }
-    if (status == FATHOM_OK) {
-        status = fathom__refusal_mean(&trial->induce, NULL, bench, 0, added, false);
+    trial->admitted = status == FATHOM_OK && trial->induce > least_induce;
+    if (trial->admitted) {
+        status = fathom__refusal_mean(&trial->bypass, NULL, bench, 1, ablated, false);
     }
     fathom_steer_close(added);
     fathom_steer_close(ablated);
@@ -148,22 +153,29 @@ static int try_all(struct fathom_refusal *refusal, struct fathom__refusal_bench 
     double most = search->most_divergence > 0 ? search->most_divergence : default_divergence;
     double nearest = INFINITY;
     double highest = -INFINITY;
+    double started = fathom__seconds();
     bool found = false;
     int status = FATHOM_OK;
     for (size_t t = 0; t < refusal->n_trials && status == FATHOM_OK; t++) {
         struct fathom_refusal_trial *trial = &refusal->trials[t];
-        struct fathom_progress progress = {
-            .stage = "candidates", .done = t, .total = refusal->n_trials, .unit = "candidates", .seconds_left = -1};
+        double seconds = fathom__seconds() - started;
+        double rate = t > 0 && seconds > 0 ? (double)t / seconds : 0;
+        struct fathom_progress progress = {.stage = "candidates",
+                                           .done = t,
+                                           .total = refusal->n_trials,
+                                           .unit = "candidates",
+                                           .units_per_second = rate,
+                                           .seconds_left = rate > 0 ? (double)(refusal->n_trials - t) / rate : -1};
         size_t place = (size_t)trial->layer * n_positions + (size_t)(-1 - trial->position);
         if (search->progress != NULL && search->progress(&progress, search->payload) != 0) {
             return fathom__fail(FATHOM_ERROR_STOPPED, "the selection was stopped");
         }
         status = set_vector(&refusal->direction, differences + place * refusal->direction.width);
         if (status == FATHOM_OK) {
-            status = try_candidate(trial, bench, &refusal->direction);
+            status = try_candidate(trial, bench, &refusal->direction, most, search->least_induce);
         }
-        trial->admitted = status == FATHOM_OK && trial->induce > search->least_induce && trial->divergence < most;
-        if (trial->admitted && (!found || trial->bypass < refusal->trials[refusal->best].bypass)) {
+        if (status == FATHOM_OK && trial->admitted &&
+            (!found || trial->bypass < refusal->trials[refusal->best].bypass)) {
             refusal->best = t;
             found = true;
         }
@@ -173,10 +185,10 @@ static int try_all(struct fathom_refusal *refusal, struct fathom__refusal_bench 
     if (status == FATHOM_OK && !found) {
         return fathom__fail(
             FATHOM_ERROR_NOT_FOUND,
-            "no candidate of %zu on %zu layers makes the model refuse harmless questions (at best %.2f, "
-            "expected above %g) and leaves them as they are otherwise (at best %.3f nats, expected "
-            "below %g)",
-            refusal->n_trials, n_layers, highest, search->least_induce, nearest, most);
+            "no candidate of %zu on %zu layers leaves harmless questions as they are where it is taken away (at best "
+            "%.3f nats, expected below %g) and makes the model refuse them where it is added (of those at best %.2f, "
+            "expected above %g)",
+            refusal->n_trials, n_layers, nearest, most, highest, search->least_induce);
     }
     if (status == FATHOM_OK) {
         const struct fathom_refusal_trial *best = &refusal->trials[refusal->best];

@@ -1,6 +1,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "detect/read.h"
+#include "steer/likelihood.h"
 #include "steer/refusal.h"
 #include <math.h>
 #include <string.h>
@@ -14,12 +15,12 @@ void fathom__refusal_bench_close(struct fathom__refusal_bench *bench) {
             fathom_free(bench->asked[c][i].tokens);
         }
         fathom_free(bench->asked[c]);
+        fathom__pairs_free(&bench->pairs[c]);
+        fathom__pair_rows_free(&bench->rows[c]);
     }
     fathom_free(bench->refusals);
     fathom_free(bench->plain);
-    if (bench->session != NULL) {
-        fathom_session_close(bench->session);
-    }
+    fathom_session_close(bench->session);
 }
 
 /* The first token of each refusal as an answer begins with it, each once. */
@@ -44,6 +45,51 @@ static int take_refusals(struct fathom__refusal_bench *bench, const char *const 
     return status;
 }
 
+/* The questions of a class as prompts; those past the training ones as pairs, too. */
+static int take_questions(struct fathom__refusal_bench *bench, int class, const char *const *questions,
+                          const struct fathom_prompt_style *style) {
+    struct fathom__pairs *pairs = &bench->pairs[class];
+    int status = fathom__alloc(&bench->asked[class], bench->n[class], sizeof *bench->asked[class]);
+    for (size_t i = 0; i < bench->n[class] && status == FATHOM_OK; i++) {
+        struct fathom__prompt *prompt = &bench->asked[class][i];
+        size_t place = 0;
+        int32_t *answer = NULL;
+        status = fathom_prompt_tokens(&prompt->tokens, &prompt->n, bench->model, style, questions[i]);
+        if (status == FATHOM_OK && i >= bench->n_train) {
+            status = fathom__pairs_prompt(&place, pairs, bench->model, style, questions[i]);
+            if (status == FATHOM_OK) {
+                status = fathom__alloc(&answer, 1, sizeof *answer);
+            }
+            if (status == FATHOM_OK) {
+                status = fathom__pairs_add(pairs, place, answer, 1, FATHOM__PAIR_PLAIN);
+            }
+        }
+    }
+    return status == FATHOM_OK ? fathom__pair_rows_open(&bench->rows[class], pairs) : status;
+}
+
+static uint32_t larger(uint32_t a, uint32_t b) {
+    return a > b ? a : b;
+}
+
+/* One session for the questions of both classes, and for each of them alone. */
+static int open_session(struct fathom__refusal_bench *bench) {
+    struct fathom_session_options options = {.flash_attention = true,
+                                             .n_threads = fathom__session_threads(bench->model)};
+    for (int c = 0; c < 2; c++) {
+        const struct fathom_session_options own =
+            fathom__pair_rows_session(&bench->pairs[c], &bench->rows[c], bench->n_vocab);
+        options.n_batch = larger(options.n_batch, own.n_batch);
+        options.n_context = larger(options.n_context, own.n_context);
+        options.n_sequences = larger(options.n_sequences, own.n_sequences);
+        for (size_t i = 0; i < bench->n[c]; i++) {
+            options.n_batch = larger(options.n_batch, (uint32_t)bench->asked[c][i].n);
+        }
+    }
+    options.n_context = larger(options.n_context, options.n_batch);
+    return fathom_session_open(&bench->session, bench->model, &options);
+}
+
 int fathom__refusal_bench_open(struct fathom__refusal_bench *out, const fathom_model *model,
                                const struct fathom_refusal_search *search) {
     struct fathom__refusal_bench bench = {.model = model,
@@ -51,7 +97,6 @@ int fathom__refusal_bench_open(struct fathom__refusal_bench *out, const fathom_m
                                           .n = {search->n_harmless, search->n_harmful},
                                           .n_train = search->n_train};
     const char *const *questions[2] = {search->harmless, search->harmful};
-    size_t longest = 1;
     int status = FATHOM_OK;
     if (search->n_train < 1 || bench.n[0] < search->n_train + 2 || bench.n[1] < search->n_train + 2) {
         return fathom__fail(FATHOM_ERROR_ARGUMENT,
@@ -60,12 +105,7 @@ int fathom__refusal_bench_open(struct fathom__refusal_bench *out, const fathom_m
                             bench.n[1], bench.n[0], search->n_train);
     }
     for (int c = 0; c < 2 && status == FATHOM_OK; c++) {
-        status = fathom__alloc(&bench.asked[c], bench.n[c], sizeof *bench.asked[c]);
-        for (size_t i = 0; i < bench.n[c] && status == FATHOM_OK; i++) {
-            status = fathom_prompt_tokens(&bench.asked[c][i].tokens, &bench.asked[c][i].n, model, &search->style,
-                                          questions[c][i]);
-            longest = bench.asked[c][i].n > longest ? bench.asked[c][i].n : longest;
-        }
+        status = take_questions(&bench, c, questions[c], &search->style);
     }
     if (status == FATHOM_OK) {
         status = search->refusals != NULL
@@ -76,9 +116,7 @@ int fathom__refusal_bench_open(struct fathom__refusal_bench *out, const fathom_m
         status = fathom__alloc(&bench.plain, (bench.n[0] - bench.n_train) * bench.n_vocab, sizeof *bench.plain);
     }
     if (status == FATHOM_OK) {
-        struct fathom_session_options options = {
-            .n_context = (uint32_t)longest, .n_batch = (uint32_t)longest, .n_threads = fathom__session_threads(model)};
-        status = fathom_session_open(&bench.session, model, &options);
+        status = open_session(&bench);
     }
     if (status != FATHOM_OK) {
         fathom__refusal_bench_close(&bench);
@@ -89,11 +127,11 @@ int fathom__refusal_bench_open(struct fathom__refusal_bench *out, const fathom_m
 }
 
 size_t fathom__refusal_common_end(const struct fathom__refusal_bench *bench) {
-    const struct fathom__asked *first = &bench->asked[0][0];
+    const struct fathom__prompt *first = &bench->asked[0][0];
     size_t common = first->n;
     for (int c = 0; c < 2; c++) {
         for (size_t i = 0; i < bench->n[c]; i++) {
-            const struct fathom__asked *other = &bench->asked[c][i];
+            const struct fathom__prompt *other = &bench->asked[c][i];
             size_t same = 0;
             while (same < common && same < other->n &&
                    first->tokens[first->n - 1 - same] == other->tokens[other->n - 1 - same]) {
@@ -105,74 +143,52 @@ size_t fathom__refusal_common_end(const struct fathom__refusal_bench *bench) {
     return common;
 }
 
-double fathom__refusal_metric(const double *log_probabilities, const int32_t *tokens, size_t n) {
+double fathom__refusal_metric(const float *logits, double total, const int32_t *tokens, size_t n) {
     double p = 0;
     for (size_t i = 0; i < n; i++) {
-        p += exp(log_probabilities[tokens[i]]);
+        p += exp((double)logits[tokens[i]] - total);
     }
     return log(p + SMALLEST) - log(1 - fmin(p, 1) + SMALLEST);
 }
 
-static void log_softmax(double *out, const float *logits, size_t n) {
-    double highest = logits[0];
-    double sum = 0;
-    for (size_t i = 1; i < n; i++) {
-        highest = fmax(highest, (double)logits[i]);
-    }
-    for (size_t i = 0; i < n; i++) {
-        sum += exp((double)logits[i] - highest);
-    }
-    for (size_t i = 0; i < n; i++) {
-        out[i] = (double)logits[i] - highest - log(sum);
-    }
-}
+/* Sums over the questions of one class. */
+struct answering {
+    struct fathom__refusal_bench *bench;
+    bool keep, compare;
+    double refusal, divergence;
+};
 
-/* Σ p (log p - log q). */
-static double divergence_of(const double *p, const double *q, size_t n) {
-    double sum = 0;
-    for (size_t i = 0; i < n; i++) {
-        sum += exp(p[i]) * (p[i] - q[i]);
+static int take_answer(const float *logits, size_t n_vocab, size_t pair, int32_t expected, void *payload) {
+    struct answering *answering = payload;
+    const struct fathom__refusal_bench *bench = answering->bench;
+    float *plain = bench->plain + pair * n_vocab;
+    const double total = fathom__log_total(logits, n_vocab);
+    (void)expected;
+    answering->refusal += fathom__refusal_metric(logits, total, bench->refusals, bench->n_refusals);
+    for (size_t i = 0; i < n_vocab && answering->keep; i++) {
+        plain[i] = (float)((double)logits[i] - total);
     }
-    return sum;
+    if (answering->compare) {
+        answering->divergence += fathom__divergence(plain, logits, total, n_vocab);
+    }
+    return FATHOM_OK;
 }
 
 int fathom__refusal_mean(double *refusal, double *divergence, struct fathom__refusal_bench *bench, int harmful,
                          const fathom_steer *plan, bool keep) {
-    size_t n = bench->n[harmful] - bench->n_train;
+    const double n = (double)bench->pairs[harmful].n;
+    struct answering answering = {.bench = bench, .keep = keep, .compare = divergence != NULL && !keep};
     fathom_steering *steering = NULL;
-    double *answer = NULL;
-    double metric = 0;
-    double apart = 0;
-    int status = fathom__alloc(&answer, bench->n_vocab, sizeof *answer);
-    if (status == FATHOM_OK && plan != NULL) {
-        status = fathom_steer_attach(&steering, bench->session, plan);
-    }
-    for (size_t i = 0; i < n && status == FATHOM_OK; i++) {
-        const struct fathom__asked *asked = &bench->asked[harmful][bench->n_train + i];
-        double *plain = bench->plain + i * bench->n_vocab;
-        fathom_session_forget(bench->session, -1, 0);
-        status = fathom_session_feed(bench->session, asked->tokens, asked->n, 0, 0, false);
-        const float *logits = status == FATHOM_OK ? fathom_session_logits(bench->session, asked->n - 1) : NULL;
-        if (status == FATHOM_OK && logits == NULL) {
-            status = fathom__fail(FATHOM_ERROR_ENGINE, "a question left no logits");
-        }
-        if (status != FATHOM_OK) {
-            break;
-        }
-        log_softmax(answer, logits, bench->n_vocab);
-        metric += fathom__refusal_metric(answer, bench->refusals, bench->n_refusals) / (double)n;
-        if (keep) {
-            memcpy(plain, answer, bench->n_vocab * sizeof *plain);
-        } else if (divergence != NULL) {
-            apart += divergence_of(plain, answer, bench->n_vocab) / (double)n;
-        }
+    int status = plan != NULL ? fathom_steer_attach(&steering, bench->session, plan) : FATHOM_OK;
+    if (status == FATHOM_OK) {
+        status = fathom__pair_rows_run(bench->session, &bench->pairs[harmful], &bench->rows[harmful], take_answer,
+                                       &answering);
     }
     fathom_steer_detach(steering);
-    fathom_free(answer);
     if (status == FATHOM_OK) {
-        *refusal = metric;
+        *refusal = answering.refusal / n;
         if (divergence != NULL) {
-            *divergence = apart;
+            *divergence = answering.divergence / n;
         }
     }
     return status;

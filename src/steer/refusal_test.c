@@ -26,9 +26,9 @@ static struct fathom_refusal_search search_of(void) {
 
 static void the_metric_is_the_log_odds(void **state) {
     (void)state;
-    const double answer[4] = {log(0.1), log(0.2), log(0.3), log(0.4)};
+    const float logits[4] = {logf(1), logf(2), logf(3), logf(4)};
     const int32_t tokens[2] = {1, 3};
-    assert_true(fabs(fathom__refusal_metric(answer, tokens, 2) - log(0.6 / 0.4)) < 1e-6);
+    assert_true(fabs(fathom__refusal_metric(logits, log(10), tokens, 2) - log(0.6 / 0.4)) < 1e-6);
 }
 
 static void prompts_end_alike(void **state) {
@@ -145,6 +145,64 @@ static void an_ablation_leaves_nothing_of_it(void **state) {
     fathom_session_close(session);
 }
 
+/* Bypass and induce against questions asked one by one. */
+static void figures_are_those_of_questions_asked_alone(void **state) {
+    fathom_model *model = *state;
+    struct fathom_refusal_search search = search_of();
+    struct fathom_refusal refusal = FATHOM_REFUSAL_INIT;
+    struct fathom__refusal_bench bench;
+    fathom_session *session = NULL;
+    fathom_steer *plan = NULL;
+    fathom_steering *steering = NULL;
+    double mean = 0;
+    assert_int_equal(fathom_refusal_select(&refusal, model, &search), FATHOM_OK);
+    assert_int_equal(fathom__refusal_bench_open(&bench, model, &search), FATHOM_OK);
+    assert_int_equal(fathom_steer_open(&plan, model), FATHOM_OK);
+    assert_int_equal(fathom_refusal_ablate(plan, &refusal.direction), FATHOM_OK);
+    assert_int_equal(fathom_session_open(&session, model, NULL), FATHOM_OK);
+    assert_int_equal(fathom_steer_attach(&steering, session, plan), FATHOM_OK);
+    for (size_t i = TRAIN; i < N; i++) {
+        const struct fathom__prompt *prompt = &bench.asked[1][i];
+        fathom_session_forget(session, -1, 0);
+        assert_int_equal(fathom_session_feed(session, prompt->tokens, prompt->n, 0, 0, false), FATHOM_OK);
+        const float *logits = fathom_session_logits(session, prompt->n - 1);
+        double sum = 0;
+        for (size_t v = 0; v < bench.n_vocab; v++) {
+            sum += exp((double)logits[v]);
+        }
+        mean += fathom__refusal_metric(logits, log(sum), bench.refusals, bench.n_refusals) / (N - TRAIN);
+    }
+    assert_true(fabs(refusal.trials[refusal.best].bypass - mean) < 1e-2);
+    fathom_steer_detach(steering);
+    fathom_session_close(session);
+    fathom_steer_close(plan);
+    fathom__refusal_bench_close(&bench);
+    fathom_refusal_free(&refusal);
+}
+
+/* Candidates that one figure rules out are not measured further. */
+static void no_more_is_measured_than_it_takes(void **state) {
+    struct fathom_refusal_search search = search_of();
+    struct fathom_refusal all = FATHOM_REFUSAL_INIT;
+    struct fathom_refusal some = FATHOM_REFUSAL_INIT;
+    assert_int_equal(fathom_refusal_select(&all, *state, &search), FATHOM_OK);
+    const struct fathom_refusal_trial *best = &all.trials[all.best];
+    search.most_divergence = best->divergence * 1.001;
+    search.least_induce = best->induce - 1e-3;
+    assert_int_equal(fathom_refusal_select(&some, *state, &search), FATHOM_OK);
+    assert_int_equal(some.best, all.best);
+    size_t n_bypass = 0;
+    for (size_t t = 0; t < some.n_trials; t++) {
+        const struct fathom_refusal_trial *trial = &some.trials[t];
+        assert_int_equal(isnan(trial->induce), !(trial->divergence < search.most_divergence));
+        assert_int_equal(isnan(trial->bypass), !trial->admitted);
+        n_bypass += trial->admitted;
+    }
+    assert_true(n_bypass >= 1 && n_bypass < some.n_trials);
+    fathom_refusal_free(&all);
+    fathom_refusal_free(&some);
+}
+
 static int stop(const struct fathom_progress *progress, void *payload) {
     (void)payload;
     return progress->done == 1;
@@ -172,8 +230,12 @@ static void what_cannot_be_selected_is_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_metric_is_the_log_odds),         cmocka_unit_test(prompts_end_alike),
-        cmocka_unit_test(the_best_is_a_difference_of_means),  cmocka_unit_test(an_ablation_leaves_nothing_of_it),
+        cmocka_unit_test(the_metric_is_the_log_odds),
+        cmocka_unit_test(prompts_end_alike),
+        cmocka_unit_test(the_best_is_a_difference_of_means),
+        cmocka_unit_test(an_ablation_leaves_nothing_of_it),
+        cmocka_unit_test(figures_are_those_of_questions_asked_alone),
+        cmocka_unit_test(no_more_is_measured_than_it_takes),
         cmocka_unit_test(what_cannot_be_selected_is_refused),
     };
     return cmocka_run_group_tests(tests, open_model, close_model);

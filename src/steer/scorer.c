@@ -3,12 +3,8 @@
 #include "base/memory.h"
 #include "base/thread.h"
 #include "engine/accelerator.h"
-#include "engine/vector.h"
-#include <math.h>
+#include "steer/likelihood.h"
 #include <string.h>
-
-/* A decode's logits are held at once: no more of them than this, but always a few rows. */
-enum { MOST_LOGITS = 1 << 25, FEWEST_ROWS = 64, MOST_ROWS = 512 };
 
 /* One thread's session and its present setting. */
 struct worker {
@@ -24,34 +20,12 @@ struct fathom__scorer {
     struct fathom__scoring scoring;
     fathom_model *derived; /* NULL: the caller's model is run */
     const fathom_model *model;
-    size_t n_vocab, batch;
     struct fathom__pair_rows rows;
     fathom__accelerator *accelerator; /* NULL: the engine's own products */
     fathom__team *team;               /* the caller, who only waits, and the workers */
     struct worker *workers;
     size_t n_workers;
 };
-
-static double log_probability(const float *logits, size_t n, int32_t token) {
-    const size_t whole = n / FATHOM__LANES * FATHOM__LANES;
-    fathom__v most = fathom__v_all(-INFINITY);
-    fathom__v sums = fathom__v_all(0);
-    for (size_t i = 0; i < whole; i += FATHOM__LANES) {
-        most = fathom__v_max(most, fathom__v_load(logits + i));
-    }
-    float top = fathom__v_greatest(most);
-    for (size_t i = whole; i < n; i++) {
-        top = logits[i] > top ? logits[i] : top;
-    }
-    for (size_t i = 0; i < whole; i += FATHOM__LANES) {
-        sums += fathom__v_exp(fathom__v_load(logits + i) - fathom__v_all(top));
-    }
-    double sum = (double)fathom__v_sum(sums);
-    for (size_t i = whole; i < n; i++) {
-        sum += exp((double)logits[i] - (double)top);
-    }
-    return (double)logits[token] - (double)top - log(sum);
-}
 
 static int make_plan(fathom_steer **out, const fathom__scorer *scorer, const struct fathom_steer_set *set) {
     const struct fathom_steer_choosing *choosing = scorer->scoring.choosing;
@@ -76,58 +50,10 @@ static int make_plan(fathom_steer **out, const fathom__scorer *scorer, const str
     return FATHOM_OK;
 }
 
-/* Decodes rows whose logits nobody needs; the last of each batch gives some all the same, so that every layer runs. */
-static int decode_prompts(fathom_session *session, const struct fathom_row *rows, size_t n, size_t batch) {
-    struct fathom_row part[MOST_ROWS];
-    for (size_t first = 0; first < n; first += batch) {
-        size_t count = n - first < batch ? n - first : batch;
-        memcpy(part, rows + first, count * sizeof *part);
-        part[count - 1].want_logits = true;
-        int status = fathom_session_decode(session, part, count);
-        if (status != FATHOM_OK) {
-            return status;
-        }
-    }
+static int add_row(const float *logits, size_t n_vocab, size_t pair, int32_t expected, void *payload) {
+    double *sums = payload;
+    sums[pair] += fathom__log_probability(logits, n_vocab, expected);
     return FATHOM_OK;
-}
-
-static int decode_answers(struct worker *worker, const fathom__scorer *scorer) {
-    const struct fathom__pair_rows *rows = &scorer->rows;
-    memset(worker->sums, 0, scorer->scoring.pairs->n * sizeof *worker->sums);
-    for (size_t first = 0; first < rows->n_answers; first += scorer->batch) {
-        size_t count = rows->n_answers - first < scorer->batch ? rows->n_answers - first : scorer->batch;
-        int status = fathom_session_decode(worker->session, rows->answers + first, count);
-        if (status != FATHOM_OK) {
-            return status;
-        }
-        for (size_t r = 0; r < count; r++) {
-            const float *logits = fathom_session_logits(worker->session, r);
-            if (logits == NULL) {
-                return fathom__fail(FATHOM_ERROR_ENGINE, "row %zu of the answers has no logits", first + r);
-            }
-            worker->sums[rows->owners[first + r]] +=
-                log_probability(logits, scorer->n_vocab, rows->expected[first + r]);
-        }
-    }
-    return FATHOM_OK;
-}
-
-static int run_rows(struct worker *worker, const fathom__scorer *scorer) {
-    const struct fathom__pairs *pairs = scorer->scoring.pairs;
-    const struct fathom__pair_rows *rows = &scorer->rows;
-    fathom_session *session = worker->session;
-    fathom_session_forget(session, -1, 0);
-    int status = decode_prompts(session, rows->shared, rows->n_shared, scorer->batch);
-    for (size_t p = 0; p < pairs->n_prompts && status == FATHOM_OK; p++) {
-        status = fathom_session_fork(session, 0, (int32_t)(1 + p));
-    }
-    if (status == FATHOM_OK) {
-        status = decode_prompts(session, rows->questions, rows->n_questions, scorer->batch);
-    }
-    for (size_t p = 0; p < pairs->n && status == FATHOM_OK; p++) {
-        status = fathom_session_fork(session, (int32_t)(1 + pairs->pairs[p].prompt), fathom__pair_sequence(pairs, p));
-    }
-    return status == FATHOM_OK ? decode_answers(worker, scorer) : status;
 }
 
 static void take_means(struct fathom__scored *out, const double *sums, const struct fathom__pairs *pairs) {
@@ -155,7 +81,8 @@ static int run_set(struct worker *worker, const fathom__scorer *scorer) {
                                         (int32_t)pairs->prompts[pairs->pairs[p].prompt].n);
     }
     if (status == FATHOM_OK) {
-        status = run_rows(worker, scorer);
+        memset(worker->sums, 0, pairs->n * sizeof *worker->sums);
+        status = fathom__pair_rows_run(worker->session, pairs, &scorer->rows, add_row, worker->sums);
     }
     if (status == FATHOM_OK) {
         take_means(&worker->scored, worker->sums, pairs);
@@ -167,13 +94,9 @@ static int run_set(struct worker *worker, const fathom__scorer *scorer) {
 
 static int open_worker(struct worker *worker, const fathom__scorer *scorer) {
     const struct fathom__pairs *pairs = scorer->scoring.pairs;
-    const struct fathom__pair_rows *rows = &scorer->rows;
-    const struct fathom_session_options options = {.n_context =
-                                                       (uint32_t)(rows->n_shared + rows->n_questions + rows->n_answers),
-                                                   .n_batch = (uint32_t)scorer->batch,
-                                                   .n_sequences = (uint32_t)(1 + pairs->n_prompts + pairs->n),
-                                                   .n_threads = 1,
-                                                   .flash_attention = true};
+    struct fathom_session_options options =
+        fathom__pair_rows_session(pairs, &scorer->rows, fathom_model_describe(scorer->model)->n_vocab);
+    options.n_threads = 1;
     int status = fathom__alloc(&worker->sums, pairs->n, sizeof *worker->sums);
     return status == FATHOM_OK ? fathom_session_open(&worker->session, scorer->model, &options) : status;
 }
@@ -227,17 +150,7 @@ static int open_model(fathom__scorer *scorer, const fathom_model *model) {
         fathom_free(path);
     }
     scorer->model = scorer->derived != NULL ? scorer->derived : model;
-    scorer->n_vocab = fathom_model_describe(model)->n_vocab;
     return status;
-}
-
-static void choose_batch(fathom__scorer *scorer) {
-    const struct fathom__pair_rows *rows = &scorer->rows;
-    size_t longest = rows->n_answers > rows->n_questions ? rows->n_answers : rows->n_questions;
-    size_t most = MOST_LOGITS / scorer->n_vocab;
-    longest = rows->n_shared > longest ? rows->n_shared : longest;
-    most = most < FEWEST_ROWS ? FEWEST_ROWS : most > MOST_ROWS ? MOST_ROWS : most;
-    scorer->batch = longest < most ? longest : most;
 }
 
 int fathom__scorer_open(fathom__scorer **out, const fathom_model *model, const struct fathom__scoring *scoring) {
@@ -253,7 +166,6 @@ int fathom__scorer_open(fathom__scorer **out, const fathom_model *model, const s
         status = open_model(scorer, model);
     }
     if (status == FATHOM_OK) {
-        choose_batch(scorer);
         scorer->n_workers = n_threads > 0 ? n_threads : fathom__cores();
         status = fathom__alloc(&scorer->workers, scorer->n_workers, sizeof *scorer->workers);
     }
