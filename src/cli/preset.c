@@ -38,7 +38,11 @@ static int text_of(char **out, const struct cli_option *option, const json_t *va
     if (option->kind == CLI_FLAG) return json_is_true(value) ? fathom__copy_string(out, "") : FATHOM_ERROR_FORMAT;
     if (option->kind == CLI_INTEGER || option->kind == CLI_NUMBER) {
         if (!(option->kind == CLI_INTEGER ? json_is_integer(value) : json_is_number(value))) return FATHOM_ERROR_FORMAT;
-        snprintf(number, sizeof number, "%.10g", json_number_value(value));
+        if (json_is_integer(value)) {
+            snprintf(number, sizeof number, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+        } else {
+            snprintf(number, sizeof number, "%.10g", json_number_value(value));
+        }
         return fathom__copy_string(out, number);
     }
     if (!json_is_string(value)) return FATHOM_ERROR_FORMAT;

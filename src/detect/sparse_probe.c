@@ -25,7 +25,7 @@ struct columns {
 struct probing {
     struct fathom_texts texts; /* training texts first; borrows the caller's texts */
     size_t n_train;
-    float *values; /* [texts, columns chosen]: room for all of a row */
+    float *values; /* [texts, columns chosen]: room for all of a row, and for MOST */
     double *scores;
 };
 
@@ -246,7 +246,8 @@ int fathom_sparse_probe(struct fathom_sparse_probe_report *out, const fathom_mod
     if (!status) status = fathom__alloc(&read, texts->n, sizeof *read);
     if (!status)
         status = fathom__pool_texts(&rows, read, model, &probing.texts, &hook, 1, &info->max_norm, FATHOM_POOL_MEAN);
-    if (!status) status = fathom__alloc(&probing.values, texts->n * info->d_in, sizeof *probing.values);
+    const size_t widest = info->d_in > MOST ? info->d_in : MOST;
+    if (!status) status = fathom__alloc(&probing.values, texts->n * widest, sizeof *probing.values);
     if (!status) status = fathom__alloc(&probing.scores, texts->n, sizeof *probing.scores);
     if (!status)
         status =

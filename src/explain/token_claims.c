@@ -1,5 +1,5 @@
 /* Which earlier tokens carried the answer: a token is taken away in two ways, its content (its embedding replaced by
- * the mean of the others') and the sight of it (no later row may attend to it, at any layer). */
+ * those of four others in turn) and the sight of it (no later row may attend to it, at any layer). */
 #include "parts.h"
 #include <base/error.h>
 #include <base/memory.h>

@@ -11,6 +11,7 @@ size_t fathom__question_length(const struct fathom__question *question) {
 int fathom__variants_session(fathom_session **out, const fathom_model *model, const struct fathom__question *question,
                              uint32_t n_threads) {
     size_t length = fathom__question_length(question);
+    uint32_t trained = fathom_model_describe(model)->context_trained; /* 0: not known */
     size_t at_once = length <= FATHOM__VARIANT_ROWS ? FATHOM__VARIANT_ROWS / length : 1;
     struct fathom_session_options options = {
         .n_context = (uint32_t)(at_once * length),
@@ -19,9 +20,9 @@ int fathom__variants_session(fathom_session **out, const fathom_model *model, co
         .n_threads = n_threads,
         .exact = true,
     };
-    if (length > fathom_model_describe(model)->context_trained)
+    if (trained > 0 && length > trained)
         return fathom__fail(FATHOM_ERROR_LIMIT, "prompt and answer have %zu tokens, but the model was trained on %u",
-                            length, fathom_model_describe(model)->context_trained);
+                            length, trained);
     return fathom_session_open(out, model, &options);
 }
 

@@ -170,6 +170,16 @@ int fathom_steer_candidates(struct fathom_steer_candidate **out, size_t *n_out, 
         fathom_texts_count(texts, FATHOM_LABEL_NEGATIVE) == 0) {
         return fathom__fail(FATHOM_ERROR_ARGUMENT, "candidates need texts with the concept and near misses without it");
     }
+    if (n_measured > 0) {
+        size_t n_tokens = 0;
+        if (concept != NULL) {
+            fathom__concept_tokens(&n_tokens, concept);
+        }
+        if (n_tokens == 0) {
+            return fathom__fail(FATHOM_ERROR_ARGUMENT, "output scores need a concept with a word in it: a regular "
+                                                       "expression has no tokens of its own");
+        }
+    }
     status = fathom__activity_read(&entries, &n_entries, model, dictionary, texts);
     if (status == FATHOM_OK) {
         status = collect(&candidates, &n, entries, n_entries, texts);

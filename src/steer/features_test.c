@@ -181,6 +181,16 @@ static void candidates_are_ranked_by_difference_then_output(void **state) {
         FATHOM_ERROR_ARGUMENT);
     fathom_texts_free(&one_class);
     fathom_concept_close(concept);
+    /* Words are needed to measure what is said. */
+    static const char *const expression[] = {"/gold(en)?/"};
+    assert_int_equal(fathom_concept_open(&concept, fixture->model, expression, 1), FATHOM_OK);
+    assert_int_equal(
+        fathom_steer_candidates(&candidates, &n, fixture->model, fixture->dictionary, &fixture->texts, concept, 2, 3),
+        FATHOM_ERROR_ARGUMENT);
+    assert_int_equal(
+        fathom_steer_candidates(&candidates, &n, fixture->model, fixture->dictionary, &fixture->texts, NULL, 1, 3),
+        FATHOM_ERROR_ARGUMENT);
+    fathom_concept_close(concept);
 }
 
 int main(void) {

@@ -225,7 +225,7 @@ static int read_what(json_t *edit, struct cursor *cursor) {
     return read_feature_or_file(edit, cursor, files);
 }
 
-/* Two whole numbers, or one; `between` is what stands between them. */
+/* Two whole numbers, or one, with ".." or a dash between them. */
 static int read_pair(json_t *object, const char *key, struct cursor *cursor, bool dots) {
     json_t *pair = json_array();
     json_t *value = NULL;
