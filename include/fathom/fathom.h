@@ -51,6 +51,7 @@
 #include <fathom/formats.h>
 #include <fathom/harvest.h>
 #include <fathom/hook.h>
+#include <fathom/judge.h>
 #include <fathom/labels.h>
 #include <fathom/layers.h>
 #include <fathom/ledger.h>

@@ -186,7 +186,8 @@ struct fathom_steer_candidate {
     double best_rank; /* mean rank of the best concept token then; 0: the likeliest */
 };
 /* Features for a concept: the `n_measured` of largest positive_mean - negative_mean are measured by output score and
- * come first, by that score; *out is new (fathom_free) and has *n <= most entries. Texts carry their labels;
+ * come first, by that score; they need a concept with a word that is no regular expression (ARGUMENT), which may be NULL
+ * where none is measured; *out is new (fathom_free) and has *n <= most entries. Texts carry their labels;
  * negatives should be near misses (other landmarks for a landmark). */
 FATHOM_API int fathom_steer_candidates(struct fathom_steer_candidate **out, size_t *n, const fathom_model *model,
                                        const fathom_dictionary *dictionary, const struct fathom_texts *texts,
@@ -219,7 +220,8 @@ struct fathom_steer_score {
     double repetition;             /* share of the answer's 4-grams of tokens that occurred in it before */
     double distinct_1, distinct_2; /* distinct 1- and 2-grams over all of them */
     double log_probability;        /* of a token of the answer under the model without steering */
-    /* log p(answer | its question) - mean log p(answer | other questions), a token, without steering */
+    /* log p(answer | its question) - mean log p(answer | the four questions after it, or as many as there are), a token,
+     * without steering */
     double relevance;
     /* The three parts of the objective, each in 0 … 1, against the plain answers to the same questions: */
     double concept_part;   /* mention_rate */
@@ -237,6 +239,8 @@ struct fathom_steer_asking {
     uint32_t n_seeds;                /* answers a question; 0: 1 */
     uint32_t max_new;                /* 0: 48 */
     struct fathom_sampling sampling; /* its seed is the first; temperature 0 answers greedily */
+    fathom_progress_fn progress;     /* after every few answers; NULL: none. A search has its own instead */
+    void *payload;
 };
 
 struct fathom_answers {
@@ -257,7 +261,7 @@ FATHOM_API int fathom_steer_ask(struct fathom_steer_score *out, struct fathom_an
 
 /* Ratings ------------------------------------------------------------------------------------------------- */
 
-/* Points of 0, 1 and 2 an answer, as AxBench has them (Wu et al. 2025), given by rules instead of a judge:
+/* Points of 0, 1 and 2 an answer, as AxBench has them (Wu et al. 2025), given by rules or by a judge:
  *
  *   concept      0 without a mention, 1 with more than 20 mentions in 100 words, else 2
  *   instruction  relevance_part: 0 in the lowest third of 0 … 1, 1 in the middle one, 2 above
@@ -272,17 +276,28 @@ struct fathom_steer_rating {
     size_t n_answers;
     double concept, instruction, fluency; /* means over answers, 0 … 2 */
     double harmonic;                      /* mean over answers of each one's harmonic mean */
+    struct fathom_steer_score score;      /* of all answers together, against the plain ones */
 };
 
-typedef struct fathom_steer_rater fathom_steer_rater; /* plain answers' scores, a question each */
-/* Answers every question plainly, for comparison. What asking and concept point to is borrowed while it lives. */
+typedef struct fathom_steer_rater fathom_steer_rater; /* plain answers' scores, a question each; one thread at a time */
+/* Answers every question plainly, for comparison. What asking and concept point to is borrowed while it lives. Errors:
+ * ARGUMENT (no question, no concept), those of fathom_steer_ask, STOPPED. */
 FATHOM_API int fathom_steer_rater_open(fathom_steer_rater **out, const fathom_model *model,
                                        const struct fathom_steer_asking *asking, const fathom_concept *concept);
 FATHOM_API void fathom_steer_rater_close(fathom_steer_rater *rater);
-/* Answers under a plan (NULL: none), with an instruction before every question (NULL: none), and rates each answer.
- * answers may be NULL. */
+
+/* Gives points to an answer, on the thread that rates; points hold the rules' when it is called. Not 0: rating stops
+ * with that status. */
+typedef int (*fathom_steer_judge_fn)(double points[3], const char *question, const char *answer, void *payload);
+/* Has a judge give the points from now on (NULL: the rules); judge.h has one behind a URL. */
+FATHOM_API void fathom_steer_rater_judge(fathom_steer_rater *rater, fathom_steer_judge_fn judge, void *payload);
+
+/* Answers under a plan (NULL: none), with an instruction before every question (NULL: none), and rates each answer, as
+ * an answer to the question alone whatever was put before it. answers and points [questions × seeds][3] (concept,
+ * instruction, fluency; of the caller's) may be NULL. */
 FATHOM_API int fathom_steer_rater_rate(struct fathom_steer_rating *out, struct fathom_answers *answers,
-                                       fathom_steer_rater *rater, const fathom_steer *plan, const char *instruction);
+                                       double (*points)[3], fathom_steer_rater *rater, const fathom_steer *plan,
+                                       const char *instruction);
 
 /* Choosing ------------------------------------------------------------------------------------------------ */
 

@@ -6,7 +6,9 @@
 #include <base/memory.h>
 #include <string.h>
 
-enum { DEFAULT_TOKENS = 64, MOST_SEEDS = 1000 };
+enum { DEFAULT_TOKENS = 64, MOST_SEEDS = 1000, MOST_CANDIDATES = 1000, MOST_REFINE = 10 };
+static const double most_strength = 1e6;
+static const double most_tolerance = 100;
 
 static const struct cli_option options[] = {
     CLI_OPTION_MODEL,
@@ -97,13 +99,10 @@ static int read_questions(struct steering *steering) {
 static int read_setting(struct steering *steering) {
     const struct cli_arguments *arguments = steering->arguments;
     const char *layers = cli_text(arguments, "layers", NULL);
-    double strength = 0;
     steering->setting.range = (struct fathom_layer_range){-1, -1};
     steering->setting.rows = steer_rows(arguments);
-    if (!cli_number(&strength, arguments, "strength", -1e6, 1e6, 0)) {
-        return FATHOM_ERROR_ARGUMENT;
-    }
-    steering->setting.strength = cli_has(arguments, "choose") && !cli_has(arguments, "strength") ? 1 : (float)strength;
+    steering->setting.strength =
+        cli_has(arguments, "choose") && !cli_has(arguments, "strength") ? 1 : (float)steering->strength;
     return layers != NULL ? steer_range_parse(&steering->setting.range, layers, "layers") : FATHOM_OK;
 }
 
@@ -232,10 +231,16 @@ static int run(struct cli_arguments *arguments) {
         return exit;
     }
     if (!cli_integer(&n_seeds, arguments, "seeds", 1, MOST_SEEDS, 1) ||
+        !cli_integer(&steering.most_chosen, arguments, "choose", 1, FATHOM_STEER_MOST_FEATURES, 1) ||
+        !cli_integer(&steering.n_candidates, arguments, "candidates", 1, MOST_CANDIDATES, 0) ||
+        !cli_integer(&steering.n_refine, arguments, "refine", 0, MOST_REFINE, 1) ||
+        !cli_number(&steering.strength, arguments, "strength", -most_strength, most_strength, 0) ||
+        !cli_number(&steering.tolerance, arguments, "tolerance", 0, most_tolerance, 0) ||
         !cli_sampling(&steering.asking.sampling, &steering.asking.max_new, arguments)) {
         return CLI_USAGE;
     }
     steering.asking.n_seeds = (uint32_t)n_seeds;
+    steering.asking.progress = cli_progress;
     steering.asking.max_new = cli_has(arguments, "max-tokens") ? steering.asking.max_new : DEFAULT_TOKENS;
     steering.seed = steering.asking.sampling.seed;
     int status = prepare(&steering);

@@ -1,13 +1,14 @@
 #include "generation.h"
-#include "labelled.h"
 #include "preset.h"
-#include "steer_command.h"
+#include "steer_eval.h"
 #include "steer_plan.h"
 #include <base/error.h>
 #include <base/memory.h>
+#include <base/thread.h>
+#include <stdlib.h>
 #include <string.h>
 
-enum { DEFAULT_TOKENS = 48, MOST_SEEDS = 1000, METHODS = 6 };
+enum { DEFAULT_TOKENS = 48, MOST_SEEDS = 1000 };
 enum { OTHER_SEEDS = 1000003 }; /* held-out answers are other draws than those that strengths are chosen on */
 
 static const struct cli_option options[] = {
@@ -30,6 +31,12 @@ static const struct cli_option options[] = {
     {"instruction", 0, CLI_TEXT, "TEXT",
      "put before every question where only a prompt steers (made of the first word)", false, false},
     {"seeds", 0, CLI_INTEGER, "N", "answers to each question (1)", false, false},
+    {"judge", 0, CLI_TEXT, "URL",
+     "have a model give the points instead of the rules: an OpenAI-compatible API, such as http://127.0.0.1:11434/v1; "
+     "its "
+     "key is read from the environment, FATHOM_JUDGE_KEY",
+     false, false},
+    {"judge-model", 0, CLI_TEXT, "NAME", "the judge's model, as its server calls it", false, false},
     CLI_OPTIONS_FRAME,
     {"stop", 0, CLI_TEXT, "TEXT", "end an answer before this text", false, false},
     CLI_OPTIONS_SAMPLING,
@@ -37,47 +44,28 @@ static const struct cli_option options[] = {
     CLI_OPTION_END,
 };
 
-/* One way to steer, and how it is rated. */
-struct method {
-    const char *name;
-    const struct steer_subject *subject; /* NULL: none */
-    const char *instruction;             /* NULL: none */
-    bool fixed;                          /* no strength to choose */
-    float strength;
-    struct fathom_steer_rating development, rating;
-    struct fathom_answers answers;
-};
-
-struct evaluation {
-    const struct cli_arguments *arguments;
-    struct concept_file file;
-    fathom_concept *concept;
-    struct steer_subject subject, control, means, random;
-    bool controlled;
-    struct steer_setting setting;
-    struct fathom_steer_asking asking;
-    char *instruction;
-    fathom_steer_rater *development, *test;
-    struct method methods[METHODS];
-    size_t n_methods;
-};
+static size_t n_answers(const struct steer_evaluation *evaluation, size_t n_questions) {
+    return n_questions * evaluation->asking.n_seeds;
+}
 
 static const float feature_strengths[] = {0.4f, 0.8f, 1.2f, 1.6f, 2};
 static const float direction_strengths[] = {0.1f, 0.2f, 0.4f, 0.8f, 1.2f};
 
-static int strengths_for(float *out, size_t *n, const struct evaluation *evaluation, bool feature) {
-    const char *text = cli_text(evaluation->arguments, feature ? "strengths" : "direction-strengths", NULL);
+static int strengths_for(float *out, size_t *n, const struct steer_evaluation *evaluation, bool feature) {
+    const char *option = feature ? "strengths" : "direction-strengths";
+    const char *text = cli_text(evaluation->arguments, option, NULL);
     *n = 0;
     if (text != NULL) {
-        return steer_strengths_parse(out, n, text);
+        return steer_strengths_parse(out, n, text, option);
     }
     *n = sizeof feature_strengths / sizeof feature_strengths[0];
     memcpy(out, feature ? feature_strengths : direction_strengths, sizeof feature_strengths);
     return FATHOM_OK;
 }
 
-static int rate(struct fathom_steer_rating *out, struct fathom_answers *answers, const struct evaluation *evaluation,
-                fathom_steer_rater *rater, const struct method *method, float strength) {
+static int rate(struct fathom_steer_rating *out, struct fathom_answers *answers, double (*points)[3],
+                const struct steer_evaluation *evaluation, fathom_steer_rater *rater, const struct steer_method *method,
+                float strength) {
     struct steer_setting setting = evaluation->setting;
     fathom_steer *plan = NULL;
     bool owned = false;
@@ -87,7 +75,7 @@ static int rate(struct fathom_steer_rating *out, struct fathom_answers *answers,
         status = steer_subject_plan(&plan, &owned, method->subject, &setting);
     }
     if (status == FATHOM_OK) {
-        status = fathom_steer_rater_rate(out, answers, rater, plan, method->instruction);
+        status = fathom_steer_rater_rate(out, answers, points, rater, plan, method->instruction);
     }
     if (owned) {
         fathom_steer_close(plan);
@@ -96,7 +84,7 @@ static int rate(struct fathom_steer_rating *out, struct fathom_answers *answers,
 }
 
 /* The strength that is best on the development questions, rated once on the others. */
-static int evaluate(struct evaluation *evaluation, struct method *method) {
+static int evaluate(struct steer_evaluation *evaluation, struct steer_method *method) {
     float strengths[STEER_MOST_STRENGTHS] = {0};
     size_t n = 1;
     int status = FATHOM_OK;
@@ -105,28 +93,29 @@ static int evaluate(struct evaluation *evaluation, struct method *method) {
     }
     for (size_t i = 0; i < n && status == FATHOM_OK; i++) {
         struct fathom_steer_rating rating = {0};
-        status = rate(&rating, NULL, evaluation, evaluation->development, method, strengths[i]);
+        status = rate(&rating, NULL, NULL, evaluation, evaluation->development, method, strengths[i]);
         if (status == FATHOM_OK && (i == 0 || rating.harmonic > method->development.harmonic)) {
             method->development = rating;
             method->strength = strengths[i];
         }
-        if (status == FATHOM_OK && cli_interrupted()) {
-            status = fathom__fail(FATHOM_ERROR_STOPPED, "interrupted");
-        }
     }
-    return status == FATHOM_OK
-               ? rate(&method->rating, &method->answers, evaluation, evaluation->test, method, method->strength)
-               : status;
+    if (status == FATHOM_OK) {
+        status =
+            fathom__alloc(&method->points, n_answers(evaluation, evaluation->file.n_held_out), sizeof *method->points);
+    }
+    return status == FATHOM_OK ? rate(&method->rating, &method->answers, method->points, evaluation, evaluation->test,
+                                      method, method->strength)
+                               : status;
 }
 
-static void add_method(struct evaluation *evaluation, const char *name, const struct steer_subject *subject,
+static void add_method(struct steer_evaluation *evaluation, const char *name, const struct steer_subject *subject,
                        const char *instruction, bool fixed) {
     evaluation->methods[evaluation->n_methods++] =
-        (struct method){.name = name, .subject = subject, .instruction = instruction, .fixed = fixed};
+        (struct steer_method){.name = name, .subject = subject, .instruction = instruction, .fixed = fixed};
 }
 
 /* Baselines: a difference of means of the concept's texts at the subject's layers, and a random direction there. */
-static int add_directions(struct evaluation *evaluation) {
+static int add_directions(struct steer_evaluation *evaluation) {
     fathom_model *model = evaluation->subject.view.model;
     struct fathom_layer_range range = evaluation->setting.range;
     if (range.first < 0) {
@@ -153,49 +142,60 @@ static int add_directions(struct evaluation *evaluation) {
     return status;
 }
 
-static json_t *rating_json(const struct fathom_steer_rating *rating) {
-    return json_pack("{s:I, s:f, s:f, s:f, s:f}", "answers", (json_int_t)rating->n_answers, "concept", rating->concept,
-                     "instruction", rating->instruction, "fluency", rating->fluency, "harmonic_mean", rating->harmonic);
-}
-
-static json_t *method_json(const struct method *method) {
-    json_t *texts = json_array();
-    for (size_t i = 0; i < method->answers.n; i++) {
-        json_array_append_new(texts, json_string(method->answers.texts[i]));
+/* One line for the whole of it, out of what each round of answers says of itself. */
+static int report(const struct fathom_progress *progress, void *payload) {
+    struct steer_evaluation *evaluation = payload;
+    struct fathom_progress whole = {.stage = "rate", .unit = "answers", .total = evaluation->total};
+    whole.done = evaluation->done + progress->done;
+    double seconds = fathom__seconds() - evaluation->started;
+    whole.units_per_second = seconds > 0 ? (double)whole.done / seconds : 0;
+    whole.seconds_left = whole.units_per_second > 0 ? (double)(whole.total - whole.done) / whole.units_per_second : -1;
+    whole.note = evaluation->doing;
+    if (progress->done == progress->total) {
+        evaluation->done = whole.done;
     }
-    return json_pack("{s:s, s:o, s:o, s:o, s:o}", "method", method->name, "strength",
-                     method->fixed ? json_null() : json_real((double)method->strength), "development",
-                     rating_json(&method->development), "held_out", rating_json(&method->rating), "answers", texts);
+    return cli_progress(&whole, NULL);
 }
 
-static int show(const struct evaluation *evaluation) {
-    if (cli_json(evaluation->arguments)) {
-        json_t *list = json_array();
-        for (size_t i = 0; i < evaluation->n_methods; i++) {
-            json_array_append_new(list, method_json(&evaluation->methods[i]));
+/* Answers that will be written: the plain ones once, the others at each strength and for the rating. */
+static int count_answers(struct steer_evaluation *evaluation) {
+    const size_t development = n_answers(evaluation, evaluation->file.n_questions);
+    const size_t test = n_answers(evaluation, evaluation->file.n_held_out);
+    evaluation->total = development + test;
+    for (size_t i = 1; i < evaluation->n_methods; i++) {
+        const struct steer_method *method = &evaluation->methods[i];
+        float strengths[STEER_MOST_STRENGTHS];
+        size_t n = 1;
+        int status = method->fixed ? FATHOM_OK : strengths_for(strengths, &n, evaluation, method->subject->is_feature);
+        if (status != FATHOM_OK) {
+            return status;
         }
-        return cli_print_json(
-            json_pack("{s:o, s:o}", "subject", steer_subject_json(&evaluation->subject), "methods", list));
+        evaluation->total += n * development + test;
     }
-    cli_print_bold(stdout, "Rated");
-    printf(" on %zu answers to held-out questions, 0 to 2 each, by rules; strengths chosen on the others\n",
-           evaluation->methods[0].rating.n_answers);
-    puts("                     strength  concept  instruction  fluency  harmonic mean");
-    for (size_t i = 0; i < evaluation->n_methods; i++) {
-        const struct method *method = &evaluation->methods[i];
-        printf("%-20s ", method->name);
-        if (method->fixed) {
-            fputs("       -", stdout);
-        } else {
-            printf("%8.3g", (double)method->strength);
-        }
-        printf("  %7.2f  %11.2f  %7.2f  %13.2f\n", method->rating.concept, method->rating.instruction,
-               method->rating.fluency, method->rating.harmonic);
-    }
-    return cli_output_status();
+    return FATHOM_OK;
 }
 
-static int open_raters(struct evaluation *evaluation) {
+/* The judge that --judge names, asked about the concept as the file calls it. */
+static int open_judge(struct steer_evaluation *evaluation) {
+    const char *concept = json_string_value(json_object_get(evaluation->file.root, "concept"));
+    const struct fathom_judge_options wanted = {.url = cli_text(evaluation->arguments, "judge", NULL),
+                                                .model = cli_text(evaluation->arguments, "judge-model", NULL),
+                                                .key = getenv("FATHOM_JUDGE_KEY"),
+                                                .concept = concept != NULL ? concept : evaluation->file.words[0]};
+    if (wanted.url == NULL) {
+        return FATHOM_OK;
+    }
+    int status = fathom_judge_open(&evaluation->judge, &wanted);
+    if (status == FATHOM_OK) {
+        fathom_steer_rater_judge(evaluation->development, fathom_judge_points, evaluation->judge);
+        fathom_steer_rater_judge(evaluation->test, fathom_judge_points, evaluation->judge);
+    }
+    return status;
+}
+
+static int open_raters(struct steer_evaluation *evaluation) {
+    evaluation->asking.progress = report;
+    evaluation->asking.payload = evaluation;
     struct fathom_steer_asking test = evaluation->asking;
     evaluation->asking.questions = evaluation->file.questions;
     evaluation->asking.n_questions = evaluation->file.n_questions;
@@ -207,18 +207,33 @@ static int open_raters(struct evaluation *evaluation) {
     if (status == FATHOM_OK) {
         status = fathom_steer_rater_open(&evaluation->development, model, &evaluation->asking, evaluation->concept);
     }
-    return status == FATHOM_OK ? fathom_steer_rater_open(&evaluation->test, model, &test, evaluation->concept) : status;
+    if (status == FATHOM_OK) {
+        status = fathom_steer_rater_open(&evaluation->test, model, &test, evaluation->concept);
+    }
+    return status == FATHOM_OK ? open_judge(evaluation) : status;
 }
 
-static int evaluate_all(struct evaluation *evaluation) {
+static void list_methods(struct steer_evaluation *evaluation) {
+    const struct steer_subject *subject = &evaluation->subject;
+    add_method(evaluation, "plain", NULL, NULL, true);
+    add_method(evaluation, "prompt only", NULL, evaluation->instruction, true);
+    add_method(evaluation, subject->plan != NULL ? "the plan" : "the feature", subject, NULL,
+               subject->plan != NULL || subject->mode == FATHOM_STEER_ABLATE);
+    evaluation->subject_method = evaluation->n_methods - 1;
+    if (evaluation->controlled) {
+        add_method(evaluation, "a feature as active", &evaluation->control, NULL,
+                   evaluation->methods[evaluation->subject_method].fixed);
+    }
+    add_method(evaluation, "difference of means", &evaluation->means, NULL, false);
+    add_method(evaluation, "random direction", &evaluation->random, NULL, false);
+}
+
+static int evaluate_all(struct steer_evaluation *evaluation) {
     const struct steer_subject *subject = &evaluation->subject;
     const char *given = cli_text(evaluation->arguments, "instruction", NULL);
     int status = given != NULL ? fathom__copy_string(&evaluation->instruction, given)
                                : fathom__format(&evaluation->instruction, "Speak of %s in your answer. ",
                                                 evaluation->file.words[0]);
-    if (status == FATHOM_OK) {
-        status = open_raters(evaluation);
-    }
     if (status == FATHOM_OK) {
         status = add_directions(evaluation);
     }
@@ -226,22 +241,24 @@ static int evaluate_all(struct evaluation *evaluation) {
         status = steer_subject_control(&evaluation->control, subject, evaluation->asking.sampling.seed);
         evaluation->controlled = status == FATHOM_OK;
     }
-    add_method(evaluation, "plain", NULL, NULL, true);
-    add_method(evaluation, "prompt only", NULL, evaluation->instruction, true);
-    add_method(evaluation, subject->plan != NULL ? "the plan" : "the feature", subject, NULL,
-               subject->plan != NULL || subject->mode == FATHOM_STEER_ABLATE);
-    if (evaluation->controlled) {
-        add_method(evaluation, "a feature as active", &evaluation->control, NULL, evaluation->methods[2].fixed);
+    list_methods(evaluation);
+    if (status == FATHOM_OK) {
+        status = count_answers(evaluation);
     }
-    add_method(evaluation, "difference of means", &evaluation->means, NULL, false);
-    add_method(evaluation, "random direction", &evaluation->random, NULL, false);
+    evaluation->started = fathom__seconds();
+    evaluation->doing = "plain";
+    if (status == FATHOM_OK) {
+        status = open_raters(evaluation);
+    }
     for (size_t i = 0; i < evaluation->n_methods && status == FATHOM_OK; i++) {
+        evaluation->doing = evaluation->methods[i].name;
         status = evaluate(evaluation, &evaluation->methods[i]);
     }
+    cli_progress_end();
     return status;
 }
 
-static int read_options(struct evaluation *evaluation, int *exit) {
+static int read_options(struct steer_evaluation *evaluation, int *exit) {
     const struct cli_arguments *arguments = evaluation->arguments;
     const char *path = cli_text(arguments, "concept-file", "");
     const char *layers = cli_text(arguments, "layers", NULL);
@@ -257,6 +274,10 @@ static int read_options(struct evaluation *evaluation, int *exit) {
     }
     if (cli_has(arguments, "feature") == cli_has(arguments, "plan")) {
         *exit = cli_usage(arguments, "either --feature or --plan says what is rated");
+        return FATHOM_ERROR_ARGUMENT;
+    }
+    if (cli_has(arguments, "judge") != cli_has(arguments, "judge-model")) {
+        *exit = cli_usage(arguments, "--judge URL and --judge-model NAME go together");
         return FATHOM_ERROR_ARGUMENT;
     }
     if (cli_has(arguments, "chat") && cli_has(arguments, "raw")) {
@@ -283,9 +304,10 @@ static int read_options(struct evaluation *evaluation, int *exit) {
     return status;
 }
 
-static void close_evaluation(struct evaluation *evaluation) {
+static void close_evaluation(struct steer_evaluation *evaluation) {
     for (size_t i = 0; i < evaluation->n_methods; i++) {
         fathom_answers_free(&evaluation->methods[i].answers);
+        fathom_free(evaluation->methods[i].points);
     }
     if (evaluation->controlled) {
         steer_control_close(&evaluation->control);
@@ -294,12 +316,13 @@ static void close_evaluation(struct evaluation *evaluation) {
     steer_control_close(&evaluation->random);
     fathom_steer_rater_close(evaluation->development);
     fathom_steer_rater_close(evaluation->test);
+    fathom_judge_close(evaluation->judge);
     fathom_concept_close(evaluation->concept);
     fathom_free(evaluation->instruction);
 }
 
 static int run(struct cli_arguments *arguments) {
-    struct evaluation evaluation = {.arguments = arguments};
+    struct steer_evaluation evaluation = {.arguments = arguments};
     int exit = preset_apply(arguments);
     if (exit != CLI_OK) {
         return exit;
@@ -309,7 +332,7 @@ static int run(struct cli_arguments *arguments) {
         steer_subject_open(&evaluation.subject, &exit, arguments, evaluation.setting.range, &evaluation.file)) {
         evaluation.asking.style = steer_style(arguments, evaluation.subject.view.model);
         status = evaluate_all(&evaluation);
-        exit = status == FATHOM_OK ? show(&evaluation) : cli_fail(arguments, status);
+        exit = status == FATHOM_OK ? steer_eval_show(&evaluation) : cli_fail(arguments, status);
         close_evaluation(&evaluation);
         steer_subject_close(&evaluation.subject);
     }
@@ -326,10 +349,14 @@ const struct cli_command cli_command_steer_eval = {
         "still "
         "answer the question, and whether they are fluent; and their harmonic mean. A rule gives each point, by the "
         "concept's words and by the model's own likelihoods without steering, so that nothing leaves the machine: "
-        "compare methods by them, not models.\n\n"
+        "compare methods by them, not models. With --judge a model gives them, which is sent every question and every "
+        "answer; it is reached by the program curl.\n\n"
         "Beside the feature or plan stand plain answers, an instruction in the prompt, the difference of means of the "
         "concept's texts, a random direction as long, and a feature as active. Each one's strength is chosen on the "
-        "concept file's \"questions\"; then it is rated once on \"held_out\".",
+        "concept file's \"questions\"; then it is rated once on \"held_out\". All are measured as answers to the "
+        "question alone. Examples are shown of answers that failed, and of good ones; --json has all of them with "
+        "their "
+        "points.",
     .examples = "fathom steer eval --preset golden-gate --seeds 5\n"
                 "fathom steer eval --concept-file share/demo/golden_gate.json --feature 304 --layers 6-14 --seeds 2\n"
                 "fathom steer eval --concept-file share/demo/golden_gate.json --plan '\"golden gate\" =1.2'",

@@ -3,22 +3,13 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MOST_CANDIDATES = 1000, OPTIONS_SIZE = 512 };
-static const double most_tolerance = 100;
+enum { OPTIONS_SIZE = 512 };
 
 int steer_command_choose(struct steering *steering) {
     const struct cli_arguments *arguments = steering->arguments;
     struct steer_subject *subject = &steering->subject;
     struct fathom_layer_range ranges[STEER_MOST_RANGES] = {steering->setting.range};
-    int64_t most = 0;
-    int64_t n_candidates = 0;
-    double tolerance = 0;
     uint32_t named[STEER_MOST_FEATURES];
-    if (!cli_integer(&most, arguments, "choose", 1, FATHOM_STEER_MOST_FEATURES, 1) ||
-        !cli_integer(&n_candidates, arguments, "candidates", 1, MOST_CANDIDATES, 0) ||
-        !cli_number(&tolerance, arguments, "tolerance", 0, most_tolerance, 0)) {
-        return FATHOM_ERROR_ARGUMENT;
-    }
     if (steering->file.n_answers == 0 || steering->file.texts.n == 0) {
         return fathom__fail(FATHOM_ERROR_ARGUMENT,
                             "--choose: the concept file needs \"answers\" that speak of the concept and \"texts\" with "
@@ -26,7 +17,7 @@ int steer_command_choose(struct steering *steering) {
     }
     struct fathom_steer_choosing choosing = {.dictionary = subject->view.dictionary,
                                              .measures = subject->measures,
-                                             .n_candidates = (size_t)n_candidates,
+                                             .n_candidates = (size_t)steering->n_candidates,
                                              .texts = &steering->file.texts,
                                              .wanted = steering->file.answers,
                                              .n_wanted = steering->file.n_answers,
@@ -35,8 +26,8 @@ int steer_command_choose(struct steering *steering) {
                                              .rows = steering->setting.rows,
                                              .ranges = ranges,
                                              .n_ranges = 1,
-                                             .most = (uint32_t)most,
-                                             .tolerance = tolerance,
+                                             .most = (uint32_t)steering->most_chosen,
+                                             .tolerance = steering->tolerance,
                                              .seed = steering->seed,
                                              .progress = cli_progress};
     int status = FATHOM_OK;

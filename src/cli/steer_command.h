@@ -12,6 +12,8 @@ struct steering {
     struct steer_setting setting;
     struct fathom_steer_asking asking;
     uint64_t seed;
+    int64_t most_chosen, n_candidates, n_refine; /* --choose, --candidates, --refine */
+    double strength, tolerance;
     const char **prompts; /* --prompt */
     size_t n_prompts;
     struct fathom_steer_found found;
@@ -29,9 +31,10 @@ struct spoken {
 /* Searches layers and strength as the options say, and puts the best into the setting. A fathom_status. */
 int steer_command_search(struct steering *steering);
 
-/* Numbers with commas between them, at most STEER_MOST_STRENGTHS, appended to out. A fathom_status. */
+/* Numbers with commas between them, at most STEER_MOST_STRENGTHS, appended to out. A fathom_status; `option` stands in
+ * the message. */
 enum { STEER_MOST_STRENGTHS = 64 };
-int steer_strengths_parse(float *out, size_t *n, const char *text);
+int steer_strengths_parse(float *out, size_t *n, const char *text, const char *option);
 
 /* Ranges such as "own,6-14" of an option, at most STEER_MOST_RANGES, appended to out. A fathom_status. */
 enum { STEER_MOST_RANGES = 64 };

@@ -4,15 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_REFINE = 10 };
-
-int steer_strengths_parse(float *out, size_t *n, const char *text) {
+int steer_strengths_parse(float *out, size_t *n, const char *text, const char *option) {
     for (const char *rest = text;; rest++) {
         char *end = NULL;
         double value = strtod(rest, &end);
         if (end == rest || !isfinite(value) || (*end != ',' && *end != '\0') || *n == STEER_MOST_STRENGTHS) {
             return fathom__fail(FATHOM_ERROR_ARGUMENT,
-                                "--strengths: at most %d numbers with commas between them are expected, not \"%s\"",
+                                "--%s: at most %d numbers with commas between them are expected, not \"%s\"", option,
                                 STEER_MOST_STRENGTHS, text);
         }
         out[(*n)++] = (float)value;
@@ -87,18 +85,14 @@ int steer_command_search(struct steering *steering) {
     struct fathom_layer_range ranges[STEER_MOST_RANGES];
     float strengths[STEER_MOST_STRENGTHS];
     float maxima[STEER_MOST_FEATURES];
-    int64_t n_refine = 0;
     struct fathom_steer_search search = {.ranges = ranges,
                                          .strengths = strengths,
                                          .asking = steering->asking,
                                          .held_out = steering->file.held_out,
                                          .n_held_out = steering->file.n_held_out,
                                          .concept = steering->concept,
+                                         .n_refine = (uint32_t)steering->n_refine,
                                          .progress = cli_progress};
-    if (!cli_integer(&n_refine, arguments, "refine", 0, MOST_REFINE, 1)) {
-        return FATHOM_ERROR_ARGUMENT;
-    }
-    search.n_refine = (uint32_t)n_refine;
     if (subject->is_feature) {
         search.dictionary = subject->view.dictionary;
         search.features = subject->features;
@@ -113,7 +107,7 @@ int steer_command_search(struct steering *steering) {
         search.direction = &subject->direction;
     }
     int status = steer_strengths_parse(strengths, &search.n_strengths,
-                                       cli_text(arguments, "strengths", default_strengths(steering)));
+                                       cli_text(arguments, "strengths", default_strengths(steering)), "strengths");
     if (status == FATHOM_OK && cli_has(arguments, "ranges")) {
         status = steer_ranges_parse(ranges, &search.n_ranges, cli_text(arguments, "ranges", ""));
     } else if (status == FATHOM_OK) {

@@ -5,6 +5,7 @@
 #include "base/utf8.h"
 #include "engine/sampler.h"
 #include "steer/concept.h"
+#include "steer/steering.h"
 #include <string.h>
 
 enum { TEXT_LIMIT = 1 << 24 };
@@ -101,8 +102,28 @@ static int finish(struct fathom__answer *out, struct writing *writing, const cha
     return status;
 }
 
+/* Whether sequences under this steering may share rows: what conditions have read is kept for each by itself. */
+static bool can_share(const fathom_steering *steering) {
+    return steering == NULL || steering->plan->n_conditions == 0;
+}
+
+/* Gives a sequence its prompt: the one before it where that has the same, and nothing came after it yet. */
+static int take_prompt(const struct writer *writer, fathom_steering *steering, const struct fathom__request *requests,
+                       size_t which) {
+    const struct fathom__request *request = &requests[which];
+    int32_t sequence = (int32_t)which;
+    if (which > 0 && requests[which - 1].prompt == request->prompt && can_share(steering)) {
+        int status = fathom_session_fork(writer->session, sequence - 1, sequence);
+        return status == FATHOM_OK && steering != NULL
+                   ? fathom_steering_history(steering, sequence, request->prompt, request->n_prompt)
+                   : status;
+    }
+    return fathom_session_feed(writer->session, request->prompt, request->n_prompt, sequence, 0, false);
+}
+
 static int begin(struct writing *writing, const struct writer *writer, fathom_steering *steering,
-                 const struct fathom__request *request, int32_t sequence, struct fathom_sampling sampling) {
+                 const struct fathom__request *requests, size_t which, struct fathom_sampling sampling) {
+    const struct fathom__request *request = &requests[which];
     sampling.seed = request->seed;
     writing->text = (struct fathom__buffer)FATHOM__BUFFER_INIT(TEXT_LIMIT);
     int status = fathom__sampler_open(&writing->sampler, &sampling, writer->n_vocab);
@@ -110,10 +131,10 @@ static int begin(struct writing *writing, const struct writer *writer, fathom_st
         fathom__sampler_accept(writing->sampler, request->prompt[i]);
     }
     if (status == FATHOM_OK && steering != NULL) {
-        status = fathom_steering_prompt(steering, sequence, (int32_t)request->n_prompt);
+        status = fathom_steering_prompt(steering, (int32_t)which, (int32_t)request->n_prompt);
     }
     if (status == FATHOM_OK) {
-        status = fathom_session_feed(writer->session, request->prompt, request->n_prompt, sequence, 0, false);
+        status = take_prompt(writer, steering, requests, which);
     }
     if (status == FATHOM_OK && writer->max_new > 0) {
         status = write_token(writing, writer, fathom_session_logits(writer->session, request->n_prompt - 1));
@@ -159,7 +180,7 @@ int fathom__answers_generate(struct fathom__answer *out, fathom_session *session
     }
     fathom_session_forget(session, -1, 0);
     for (size_t i = 0; i < n && status == FATHOM_OK; i++) {
-        status = begin(&writings[i], &writer, steering, &requests[i], (int32_t)i, *sampling);
+        status = begin(&writings[i], &writer, steering, requests, i, *sampling);
     }
     while (status == FATHOM_OK && more) {
         status = step(&more, writings, rows, places, &writer, requests, n);

@@ -19,8 +19,8 @@ struct fathom__request {
 };
 
 /* Answers n requests side by side, one a sequence of the session, which must have as many and room for all of them; a
- * prompt must fit one decode.
- * sampling's own seed is not used. `steering` (NULL allowed) is in force on the session and is told where the
+ * prompt must fit one decode. Requests one after another that point to the same prompt have it run once, but under
+ * conditions. sampling's own seed is not used. `steering` (NULL allowed) is in force on the session and is told where the
  * prompts end. On an error nothing is left in out. */
 int fathom__answers_generate(struct fathom__answer *out, fathom_session *session, fathom_steering *steering,
                              const struct fathom__request *requests, size_t n, uint32_t max_new,

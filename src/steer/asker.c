@@ -1,17 +1,20 @@
 #include "steer/asker.h"
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/thread.h"
 #include "detect/read.h"
 #include "steer/answer.h"
 #include "steer/fluency.h"
-#include <math.h>
 #include <string.h>
 
 /* Answers that are written side by side: a decode of a few rows takes little longer than one of a single row. */
-enum { DEFAULT_NEW = 48, MOST_TOKENS = 4096, REPETITION_SIZE = 4, SIDE_BY_SIDE = 8 };
+enum { DEFAULT_NEW = 48, MOST_TOKENS = 4096, REPETITION_SIZE = 4, SIDE_BY_SIDE = 16 };
 
-/* A token may lose this many nats before the likelihood's share of fluency falls to 1 / e. */
-static const double likelihood_scale = 2.0;
+/* Logits of one decode that are held at once, and the rows that a decode has all the same at least and at most. */
+enum { MOST_LOGITS = 1 << 25, FEWEST_ROWS = 64, MOST_ROWS = 512 };
+
+/* An answer is compared with so many other questions, its own one first. */
+enum { MOST_COMPARED = 5 };
 
 /* What the answer to a single question is compared with. */
 static const char *const own_questions[] = {"What is the capital of France?", "How do I boil an egg?",
@@ -24,51 +27,100 @@ struct fathom__asker {
     const fathom_concept *concept;
     struct fathom__prompt *prompts; /* [n_prompts]: the questions, then those that are only compared with */
     size_t n_prompts;
+    struct fathom__prompt *instructed; /* [questions]: what is asked instead; NULL: the questions' prompts */
     uint32_t n_seeds, max_new;
+    size_t steered_length; /* tokens of prompt and answer that a sequence of `steered` holds */
     fathom_session *steered, *plain;
 };
+
+static void free_prompts(struct fathom__prompt *prompts, size_t n) {
+    for (size_t q = 0; q < n && prompts != NULL; q++) {
+        fathom_free(prompts[q].tokens);
+    }
+    fathom_free(prompts);
+}
 
 void fathom__asker_close(fathom__asker *asker) {
     if (asker == NULL) {
         return;
     }
-    if (asker->steered != NULL) {
-        fathom_session_close(asker->steered);
-    }
-    if (asker->plain != NULL) {
-        fathom_session_close(asker->plain);
-    }
-    for (size_t q = 0; q < asker->n_prompts && asker->prompts != NULL; q++) {
-        fathom_free(asker->prompts[q].tokens);
-    }
-    fathom_free(asker->prompts);
+    fathom_session_close(asker->steered);
+    fathom_session_close(asker->plain);
+    free_prompts(asker->instructed, asker->asking->n_questions);
+    free_prompts(asker->prompts, asker->n_prompts);
     fathom_free(asker);
 }
 
-static int open_sessions(fathom__asker *asker) {
-    struct fathom_session_options options = FATHOM_SESSION_OPTIONS_INIT;
+size_t fathom__asker_count(const fathom__asker *asker) {
+    return asker->asking->n_questions * asker->n_seeds;
+}
+
+static const struct fathom__prompt *asked(const fathom__asker *asker) {
+    return asker->instructed != NULL ? asker->instructed : asker->prompts;
+}
+
+static size_t longest_of(const struct fathom__prompt *prompts, size_t n) {
     size_t longest = 0;
-    for (size_t q = 0; q < asker->n_prompts; q++) {
-        longest = asker->prompts[q].n > longest ? asker->prompts[q].n : longest;
+    for (size_t q = 0; q < n; q++) {
+        longest = prompts[q].n > longest ? prompts[q].n : longest;
     }
-    if (longest + asker->max_new > MOST_TOKENS) {
-        return fathom__fail(FATHOM_ERROR_LIMIT, "a prompt of %zu tokens with an answer of %u is longer than %d",
-                            longest, asker->max_new, MOST_TOKENS);
-    }
-    size_t n_answers = asker->asking->n_questions * asker->n_seeds;
+    return longest;
+}
+
+/* Questions that an answer is compared with, its own among them. */
+static size_t n_compared(const fathom__asker *asker) {
+    return asker->n_prompts < MOST_COMPARED ? asker->n_prompts : MOST_COMPARED;
+}
+
+static int check_length(const fathom__asker *asker, size_t longest) {
+    return longest + asker->max_new <= MOST_TOKENS
+               ? FATHOM_OK
+               : fathom__fail(FATHOM_ERROR_LIMIT, "a prompt of %zu tokens with an answer of %u is longer than %d",
+                              longest, asker->max_new, MOST_TOKENS);
+}
+
+/* The session that answers: opened when it is first needed, and anew for longer prompts. */
+static int open_steered(fathom__asker *asker) {
+    struct fathom_session_options options = FATHOM_SESSION_OPTIONS_INIT;
+    size_t n_answers = fathom__asker_count(asker);
     size_t together = n_answers < SIDE_BY_SIDE ? n_answers : SIDE_BY_SIDE;
-    uint32_t length = (uint32_t)longest + asker->max_new;
-    options.n_threads = fathom__session_threads(asker->model);
-    options.n_batch = length;
-    options.n_sequences = (uint32_t)together;
-    options.n_context = length * (uint32_t)together;
-    int status = fathom_session_open(&asker->steered, asker->model, &options);
-    options.n_sequences = (uint32_t)asker->n_prompts + 1;
-    options.n_context = (uint32_t)longest * (uint32_t)asker->n_prompts + length;
-    options.flash_attention = true; /* answers are only read there, and score the same whatever else is kept */
-    if (status == FATHOM_OK) {
-        status = fathom_session_open(&asker->plain, asker->model, &options);
+    size_t longest = longest_of(asked(asker), asker->asking->n_questions);
+    if (asker->steered != NULL && longest + asker->max_new <= asker->steered_length) {
+        return FATHOM_OK;
     }
+    fathom_session_close(asker->steered);
+    asker->steered = NULL;
+    int status = check_length(asker, longest);
+    if (status == FATHOM_OK) {
+        asker->steered_length = longest + asker->max_new;
+        options.n_threads = fathom__session_threads(asker->model);
+        options.n_batch = (uint32_t)asker->steered_length;
+        options.n_sequences = (uint32_t)together;
+        options.n_context = options.n_batch * options.n_sequences;
+        status = fathom_session_open(&asker->steered, asker->model, &options);
+    }
+    return status;
+}
+
+/* The session that measures, with the questions in it. */
+static int open_plain(fathom__asker *asker) {
+    struct fathom_session_options options = FATHOM_SESSION_OPTIONS_INIT;
+    size_t longest = longest_of(asker->prompts, asker->n_prompts);
+    size_t most = MOST_LOGITS / fathom_model_describe(asker->model)->n_vocab;
+    size_t length = longest + asker->max_new;
+    size_t useful = n_compared(asker) * asker->max_new;
+    int status = check_length(asker, longest);
+    if (status != FATHOM_OK) {
+        return status;
+    }
+    most = most < FEWEST_ROWS ? FEWEST_ROWS : most > MOST_ROWS ? MOST_ROWS : most;
+    most = useful < most ? useful : most;
+    options.n_threads = fathom__session_threads(asker->model);
+    options.n_batch = (uint32_t)(length > most ? length : most);
+    options.n_sequences = (uint32_t)(asker->n_prompts + n_compared(asker));
+    options.n_context = (uint32_t)(longest * asker->n_prompts + n_compared(asker) * length);
+    options.flash_attention = true; /* answers are only read there, and score the same whatever else is kept */
+    status = fathom_session_open(&asker->plain, asker->model, &options);
     return status == FATHOM_OK ? fathom__prompts_keep(asker->plain, asker->prompts, asker->n_prompts) : status;
 }
 
@@ -100,7 +152,7 @@ int fathom__asker_open(fathom__asker **out, const fathom_model *model, const str
         status = fathom_prompt_tokens(&asker->prompts[q].tokens, &asker->prompts[q].n, model, &asking->style, question);
     }
     if (status == FATHOM_OK) {
-        status = open_sessions(asker);
+        status = open_plain(asker);
     }
     if (status != FATHOM_OK) {
         fathom__asker_close(asker);
@@ -110,94 +162,78 @@ int fathom__asker_open(fathom__asker **out, const fathom_model *model, const str
     return FATHOM_OK;
 }
 
-/* Sums over answers on the way to a score. */
-struct sums {
-    size_t n, n_words, n_mentions, n_mentioning;
-    size_t n_measured; /* answers with a token in them */
-    double repetition, distinct_1, distinct_2, log_probability, relevance, concept;
-};
-
-/* Likelihood and relevance of an answer in the plain model. */
-static int measure_plain(struct sums *sums, fathom__asker *asker, size_t question,
-                         const struct fathom__answer *answer) {
-    double own = 0;
-    double others = 0;
-    for (size_t q = 0; q < asker->n_prompts; q++) {
-        double sum = 0;
-        int status = fathom__prompts_probability(&sum, asker->plain, asker->prompts, asker->n_prompts, q,
-                                                 answer->tokens, answer->n);
-        if (status != FATHOM_OK) {
-            return status;
-        }
-        *(q == question ? &own : &others) += sum / (double)answer->n;
+int fathom__asker_instruct(fathom__asker *asker, const char *instruction) {
+    const struct fathom_steer_asking *asking = asker->asking;
+    struct fathom__prompt *prompts = NULL;
+    int status = FATHOM_OK;
+    free_prompts(asker->instructed, asking->n_questions);
+    asker->instructed = NULL;
+    if (instruction == NULL) {
+        return FATHOM_OK;
     }
-    sums->log_probability += own;
-    sums->relevance += own - others / (double)(asker->n_prompts - 1);
+    status = fathom__alloc(&prompts, asking->n_questions, sizeof *prompts);
+    for (size_t q = 0; q < asking->n_questions && status == FATHOM_OK; q++) {
+        char *question = NULL;
+        status = fathom__format(&question, "%s%s", instruction, asking->questions[q]);
+        if (status == FATHOM_OK) {
+            status = fathom_prompt_tokens(&prompts[q].tokens, &prompts[q].n, asker->model, &asking->style, question);
+        }
+        fathom_free(question);
+    }
+    if (status != FATHOM_OK) {
+        free_prompts(prompts, asking->n_questions);
+        return status;
+    }
+    asker->instructed = prompts;
     return FATHOM_OK;
 }
 
-static int measure(struct sums *sums, fathom__asker *asker, size_t question, const struct fathom__answer *answer) {
-    sums->n++;
-    sums->n_words += fathom__count_words(answer->text);
-    if (asker->concept != NULL) {
-        size_t mentions = fathom_concept_mentions(asker->concept, answer->text);
-        sums->n_mentions += mentions;
-        sums->n_mentioning += mentions > 0;
+/* Likelihood and relevance of an answer in the plain model: after its own question and after those that follow it. */
+static int measure_plain(struct fathom__measured *out, fathom__asker *asker, size_t question,
+                         const struct fathom__answer *answer) {
+    size_t which[MOST_COMPARED];
+    double sums[MOST_COMPARED];
+    size_t n = n_compared(asker);
+    double others = 0;
+    for (size_t i = 0; i < n; i++) {
+        which[i] = (question + i) % asker->n_prompts;
     }
-    if (answer->n == 0) {
-        sums->repetition += 1; /* an empty answer says nothing new */
-        return FATHOM_OK;
+    int status = fathom__prompts_probabilities(sums, asker->plain, asker->prompts, asker->n_prompts, which, n,
+                                               answer->tokens, answer->n);
+    for (size_t i = 1; i < n && status == FATHOM_OK; i++) {
+        others += sums[i] / (double)(n - 1);
     }
-    sums->n_measured++;
-    sums->repetition += fathom__repetition(answer->tokens, answer->n, REPETITION_SIZE);
-    sums->distinct_1 += fathom__distinct(answer->tokens, answer->n, 1);
-    sums->distinct_2 += fathom__distinct(answer->tokens, answer->n, 2);
-    sums->concept += answer->concept;
-    return measure_plain(sums, asker, question, answer);
-}
-
-static void make_score(struct fathom_steer_score *out, const struct sums *sums, bool concept,
-                       const struct fathom_steer_score *plain) {
-    double n = (double)sums->n;
-    double measured = (double)sums->n_measured;
-    struct fathom_steer_score score = {.n_answers = sums->n};
-    score.mention_rate = concept ? (double)sums->n_mentioning / n : NAN;
-    score.mentions_per_100_words =
-        concept && sums->n_words > 0 ? 100.0 * (double)sums->n_mentions / (double)sums->n_words : NAN;
-    score.concept_log_probability = concept && measured > 0 ? sums->concept / measured : NAN;
-    score.repetition = sums->repetition / n;
-    score.distinct_1 = measured > 0 ? sums->distinct_1 / measured : 0;
-    score.distinct_2 = measured > 0 ? sums->distinct_2 / measured : 0;
-    score.log_probability = measured > 0 ? sums->log_probability / measured : -INFINITY;
-    score.relevance = measured > 0 ? sums->relevance / measured : 0;
-
-    double lost = plain != NULL ? score.log_probability - plain->log_probability : 0;
-    double usual = plain != NULL ? plain->relevance : score.relevance;
-    score.concept_part = score.mention_rate;
-    score.fluency_part = (1 - score.repetition) * exp(fmin(0, lost) / likelihood_scale);
-    score.relevance_part = usual > 0 ? fmax(0, fmin(1, score.relevance / usual)) : 0;
-    const double parts[] = {score.concept_part, score.fluency_part, score.relevance_part};
-    score.objective = fathom__harmonic_mean(parts, sizeof parts / sizeof parts[0]);
-    *out = score;
-}
-
-static int keep_answer(struct fathom_answers *answers, struct fathom__answer *answer) {
-    size_t capacity = answers->n;
-    int status = fathom__grow(&answers->texts, &capacity, answers->n + 1, sizeof *answers->texts);
     if (status == FATHOM_OK) {
-        answers->texts[answers->n++] = answer->text;
-        answer->text = NULL;
+        out->log_probability = sums[0] / (double)answer->n;
+        out->relevance = (sums[0] - others) / (double)answer->n;
     }
     return status;
 }
 
-/* Answers [first, first + n) of all, a question's seeds together. */
-static int ask_some(struct sums *sums, struct fathom_answers *answers, fathom__asker *asker, fathom_steering *steering,
-                    size_t first, size_t n, uint64_t seed_offset) {
+static int measure(struct fathom__measured *out, fathom__asker *asker, size_t question,
+                   const struct fathom__answer *answer) {
+    *out = (struct fathom__measured){.n_tokens = answer->n, .n_words = fathom__count_words(answer->text)};
+    if (asker->concept != NULL) {
+        out->n_mentions = fathom_concept_mentions(asker->concept, answer->text);
+    }
+    if (answer->n == 0) {
+        out->repetition = 1; /* an empty answer says nothing new */
+        return FATHOM_OK;
+    }
+    out->repetition = fathom__repetition(answer->tokens, answer->n, REPETITION_SIZE);
+    out->distinct_1 = fathom__distinct(answer->tokens, answer->n, 1);
+    out->distinct_2 = fathom__distinct(answer->tokens, answer->n, 2);
+    out->concept = answer->concept;
+    return measure_plain(out, asker, question, answer);
+}
+
+/* Answers [first, first + n) of all. */
+static int ask_some(struct fathom__measured *out, struct fathom_answers *answers, fathom__asker *asker,
+                    fathom_steering *steering, size_t first, size_t n, uint64_t seed_offset) {
     struct fathom__request requests[SIDE_BY_SIDE];
     struct fathom__answer given[SIDE_BY_SIDE];
     for (size_t i = 0; i < n; i++) {
-        const struct fathom__prompt *prompt = &asker->prompts[(first + i) / asker->n_seeds];
+        const struct fathom__prompt *prompt = &asked(asker)[(first + i) / asker->n_seeds];
         uint64_t seed = asker->asking->sampling.seed + seed_offset + (first + i) % asker->n_seeds;
         requests[i] = (struct fathom__request){prompt->tokens, prompt->n, seed};
     }
@@ -208,27 +244,32 @@ static int ask_some(struct sums *sums, struct fathom_answers *answers, fathom__a
     }
     for (size_t i = 0; i < n; i++) {
         if (status == FATHOM_OK) {
-            status = measure(sums, asker, (first + i) / asker->n_seeds, &given[i]);
+            status = measure(&out[first + i], asker, (first + i) / asker->n_seeds, &given[i]);
         }
         if (status == FATHOM_OK && answers != NULL) {
-            status = keep_answer(answers, &given[i]);
+            answers->texts[answers->n++] = given[i].text;
+            given[i].text = NULL;
         }
         fathom__answer_free(&given[i]);
     }
     return status;
 }
 
-int fathom__asker_ask(struct fathom_steer_score *out, struct fathom_answers *answers, fathom__asker *asker,
-                      const fathom_steer *plan, const struct fathom_steer_score *plain, uint64_t seed_offset,
-                      int (*between)(size_t n_answers, void *payload), void *payload) {
-    struct sums sums = {0};
+int fathom__asker_measure(struct fathom__measured *out, struct fathom_answers *answers, fathom__asker *asker,
+                          const fathom_steer *plan, uint64_t seed_offset, fathom__between_fn between, void *payload) {
     fathom_steering *steering = NULL;
     struct fathom_answers kept = FATHOM_ANSWERS_INIT;
-    int status = plan != NULL ? fathom_steer_attach(&steering, asker->steered, plan) : FATHOM_OK;
-    size_t n_answers = asker->asking->n_questions * asker->n_seeds;
+    size_t n_answers = fathom__asker_count(asker);
+    int status = answers != NULL ? fathom__alloc(&kept.texts, n_answers, sizeof *kept.texts) : FATHOM_OK;
+    if (status == FATHOM_OK) {
+        status = open_steered(asker);
+    }
+    if (status == FATHOM_OK && plan != NULL) {
+        status = fathom_steer_attach(&steering, asker->steered, plan);
+    }
     for (size_t first = 0; first < n_answers && status == FATHOM_OK; first += SIDE_BY_SIDE) {
         size_t n = n_answers - first < SIDE_BY_SIDE ? n_answers - first : SIDE_BY_SIDE;
-        status = ask_some(&sums, answers != NULL ? &kept : NULL, asker, steering, first, n, seed_offset);
+        status = ask_some(out, answers != NULL ? &kept : NULL, asker, steering, first, n, seed_offset);
         if (status == FATHOM_OK && between != NULL) {
             int returned = between(n, payload);
             status = returned == 0 ? FATHOM_OK : fathom__callback_status(returned);
@@ -239,11 +280,44 @@ int fathom__asker_ask(struct fathom_steer_score *out, struct fathom_answers *ans
         fathom_answers_free(&kept);
         return status;
     }
-    make_score(out, &sums, asker->concept != NULL, plain);
     if (answers != NULL) {
         *answers = kept;
     }
     return FATHOM_OK;
+}
+
+int fathom__asker_ask(struct fathom_steer_score *out, struct fathom_answers *answers, fathom__asker *asker,
+                      const fathom_steer *plan, const struct fathom_steer_score *plain, uint64_t seed_offset,
+                      fathom__between_fn between, void *payload) {
+    struct fathom__measured *measured = NULL;
+    size_t n = fathom__asker_count(asker);
+    int status = fathom__alloc(&measured, n, sizeof *measured);
+    if (status == FATHOM_OK) {
+        status = fathom__asker_measure(measured, answers, asker, plan, seed_offset, between, payload);
+    }
+    if (status == FATHOM_OK) {
+        fathom__measured_score(out, measured, n, asker->concept != NULL, plain);
+    }
+    fathom_free(measured);
+    return status;
+}
+
+int fathom__asking_report(size_t n_answers, void *payload) {
+    struct fathom__asking_progress *report = payload;
+    const struct fathom_steer_asking *asking = report->asking;
+    double seconds = fathom__seconds() - report->started;
+    report->done += n_answers;
+    if (asking->progress == NULL) {
+        return 0;
+    }
+    double rate = seconds > 0 ? (double)report->done / seconds : 0;
+    struct fathom_progress progress = {.stage = "answers",
+                                       .done = report->done,
+                                       .total = report->total,
+                                       .unit = "answers",
+                                       .units_per_second = rate,
+                                       .seconds_left = rate > 0 ? (double)(report->total - report->done) / rate : -1};
+    return asking->progress(&progress, asking->payload);
 }
 
 int fathom_steer_ask(struct fathom_steer_score *out, struct fathom_answers *answers, const fathom_model *model,
@@ -252,7 +326,9 @@ int fathom_steer_ask(struct fathom_steer_score *out, struct fathom_answers *answ
     fathom__asker *asker = NULL;
     int status = fathom__asker_open(&asker, model, asking, concept);
     if (status == FATHOM_OK) {
-        status = fathom__asker_ask(out, answers, asker, plan, plain, 0, NULL, NULL);
+        struct fathom__asking_progress report = {
+            .asking = asking, .total = fathom__asker_count(asker), .started = fathom__seconds()};
+        status = fathom__asker_ask(out, answers, asker, plan, plain, 0, fathom__asking_report, &report);
     }
     fathom__asker_close(asker);
     return status;

@@ -1,7 +1,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "steer/asker.h"
-#include <math.h>
+#include "steer/likelihood.h"
 
 int fathom__prompts_keep(fathom_session *session, const struct fathom__prompt *prompts, size_t n) {
     int status = FATHOM_OK;
@@ -14,50 +14,55 @@ int fathom__prompts_keep(fathom_session *session, const struct fathom__prompt *p
     return status;
 }
 
-static double log_softmax(const float *logits, size_t n, int32_t token) {
-    float highest = logits[0];
-    double sum = 0;
-    for (size_t i = 1; i < n; i++) {
-        highest = fmaxf(highest, logits[i]);
+/* The row before a token predicts it: the prompt's last one the first, and the answer's last one nothing that is asked
+ * for. */
+static void lay_answer(struct fathom_row *rows, const struct fathom__prompt *prompt, int32_t sequence,
+                       const int32_t *answer, size_t n_answer) {
+    for (size_t i = 0; i < n_answer; i++) {
+        rows[i] = (struct fathom_row){i == 0 ? prompt->tokens[prompt->n - 1] : answer[i - 1],
+                                      (int32_t)(prompt->n - 1 + i), sequence, true};
     }
-    for (size_t i = 0; i < n; i++) {
-        sum += exp((double)logits[i] - (double)highest);
-    }
-    return (double)logits[token] - (double)highest - log(sum);
 }
 
-int fathom__prompts_probability(double *out, fathom_session *session, const struct fathom__prompt *prompts, size_t n,
-                                size_t which, const int32_t *answer, size_t n_answer) {
-    const struct fathom__prompt *prompt = &prompts[which];
+static int sum_rows(double *out, const fathom_session *session, size_t first_row, const int32_t *answer,
+                    size_t n_answer) {
     size_t n_vocab = fathom_model_describe(fathom_session_model(session))->n_vocab;
-    int32_t scratch = (int32_t)n;
-    struct fathom_row *rows = NULL;
-    double sum = 0;
-    int status = fathom__alloc(&rows, n_answer, sizeof *rows);
-    /* The row before a token predicts it: the prompt's last one the first, and the answer's last one nothing that is
-     * asked for. */
-    for (size_t i = 0; i < n_answer && status == FATHOM_OK; i++) {
-        rows[i] = (struct fathom_row){i == 0 ? prompt->tokens[prompt->n - 1] : answer[i - 1],
-                                      (int32_t)(prompt->n - 1 + i), scratch, true};
-    }
-    if (status == FATHOM_OK && prompt->n > 1) {
-        status = fathom_session_fork(session, (int32_t)which, scratch);
-    }
-    if (status == FATHOM_OK) {
-        status = fathom_session_decode(session, rows, n_answer);
-    }
-    for (size_t i = 0; i < n_answer && status == FATHOM_OK; i++) {
-        const float *logits = fathom_session_logits(session, i);
+    *out = 0;
+    for (size_t i = 0; i < n_answer; i++) {
+        const float *logits = fathom_session_logits(session, first_row + i);
         if (logits == NULL) {
-            status = fathom__fail(FATHOM_ERROR_ENGINE, "row %zu of an answer has no logits", i);
-        } else {
-            sum += log_softmax(logits, n_vocab, answer[i]);
+            return fathom__fail(FATHOM_ERROR_ENGINE, "row %zu of an answer has no logits", i);
+        }
+        *out += fathom__log_probability(logits, n_vocab, answer[i]);
+    }
+    return FATHOM_OK;
+}
+
+int fathom__prompts_probabilities(double *out, fathom_session *session, const struct fathom__prompt *prompts, size_t n,
+                                  const size_t *which, size_t n_which, const int32_t *answer, size_t n_answer) {
+    size_t fitting = fathom_session_batch(session) / n_answer;
+    size_t together = fitting < 1 ? 1 : fitting < n_which ? fitting : n_which;
+    struct fathom_row *rows = NULL;
+    int status = fathom__alloc(&rows, together * n_answer, sizeof *rows);
+    for (size_t first = 0; first < n_which && status == FATHOM_OK; first += together) {
+        size_t count = n_which - first < together ? n_which - first : together;
+        for (size_t i = 0; i < count && status == FATHOM_OK; i++) {
+            int32_t scratch = (int32_t)(n + i);
+            lay_answer(rows + i * n_answer, &prompts[which[first + i]], scratch, answer, n_answer);
+            if (prompts[which[first + i]].n > 1) {
+                status = fathom_session_fork(session, (int32_t)which[first + i], scratch);
+            }
+        }
+        if (status == FATHOM_OK) {
+            status = fathom_session_decode(session, rows, count * n_answer);
+        }
+        for (size_t i = 0; i < count; i++) {
+            if (status == FATHOM_OK) {
+                status = sum_rows(&out[first + i], session, i * n_answer, answer, n_answer);
+            }
+            fathom_session_forget(session, (int32_t)(n + i), 0);
         }
     }
-    fathom_session_forget(session, scratch, 0);
     fathom_free(rows);
-    if (status == FATHOM_OK) {
-        *out = sum;
-    }
     return status;
 }

@@ -1,7 +1,9 @@
 """Choosing features by given answers, from the concept's file to the options that turn them again; plans."""
+import http.server
 import json
 import pathlib
 import shutil
+import threading
 import unittest.mock
 
 import command
@@ -116,13 +118,58 @@ class Choosing(command.Case):
                 held_out = method["held_out"]
                 self.assertEqual(held_out["answers"], 1)
                 self.assertEqual(len(method["answers"]), 1)
-                for part in ("concept", "instruction", "fluency"):
+                for i, part in enumerate(("concept", "instruction", "fluency")):
                     self.assertIn(held_out[part], (0, 1, 2))
+                    self.assertEqual(held_out[part], method["points"][0][i])
+                self.assertIn(held_out["score"]["mention_rate"], (0, 1))
+            self.assertEqual((rated["questions"], rated["seeds"], rated["judge"]), (["where is the king"], 1, None))
             printed = self.good(*shared, *subject).out
             self.assertIn("difference of means", printed)
+            self.assertIn("Failed", printed)
         self.bad(command.USAGE, "either --feature or --plan", *shared)
+        self.bad(command.USAGE, "--direction-strengths: at most", *shared[:-1], "a", "--feature", 3)
         self.concept()
         self.bad(command.INPUT, ["concept.json", "\"held_out\""], *shared, "--feature", 3)
+
+    @unittest.skipUnless(shutil.which("curl"), "curl is not installed")
+    def test_a_judge_gives_the_points(self):
+        asked = []
+
+        class Judge(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                asked.append((self.path, self.headers["Authorization"], body["model"], body["messages"][0]["content"]))
+                said = {"choices": [{"message": {"role": "assistant", "content": "Good. [[2]]"}}]}
+                known = body["model"] == "judge-1"
+                reply = json.dumps(said if known else {"error": "no such model"}).encode()
+                self.send_response(200 if known else 404)
+                self.send_header("Content-Length", str(len(reply)))
+                self.end_headers()
+                self.wfile.write(reply)
+
+            def log_message(self, *_):
+                pass
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Judge)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        self.addCleanup(thread.join)
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        url = f"http://127.0.0.1:{server.server_port}/v1"
+        self.concept(held_out=["where is the king"])
+        self.environment["FATHOM_JUDGE_KEY"] = "k-1"
+        shared = ["steer", "eval", "-q", "-m", self.llama, "-d", self.toy, "--concept-file", "concept.json", "--raw",
+                  "-n", 3, "--direction-strengths", "0.1", "--plan", "#3 +2"]
+        rated = json.loads(self.good(*shared, "--judge", url, "--judge-model", "judge-1", "--json").out)
+        self.assertEqual(rated["judge"], "judge-1")
+        self.assertTrue(all(m["points"] == [[2, 2, 2]] and m["held_out"]["harmonic_mean"] == 2 for m in rated["methods"]))
+        self.assertEqual({a[:3] for a in asked}, {("/v1/chat/completions", "Bearer k-1", "judge-1")})
+        self.assertEqual(len(asked) % 3, 0)
+        self.assertTrue(any("where is the king" in a[3] for a in asked))
+        self.bad(command.INPUT, [url, "status 404", "no such model"], *shared, "--judge", url, "--judge-model", "other")
+        self.bad(command.USAGE, "go together", *shared, "--judge", url)
+        self.bad(command.USAGE, "a URL such as", *shared, "--judge", "file:///x", "--judge-model", "m")
 
 
 class Plans(command.Case):
