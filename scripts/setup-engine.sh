@@ -6,6 +6,7 @@
 # builds one that has the engine's own benchmark, bin/llama-bench, beside it.
 # Where pkg-config knows a libllama of a version that the tests ran on, that one is used, and of the source only the renderer
 # of chat templates is built, which no system library has; FATHOM_ENGINE=own builds the engine all the same.
+# FATHOM_TOOLCHAIN names a CMake toolchain file (cmake/toolchains) to build the engine for another machine.
 set -eu
 
 package=llama_cpp_python version=0.3.36
@@ -18,8 +19,9 @@ tools=${FATHOM_ENGINE_TOOLS:-OFF}
 # Further options for the engine's own build, such as -DGGML_CUDA=ON (docs/gpu.md).
 options=${FATHOM_ENGINE_OPTIONS:-}
 sanitize=${FATHOM_ENGINE_SANITIZE:-}
+toolchain=${FATHOM_TOOLCHAIN:-}
 recipe=engine folder=$engine_version what="llama.cpp $engine_version (about 90 seconds on 2 cores)"
-if [ "${FATHOM_ENGINE:-system}" != own ] && [ -z "$sanitize$options${LLAMA_SOURCE_DIR:-}" ] && [ "$tools" = OFF ]; then
+if [ "${FATHOM_ENGINE:-system}" != own ] && [ -z "$sanitize$options$toolchain${LLAMA_SOURCE_DIR:-}" ] && [ "$tools" = OFF ]; then
     system=$(pkg-config --modversion llama 2>/dev/null || true)
     known=$(sed -n 's/^set(FATHOM_ENGINE_VERSIONS \(.*\))$/\1/p' "$root/cmake/dependencies.cmake")
     # Without a processor backend to link with it is as good as none.
@@ -31,9 +33,19 @@ if [ "${FATHOM_ENGINE:-system}" != own ] && [ -z "$sanitize$options${LLAMA_SOURC
     *) [ -z "$system" ] || echo "engine: the system's libllama $system is not one of $known: not used" >&2 ;;
     esac
 fi
-# What the binary depends on names the folder: the machine's instruction set, the compiler and the recipe.
-key=$( { grep -m1 -E '^(flags|Features)' /proc/cpuinfo 2>/dev/null || uname -mp; ${CXX:-c++} -dumpfullversion 2>/dev/null || ${CXX:-c++} --version; cat "$root/cmake/$recipe"/*; echo "$tools ${LLAMA_SOURCE_DIR:-}${sanitize:+ $sanitize}${options:+ $options}"; } | cksum | cut -d' ' -f1)
-prefix=$cache/engine/$folder-$(uname -m)-$key
+# What the binary depends on names the folder: the machine's instruction set and the compiler, or the toolchain, and the recipe.
+machine=$(uname -m)
+if [ -n "$toolchain" ]; then
+    machine=$(basename "$toolchain" .cmake)
+    toolchain=$(cd "$(dirname "$toolchain")" && pwd)/$(basename "$toolchain")
+fi
+describe_machine() {
+    if [ -n "$toolchain" ]; then cat "$toolchain"; return; fi
+    grep -m1 -E '^(flags|Features)' /proc/cpuinfo 2>/dev/null || uname -mp
+    ${CXX:-c++} -dumpfullversion 2>/dev/null || ${CXX:-c++} --version
+}
+key=$( { describe_machine; cat "$root/cmake/$recipe"/*; echo "$tools ${LLAMA_SOURCE_DIR:-}${sanitize:+ $sanitize}${options:+ $options}"; } | cksum | cut -d' ' -f1)
+prefix=$cache/engine/$folder-$machine-$key
 
 if [ ! -f "$prefix/complete" ]; then
     mkdir -p "$cache/engine"
@@ -64,7 +76,7 @@ if [ ! -f "$prefix/complete" ]; then
     echo "engine: building $what" >&2
     log=$work/build.log
     if ! { cmake -S "$root/cmake/$recipe" -B "$work/build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DLLAMA_SOURCE_DIR="$source" \
-               -DFATHOM_ENGINE_TOOLS="$tools" -DCMAKE_INSTALL_PREFIX="$prefix" $options \
+               -DFATHOM_ENGINE_TOOLS="$tools" -DCMAKE_INSTALL_PREFIX="$prefix" ${toolchain:+-DCMAKE_TOOLCHAIN_FILE="$toolchain"} $options \
                -DCMAKE_C_FLAGS="${sanitize:+-fsanitize=$sanitize}" -DCMAKE_CXX_FLAGS="${sanitize:+-fsanitize=$sanitize}" &&
            cmake --build "$work/build" --target engine && cmake --install "$work/build" &&
            { [ "$tools" = OFF ] || { cmake --build "$work/build" --target llama-bench &&
