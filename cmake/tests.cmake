@@ -38,6 +38,11 @@ function(fathom_add_unit_test target name source)
     add_executable(${target} ${source})
     target_link_libraries(${target} PRIVATE ${ARGN} fathom_test_support fathom_flags fathom_dependencies)
     fathom_add_test(${name} 300 ${target})
+    # The real models lie in the user's own cache; nothing else is to be found or left there.
+    if(NOT name MATCHES "(_real|chat_reference)_test$")
+        set_property(TEST ${FATHOM_TEST_PREFIX}${name} APPEND PROPERTY ENVIRONMENT
+            XDG_CACHE_HOME=${CMAKE_BINARY_DIR}/tmp/cache XDG_DATA_HOME=${CMAKE_BINARY_DIR}/tmp/data)
+    endif()
     add_dependencies(unit_tests ${target})
 endfunction()
 

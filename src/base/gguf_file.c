@@ -64,6 +64,13 @@ const struct fathom__gguf_tensor *fathom__gguf_tensor_find(const fathom__gguf *f
     return NULL;
 }
 
+size_t fathom__gguf_dimensions(const struct fathom__gguf_tensor *tensor) {
+    size_t n = FATHOM__GGUF_DIMENSIONS;
+    while (n > 1 && tensor->shape[n - 1] == 1)
+        n--;
+    return n;
+}
+
 int fathom__gguf_rows_f32(float *out, const struct fathom__gguf_tensor *tensor, int64_t first, int64_t n) {
     int64_t rows = tensor->shape[1] * tensor->shape[2] * tensor->shape[3], width = tensor->shape[0];
     if (first < 0 || n < 0 || first > rows || n > rows - first)

@@ -28,6 +28,8 @@ const char *fathom__gguf_path(const fathom__gguf *file);
 size_t fathom__gguf_tensor_count(const fathom__gguf *file);
 const struct fathom__gguf_tensor *fathom__gguf_tensor_at(const fathom__gguf *file, size_t index);
 const struct fathom__gguf_tensor *fathom__gguf_tensor_find(const fathom__gguf *file, const char *name); /* NULL: none */
+/* 1 to 4: without the sizes of 1 at the end of its shape. */
+size_t fathom__gguf_dimensions(const struct fathom__gguf_tensor *tensor);
 /* Rows [first, first + n) of a matrix as f32 [n, shape[0]] into out; UNSUPPORTED for types that ggml cannot dequantise.
  */
 int fathom__gguf_rows_f32(float *out, const struct fathom__gguf_tensor *tensor, int64_t first, int64_t n);

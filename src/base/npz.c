@@ -7,6 +7,8 @@
 #include <string.h>
 
 #define MAGIC "\x93NUMPY"
+/* After the magic: the version, then the header's length in two bytes, of versions over 1 in four. */
+enum { VERSION_AT = 6, LENGTH_AT = 8, SHORT_START = 10, LONG_START = 12, LAST_VERSION = 3 };
 
 struct fathom__npz {
     fathom__zip *zip;
@@ -113,11 +115,13 @@ static int read_array(fathom__npz *file, size_t index, const unsigned char *byte
     struct fathom__tensor *tensor = &file->tensors[index];
     char description[DESCRIPTION_ROOM] = "";
     bool fortran = false;
-    if (length < 12 || memcmp(bytes, MAGIC, 6) != 0 || bytes[6] < 1 || bytes[6] > 3)
+    const unsigned version = length < LONG_START ? 0 : bytes[VERSION_AT];
+    if (version < 1 || version > LAST_VERSION || memcmp(bytes, MAGIC, VERSION_AT) != 0)
         return bad(file, tensor, "not NumPy's format, version 1 to 3");
-    const size_t start = bytes[6] == 1 ? 10 : 12;
-    size_t header = (size_t)bytes[8] | (size_t)bytes[9] << 8;
-    if (bytes[6] > 1) header |= (size_t)bytes[10] << 16 | (size_t)bytes[11] << 24;
+    const size_t start = version == 1 ? SHORT_START : LONG_START;
+    size_t header = 0;
+    for (size_t i = LENGTH_AT; i < start; i++)
+        header |= (size_t)bytes[i] << 8 * (i - LENGTH_AT);
     if (header > length - start) return bad(file, tensor, "its header is longer than the member");
     const char *text = (const char *)bytes + start;
     if (!read_header(tensor, description, &fortran, (struct text){text, text + header}))

@@ -2,6 +2,8 @@
 
 #include <math.h>
 
+#define TWO_PI 6.283185307179586476925
+
 static uint64_t splitmix64(uint64_t *state) {
     uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
     z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
@@ -48,7 +50,7 @@ double fathom__random_unit(struct fathom__random *random) {
 double fathom__random_normal(struct fathom__random *random) {
     /* Box and Muller (1958); the second value is given up so that the state is the generator's alone. */
     double radius = sqrt(-2.0 * log(1.0 - fathom__random_unit(random)));
-    return radius * cos(6.283185307179586476925 * fathom__random_unit(random));
+    return radius * cos(TWO_PI * fathom__random_unit(random));
 }
 
 void fathom__random_shuffle(struct fathom__random *random, uint32_t *items, size_t n) {

@@ -134,13 +134,6 @@ static int put_keys(fathom__gguf_writer *writer, const struct derivation *deriva
     return status;
 }
 
-static size_t dimensions_of(const struct fathom__gguf_tensor *tensor) {
-    size_t n = 4;
-    while (n > 1 && tensor->shape[n - 1] == 1)
-        n--;
-    return n;
-}
-
 static int write_copy(struct derivation *derivation, const char *copy, const char *source, const char *recipe) {
     fathom__gguf_writer *writer = NULL;
     int status = fathom__gguf_writer_open(&writer);
@@ -154,7 +147,7 @@ static int write_copy(struct derivation *derivation, const char *copy, const cha
             const enum ggml_type type = type_in_copy(tensor);
             derivation->total += ggml_row_size(type, tensor->shape[0]) *
                                  (uint64_t)(tensor->shape[1] * tensor->shape[2] * tensor->shape[3]);
-            status = fathom__gguf_put_made(writer, tensor->name, type, tensor->shape, dimensions_of(tensor), convert,
+            status = fathom__gguf_put_made(writer, tensor->name, type, tensor->shape, fathom__gguf_dimensions(tensor), convert,
                                            derivation);
         }
     }

@@ -80,13 +80,6 @@ static int put_keys(fathom__gguf_writer *writer, const fathom__gguf *first) {
     return status;
 }
 
-static size_t dimensions_of(const struct fathom__gguf_tensor *tensor) {
-    size_t n = GGML_MAX_DIMS;
-    while (n > 1 && tensor->shape[n - 1] == 1)
-        n--;
-    return n;
-}
-
 static int write_copy(struct shuffling *shuffling, const char *path) {
     const struct fathom__model_files *files = shuffling->files;
     fathom__gguf_writer *writer = NULL;
@@ -98,7 +91,7 @@ static int write_copy(struct shuffling *shuffling, const char *path) {
             const struct fathom__gguf_tensor *tensor = fathom__gguf_tensor_at(files->files[f], i);
             shuffling->total++;
             status = fathom__gguf_put_made(writer, tensor->name, type_in_copy(tensor), tensor->shape,
-                                           dimensions_of(tensor), write_shuffled, shuffling);
+                                           fathom__gguf_dimensions(tensor), write_shuffled, shuffling);
         }
     if (!status) status = fathom__gguf_writer_commit(writer, path);
     fathom__gguf_writer_close(writer);
