@@ -53,7 +53,7 @@ static double pattern_difference(const struct fathom__seen *parts) {
             const float *scores = head(&parts[SCORES], row, h), *pattern = head(&parts[PATTERN], row, h);
             double highest = -INFINITY, sum = 0.0;
             for (size_t key = 0; key < n; key++)
-                highest = fmax(highest, scores[key]);
+                highest = scores[key] > highest ? scores[key] : highest;
             for (size_t key = 0; key < n; key++)
                 sum += exp(scores[key] - highest);
             for (size_t key = 0; key < n; key++)

@@ -147,8 +147,8 @@ static int write_copy(struct derivation *derivation, const char *copy, const cha
             const enum ggml_type type = type_in_copy(tensor);
             derivation->total += ggml_row_size(type, tensor->shape[0]) *
                                  (uint64_t)(tensor->shape[1] * tensor->shape[2] * tensor->shape[3]);
-            status = fathom__gguf_put_made(writer, tensor->name, type, tensor->shape, fathom__gguf_dimensions(tensor), convert,
-                                           derivation);
+            status = fathom__gguf_put_made(writer, tensor->name, type, tensor->shape, fathom__gguf_dimensions(tensor),
+                                           convert, derivation);
         }
     }
     if (status == FATHOM_OK) status = fathom__gguf_writer_commit(writer, copy);
