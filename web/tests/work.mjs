@@ -70,7 +70,7 @@ export const workTests = ({ page, text, visit, lastRequest, inspect, complaints,
     async "map: marks what is searched, tells what is pointed at, moves by keys"() {
         await visit("map");
         await page.waitForSelector(".map canvas");
-        assert.match(await text(".screen > .quiet"), /16,384 features.*3\.10\s% and 2\.40\s%.*0\.17\s% each/s);
+        assert.match(await text(".screen > .quiet"), /16,384 features.*12 nearest ones 41\s% .*two principal components keeps 1\.20\s%.*without order 0\.070\s%/s);
         await page.fill("input[aria-label='Words of labels']", "bridge");
         await page.keyboard.press("Enter");
         await page.waitForSelector("section[aria-label='Marked: 1'] a:has-text('bridges')");
