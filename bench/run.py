@@ -20,6 +20,7 @@ import generate
 import harvest
 import machine
 import quality
+import serve
 import train
 import write
 
@@ -30,6 +31,7 @@ PARTS = {
     "end_to_end": end_to_end.run,
     "generate": generate.run,
     "write": write.run,
+    "serve": serve.run,
     "quality": quality.run,
 }
 

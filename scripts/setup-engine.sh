@@ -3,7 +3,7 @@
 # The source comes inside the source distribution of the Python package llama-cpp-python, pinned by SHA-256;
 # LLAMA_SOURCE_DIR names a source tree to use instead. FATHOM_ENGINE_SANITIZE=thread builds an engine of its own for the
 # preset "tsan": ThreadSanitizer takes the locks of code that it did not instrument for races. FATHOM_ENGINE_TOOLS=ON
-# builds one that has the engine's own benchmark, bin/llama-bench, beside it.
+# builds one that has the engine's own benchmarks, bin/llama-bench and bin/llama-batched-bench, beside it.
 # Where pkg-config knows a libllama of a version that the tests ran on, that one is used, and of the source only the renderer
 # of chat templates is built, which no system library has; FATHOM_ENGINE=own builds the engine all the same.
 # FATHOM_TOOLCHAIN names a CMake toolchain file (cmake/toolchains) to build the engine for another machine.
@@ -15,7 +15,7 @@ sha256=832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e
 
 root=$(cd "$(dirname "$0")/.." && pwd)
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/fathom
-tools=${FATHOM_ENGINE_TOOLS:-OFF}
+tools=${FATHOM_ENGINE_TOOLS:-OFF} programs="llama-bench llama-batched-bench"
 # Further options for the engine's own build, such as -DGGML_CUDA=ON (docs/gpu.md).
 options=${FATHOM_ENGINE_OPTIONS:-}
 sanitize=${FATHOM_ENGINE_SANITIZE:-}
@@ -44,7 +44,7 @@ describe_machine() {
     grep -m1 -E '^(flags|Features)' /proc/cpuinfo 2>/dev/null || uname -mp
     ${CXX:-c++} -dumpfullversion 2>/dev/null || ${CXX:-c++} --version
 }
-key=$( { describe_machine; cat "$root/cmake/$recipe"/*; echo "$tools ${LLAMA_SOURCE_DIR:-}${sanitize:+ $sanitize}${options:+ $options}"; } | cksum | cut -d' ' -f1)
+key=$( { describe_machine; cat "$root/cmake/$recipe"/*; echo "$tools ${LLAMA_SOURCE_DIR:-}${sanitize:+ $sanitize}${options:+ $options}"; [ "$tools" = OFF ] || echo "$programs"; } | cksum | cut -d' ' -f1)
 prefix=$cache/engine/$folder-$machine-$key
 
 if [ ! -f "$prefix/complete" ]; then
@@ -79,8 +79,8 @@ if [ ! -f "$prefix/complete" ]; then
                -DFATHOM_ENGINE_TOOLS="$tools" -DCMAKE_INSTALL_PREFIX="$prefix" ${toolchain:+-DCMAKE_TOOLCHAIN_FILE="$toolchain"} $options \
                -DCMAKE_C_FLAGS="${sanitize:+-fsanitize=$sanitize}" -DCMAKE_CXX_FLAGS="${sanitize:+-fsanitize=$sanitize}" &&
            cmake --build "$work/build" --target engine && cmake --install "$work/build" &&
-           { [ "$tools" = OFF ] || { cmake --build "$work/build" --target llama-bench &&
-               cmake -E make_directory "$prefix/bin" && cp "$work/build/bin/llama-bench" "$prefix/bin/"; }; }; } >"$log" 2>&1; then
+           { [ "$tools" = OFF ] || { cmake --build "$work/build" --target $programs && cmake -E make_directory "$prefix/bin" &&
+               (cd "$work/build/bin" && cp $programs "$prefix/bin/"); }; }; } >"$log" 2>&1; then
         tail -n 40 "$log" >&2
         echo "engine: the build failed" >&2
         exit 1
