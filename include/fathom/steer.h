@@ -184,6 +184,11 @@ struct fathom_steer_candidate {
      * 2025); not a number before it was measured */
     double output_score;
     double best_rank; /* mean rank of the best concept token then; 0: the likeliest */
+    /* Arad et al.'s output score, which knows of no concept: whether the feature says what its decoder points to. Of the
+     * 20 output tokens that it raises most the likeliest, by (1 - rank / vocabulary) · probability, the rank from 0; with
+     * 10 × maximum added less without, mean over the neutral prompts. Not a number before it was measured, and of
+     * dictionaries that do not write to the residual stream. */
+    double raised_score;
 };
 /* Features for a concept: the `n_measured` of largest positive_mean - negative_mean are measured by output score and
  * come first, by that score; they need a concept with a word that is no regular expression (ARGUMENT), which may be NULL

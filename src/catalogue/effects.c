@@ -1,22 +1,22 @@
 #include "catalogue/effects.h"
 
+#include "base/error.h"
 #include "base/memory.h"
 #include "catalogue/extremes.h"
 
 #include <math.h>
 
-/* Directions as rows of length one; a zero direction stays zero. centred: without their mean over the width, as layer
- * norm takes it away. */
-static int unit_directions(float **out, const fathom_dictionary *dictionary,
+/* Directions of some features (NULL: of the first n) as rows of length one; a zero direction stays zero. centred:
+ * without their mean over the width, as layer norm takes it away. */
+static int unit_directions(float **out, const fathom_dictionary *dictionary, const uint32_t *features, size_t n,
                            int (*direction)(float *, const fathom_dictionary *, uint32_t), bool centred) {
-    const struct fathom_dictionary_info *info = fathom_dictionary_describe(dictionary);
-    const size_t d = info->d_out;
+    const size_t d = fathom_dictionary_describe(dictionary)->d_out;
     float *directions;
-    int status = fathom__alloc(&directions, (size_t)info->n_features * d, sizeof *directions);
-    for (uint32_t f = 0; !status && f < info->n_features; f++) {
+    int status = fathom__alloc(&directions, n * d, sizeof *directions);
+    for (size_t f = 0; !status && f < n; f++) {
         float *row = directions + f * d;
         double mean = 0, square = 0;
-        if ((status = direction(row, dictionary, f))) break;
+        if ((status = direction(row, dictionary, features != NULL ? features[f] : (uint32_t)f))) break;
         for (size_t i = 0; centred && i < d; i++)
             mean += (double)row[i] / (double)d;
         for (size_t i = 0; i < d; i++) {
@@ -91,7 +91,7 @@ static int find_effects(struct fathom_effect *effects, const fathom_dictionary *
     bool layer_norm;
     int status;
     if ((status = centred_unembedding(&unembedding, &task.n_y, &layer_norm, model)) ||
-        (status = unit_directions(&directions, dictionary, fathom_dictionary_direction, layer_norm)) ||
+        (status = unit_directions(&directions, dictionary, NULL, n, fathom_dictionary_direction, layer_norm)) ||
         (status = fathom__alloc(&raised, n * FATHOM__EFFECTS, sizeof *raised)) ||
         (status = fathom__alloc(&lowered, n * FATHOM__EFFECTS, sizeof *lowered)))
         goto done;
@@ -117,12 +117,40 @@ done:
     return status;
 }
 
+int fathom__raised_tokens(struct fathom_effect *out, const fathom_dictionary *dictionary, const fathom_model *model,
+                          const uint32_t *features, size_t n, size_t k) {
+    const struct fathom_dictionary_info *info = fathom_dictionary_describe(dictionary);
+    struct fathom__extremes_task task = {.n_x = n, .d = info->d_out, .k = k};
+    struct fathom__extreme *raised = NULL;
+    float *directions = NULL, *unembedding = NULL;
+    bool layer_norm = false;
+    if (!writes_to_residual(dictionary, model))
+        return fathom__fail(FATHOM_ERROR_UNSUPPORTED, "%s: writes at %s, whose rows are not those of the output",
+                            info->path, info->hook_out);
+    int status = centred_unembedding(&unembedding, &task.n_y, &layer_norm, model);
+    if (!status)
+        status = unit_directions(&directions, dictionary, features, n, fathom_dictionary_direction, layer_norm);
+    if (!status) status = fathom__alloc(&raised, n * k, sizeof *raised);
+    task.x = directions;
+    task.y = unembedding;
+    if (!status) status = fathom__extremes(raised, NULL, &task);
+    for (size_t i = 0; i < n * k && !status; i++) {
+        const bool there = raised[i].index != UINT32_MAX && raised[i].value > 0;
+        out[i] =
+            there ? (struct fathom_effect){(int32_t)raised[i].index, raised[i].value} : (struct fathom_effect){-1, 0};
+    }
+    fathom_free(directions);
+    fathom_free(unembedding);
+    fathom_free(raised);
+    return status;
+}
+
 static int find_neighbours(struct fathom_neighbour *neighbours, const fathom_dictionary *dictionary,
                            const struct fathom__extremes_task *like) {
     struct fathom__extremes_task task = *like;
     struct fathom__extreme *nearest = NULL;
     float *directions = NULL;
-    int status = unit_directions(&directions, dictionary, fathom_dictionary_trained_direction, false);
+    int status = unit_directions(&directions, dictionary, NULL, task.n_x, fathom_dictionary_trained_direction, false);
     if (!status) status = fathom__alloc(&nearest, task.n_x * FATHOM__NEIGHBOURS, sizeof *nearest);
     if (status) goto done;
     task.x = task.y = directions;

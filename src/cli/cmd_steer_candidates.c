@@ -27,6 +27,7 @@ static json_t *candidate_json(const struct feature_view *view, const struct fath
     json_object_set_new(value, "maximum_here", json_real((double)candidate->maximum));
     json_object_set_new(value, "output_score", number_json(candidate->output_score));
     json_object_set_new(value, "best_rank", number_json(candidate->best_rank));
+    json_object_set_new(value, "raised_score", number_json(candidate->raised_score));
     return value;
 }
 
@@ -41,13 +42,13 @@ static int print_candidates(const struct cli_arguments *arguments, const struct 
         json_object_set_new(value, "candidates", list);
         return cli_print_json(value);
     }
-    puts("output score   rank  AUROC  on the concept  on near misses  feature");
+    puts("output score   rank  own tokens  AUROC  on the concept  on near misses  feature");
     for (size_t i = 0; i < n; i++) {
         const struct fathom_steer_candidate *candidate = &candidates[i];
         if (isnan(candidate->output_score)) {
-            printf("           -      -");
+            printf("           -      -           -");
         } else {
-            printf("%12.4f %6.0f", candidate->output_score, candidate->best_rank);
+            printf("%12.4f %6.0f  %10.4f", candidate->output_score, candidate->best_rank, candidate->raised_score);
         }
         printf("  %5.3f  %14.3f  %14.3f  ", candidate->auroc, (double)candidate->positive_mean,
                (double)candidate->negative_mean);
@@ -95,11 +96,14 @@ const struct cli_command cli_command_steer_candidates = {
     .name = "steer candidates",
     .summary = "find the features that a concept could be steered by",
     .operands = "",
-    .description = "Ranks features by how much more active they are on texts about the concept than on near misses, "
-                   "then measures for the first of them how much the "
-                   "probability of the concept's words rises after neutral prompts when ten times the feature's "
-                   "maximum is added. A feature that reads a concept is not always "
-                   "one that writes it: the output score tells.",
+    .description =
+        "Ranks features by how much more active they are on texts about the concept than on near misses, "
+        "then measures for the first of them how much the "
+        "probability of the concept's words rises after neutral prompts when ten times the feature's "
+        "maximum is added. A feature that reads a concept is not always "
+        "one that writes it: the output score tells. \"Own tokens\" is the output score of Arad et al. (2025), which "
+        "knows of no concept: how much likelier the likeliest of the 20 tokens becomes that the feature's "
+        "decoder raises most.",
     .examples = "fathom steer candidates --concept-file share/demo/golden_gate.json",
     .options = options,
     .run = run,

@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -129,6 +130,93 @@ static void a_control_is_as_active(void **state) {
                      FATHOM_ERROR_NOT_FOUND); /* the other one is dead */
 }
 
+/* How much of each output token's logit a feature's direction is, less the mean over the tokens; new (free). */
+static double *effects_by_hand(size_t *n_vocab, const struct fixture *fixture, uint32_t feature) {
+    struct fathom_final_norm norm;
+    float *unembedding = NULL;
+    float direction[TOY_WIDTH];
+    size_t width = 0;
+    double mean = 0;
+    assert_int_equal(fathom_model_unembedding(&unembedding, n_vocab, &width, fixture->model), FATHOM_OK);
+    assert_int_equal(fathom_model_final_norm(&norm, fixture->model), FATHOM_OK);
+    assert_int_equal(width, TOY_WIDTH);
+    assert_int_equal(fathom_dictionary_direction(direction, fixture->dictionary, feature), FATHOM_OK);
+    double *effects = calloc(*n_vocab, sizeof *effects);
+    assert_non_null(effects);
+    for (size_t v = 0; v < *n_vocab; v++) {
+        for (size_t i = 0; i < width; i++) {
+            effects[v] += (double)unembedding[v * width + i] * (double)norm.gain[i] * (double)direction[i];
+        }
+        mean += effects[v] / (double)*n_vocab;
+    }
+    for (size_t v = 0; v < *n_vocab; v++) {
+        effects[v] -= mean;
+    }
+    fathom_free(norm.gain);
+    fathom_free(norm.bias);
+    fathom_free(unembedding);
+    return effects;
+}
+
+/* The likeliest of the 20 tokens with the largest effects. */
+static double best_by_hand(const double *effects, const float *logits, size_t n_vocab) {
+    enum { RAISED = 20 };
+    double total = 0;
+    double best = 0;
+    for (size_t v = 0; v < n_vocab; v++) {
+        total += exp((double)logits[v]);
+    }
+    for (size_t v = 0; v < n_vocab; v++) {
+        size_t stronger = 0;
+        size_t likelier = 0;
+        for (size_t w = 0; w < n_vocab; w++) {
+            stronger += effects[w] > effects[v];
+            likelier += logits[w] > logits[v];
+        }
+        if (stronger < RAISED && effects[v] > 0) {
+            best = fmax(best, (1 - (double)likelier / (double)n_vocab) * exp((double)logits[v]) / total);
+        }
+    }
+    return best;
+}
+
+static double score_by_hand(const struct fixture *fixture, uint32_t feature, float value) {
+    static const char *const prompts[] = {"In my experience,", "From my point of view,",
+                                          "The first thing to say is that", "I think"};
+    const struct fathom_steer_feature edit = {
+        .dictionary = fixture->dictionary, .feature = feature, .mode = FATHOM_STEER_ADD, .value = value};
+    fathom_steer *plan = NULL;
+    size_t n_vocab = 0;
+    double score = 0;
+    double *effects = effects_by_hand(&n_vocab, fixture, feature);
+    assert_int_equal(fathom_steer_open(&plan, fixture->model), FATHOM_OK);
+    assert_int_equal(fathom_steer_add_feature(plan, &edit), FATHOM_OK);
+    for (int steered = 0; steered < 2; steered++) {
+        fathom_session *session = NULL;
+        fathom_steering *steering = NULL;
+        assert_int_equal(fathom_session_open(&session, fixture->model, NULL), FATHOM_OK);
+        if (steered) {
+            assert_int_equal(fathom_steer_attach(&steering, session, plan), FATHOM_OK);
+        }
+        for (size_t p = 0; p < 4; p++) {
+            int32_t *tokens = NULL;
+            size_t n = 0;
+            assert_int_equal(fathom_tokenize(&tokens, &n, fixture->model, prompts[p], strlen(prompts[p]), true, false),
+                             FATHOM_OK);
+            fathom_session_forget(session, -1, 0);
+            assert_int_equal(fathom_session_feed(session, tokens, n, 0, 0, false), FATHOM_OK);
+            const double best = best_by_hand(effects, fathom_session_logits(session, n - 1), n_vocab);
+            score += (steered ? best : -best) / 4;
+            fathom_free(tokens);
+        }
+        fathom_steer_detach(steering);
+        fathom_session_close(session);
+    }
+    fathom_steer_close(plan);
+    free(effects);
+    return score;
+}
+
 static void candidates_are_ranked_by_difference_then_output(void **state) {
     struct fixture *fixture = *state;
     const char *const words[] = {"bridge", "gate"};
@@ -172,6 +260,11 @@ static void candidates_are_ranked_by_difference_then_output(void **state) {
                 (candidates[0].feature == second && candidates[1].feature == first));
     assert_true(candidates[0].output_score >= candidates[1].output_score);
     assert_true(candidates[0].output_score != 0 && candidates[0].best_rank >= 0);
+    for (size_t i = 0; i < 2; i++) {
+        const double expected = score_by_hand(fixture, candidates[i].feature, 10 * candidates[i].maximum);
+        assert_true(expected != 0 && fabs(candidates[i].raised_score - expected) < 1e-3 * fabs(expected) + 1e-6);
+    }
+    assert_true(isnan(candidates[2].raised_score));
     assert_true(candidates[2].feature == third && isnan(candidates[2].output_score));
     fathom_free(candidates);
     struct fathom_texts one_class = FATHOM_TEXTS_INIT;
