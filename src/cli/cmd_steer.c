@@ -58,7 +58,8 @@ static const struct cli_option options[] = {
     {"refine", 0, CLI_INTEGER, "N", "with --search: halvings of the strength step around the best (1)", false, false},
     {"seeds", 0, CLI_INTEGER, "N", "answers to each question (1)", false, false},
     {"random-control", 0, CLI_FLAG, NULL,
-     "answer as well with an equally active feature, or a random direction, turned as far", false, false},
+     "answer as well with an equally active feature, or a random direction, turned as far; of a plan with one for each",
+     false, false},
     {"save-direction", 0, CLI_OUTPUT, "OUT",
      "write the direction of --contrast; a name that ends in .gguf makes a control vector for llama.cpp of it, as long "
      "as the classes are apart",
@@ -108,9 +109,8 @@ static int read_setting(struct steering *steering) {
 
 /* A plan says everything itself. */
 static int check_plan_usage(const struct cli_arguments *arguments) {
-    static const char *const excluded[] = {"feature", "contrast",       "direction",     "strength",
-                                           "mode",    "layers",         "rows",          "choose",
-                                           "search",  "random-control", "save-direction"};
+    static const char *const excluded[] = {"feature", "contrast", "direction", "strength", "mode",
+                                           "layers",  "rows",     "choose",    "search",   "save-direction"};
     for (size_t i = 0; i < sizeof excluded / sizeof excluded[0]; i++) {
         if (cli_has(arguments, excluded[i])) {
             return cli_usage(arguments, "--plan and --%s exclude each other", excluded[i]);

@@ -221,8 +221,8 @@ static void list_methods(struct steer_evaluation *evaluation) {
                subject->plan != NULL || subject->mode == FATHOM_STEER_ABLATE);
     evaluation->subject_method = evaluation->n_methods - 1;
     if (evaluation->controlled) {
-        add_method(evaluation, "a feature as active", &evaluation->control, NULL,
-                   evaluation->methods[evaluation->subject_method].fixed);
+        add_method(evaluation, subject->plan != NULL ? "a plan as strong" : "a feature as active", &evaluation->control,
+                   NULL, evaluation->methods[evaluation->subject_method].fixed);
     }
     add_method(evaluation, "difference of means", &evaluation->means, NULL, false);
     add_method(evaluation, "random direction", &evaluation->random, NULL, false);
@@ -237,9 +237,10 @@ static int evaluate_all(struct steer_evaluation *evaluation) {
     if (status == FATHOM_OK) {
         status = add_directions(evaluation);
     }
-    if (status == FATHOM_OK && subject->is_feature) {
+    if (status == FATHOM_OK) {
         status = steer_subject_control(&evaluation->control, subject, evaluation->asking.sampling.seed);
         evaluation->controlled = status == FATHOM_OK;
+        status = status == FATHOM_ERROR_UNSUPPORTED ? FATHOM_OK : status; /* a plan that has none */
     }
     list_methods(evaluation);
     if (status == FATHOM_OK) {

@@ -3,6 +3,7 @@
 #include "steer_plan.h"
 #include <base/error.h>
 #include <base/memory.h>
+#include <fathom/plan.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -228,6 +229,7 @@ bool steer_subject_open(struct steer_subject *out, int *exit, const struct cli_a
 
 void steer_control_close(struct steer_subject *control) {
     fathom_direction_free(&control->direction);
+    fathom_steer_close(control->plan);
 }
 
 void steer_subject_close(struct steer_subject *subject) {
@@ -251,6 +253,10 @@ int steer_subject_control(struct steer_subject *out, const struct steer_subject 
                                             avoid, n + i, seed);
             avoid[n + i] = control.features[i];
         }
+    } else if (subject->plan != NULL) {
+        control.document = NULL;
+        control.made_of = "as many features as active and random directions as long";
+        status = fathom_steer_control(&control.plan, subject->plan, seed);
     } else {
         control.made_of = "a random direction";
         status = fathom_direction_random(&control.direction, &subject->direction, seed);
@@ -332,7 +338,8 @@ json_t *steer_subject_json(const struct steer_subject *subject) {
                          (json_int_t)fathom_steer_count(subject->plan));
     }
     if (!subject->is_feature) {
-        return json_pack("{s:s, s:s}", "kind", "direction", "made_of", subject->made_of);
+        return json_pack("{s:s, s:s}", "kind", subject->plan != NULL ? "plan" : "direction", "made_of",
+                         subject->made_of);
     }
     json_t *value = one_feature_json(subject, 0);
     if (subject->n_features > 1) {
@@ -346,6 +353,10 @@ json_t *steer_subject_json(const struct steer_subject *subject) {
 }
 
 void steer_subject_print(const struct steer_subject *subject) {
+    if (subject->plan != NULL && subject->made_of != NULL) {
+        fputs(subject->made_of, stdout);
+        return;
+    }
     if (subject->plan != NULL) {
         printf("a plan of %zu edits, a layer counting as one", fathom_steer_count(subject->plan));
         return;

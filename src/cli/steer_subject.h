@@ -38,7 +38,8 @@ bool steer_subject_open(struct steer_subject *out, int *exit, const struct cli_a
                         struct fathom_layer_range whole, const struct concept_file *concept);
 void steer_subject_close(struct steer_subject *subject);
 
-/* The control of the same kind, by seed: features as active, or a random direction. *out borrows the view; free
+/* The control of the same kind, by seed: features as active, a random direction, or a plan of both. *out borrows the
+ * view; free
  * with steer_control_close. */
 int steer_subject_control(struct steer_subject *out, const struct steer_subject *subject, uint64_t seed);
 void steer_control_close(struct steer_subject *control);

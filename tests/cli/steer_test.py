@@ -111,7 +111,7 @@ class Choosing(command.Case):
             rated = json.loads(self.good(*shared, *subject, "--json").out)
             methods = {m["method"]: m for m in rated["methods"]}
             self.assertEqual(list(methods), ["plain", "prompt only", named] +
-                             (["a feature as active"] if named == "the feature" else []) +
+                             ["a feature as active" if named == "the feature" else "a plan as strong"] +
                              ["difference of means", "random direction"])
             self.assertIn(round(methods["random direction"]["strength"], 6), (0.1, 0.5))
             for method in methods.values():
@@ -256,6 +256,11 @@ class Plans(command.Case):
     def test_usage_and_files(self):
         ask = ["steer", "-m", self.llama, "-p", "what is it"]
         self.bad(command.USAGE, "--plan and --strength exclude each other", *ask, "--plan", "#3 +1", "--strength", 1)
+        controlled = [*ask, "-q", "-d", self.toy, "--raw", "-n", 3, "--random-control"]
+        beside = json.loads(self.good(*controlled, "--plan", "#3 +1; #5 ablate", "--json").out)
+        self.assertEqual(beside["random_subject"]["kind"], "plan")
+        self.assertEqual(len(beside["random"]["answers"]), len(beside["steered"]["answers"]))
+        self.bad(command.INPUT, "no control", *controlled, "--plan", "rows mlp_out@1 *0.5")
         self.bad(command.INPUT, ["--plan", "at the end"], *ask, "--plan", "#3")
         self.write("bad.json", '{"fathom_plan": 1, "edits": [{"rows": "mlp_out.0", "how": "push"}]}')
         self.bad(command.INPUT, ["bad.json: edit 1", "\"push\""], *ask, "--plan", "bad.json")
