@@ -59,25 +59,55 @@ static void print_example(const struct steer_evaluation *evaluation, const struc
     printf("\n    concept %.0f, instruction %.0f, fluency %.0f\n", points[0], points[1], points[2]);
 }
 
-/* Answers whose harmonic mean is nothing, or two: the first ones, one a question. */
-static void print_examples(const struct steer_evaluation *evaluation, const char *title, double wanted) {
+/* The best answer to a question that none of the n shown ones answers; the number of answers where there is none. */
+static size_t next_best(const struct steer_evaluation *evaluation, const struct steer_method *method,
+                        const size_t *shown, size_t n) {
+    const size_t n_seeds = evaluation->asking.n_seeds;
+    size_t best = method->answers.n;
+    double most = 0;
+    for (size_t i = 0; i < method->answers.n; i++) {
+        bool seen = false;
+        for (size_t s = 0; s < n; s++) {
+            seen = seen || shown[s] / n_seeds == i / n_seeds;
+        }
+        if (!seen && fathom_steer_harmonic(method->points[i]) > most) {
+            most = fathom_steer_harmonic(method->points[i]);
+            best = i;
+        }
+    }
+    return best;
+}
+
+/* Answers of the subject that failed in something, the first ones, and the best; one a question. */
+static void print_examples(const struct steer_evaluation *evaluation) {
     const struct steer_method *method = &evaluation->methods[evaluation->subject_method];
     const size_t n_seeds = evaluation->asking.n_seeds;
-    size_t n = 0;
-    size_t shown = 0;
+    size_t shown[EXAMPLES];
+    size_t n_failed = 0;
+    size_t n_shown = 0;
     size_t after = 0; /* questions before this one have an example, or none to give */
     for (size_t i = 0; i < method->answers.n; i++) {
-        n += fathom_steer_harmonic(method->points[i]) == wanted;
+        n_failed += !(fathom_steer_harmonic(method->points[i]) > 0);
     }
     putchar('\n');
-    cli_print_bold(stdout, title);
-    printf(": %zu of %zu answers by %s\n", n, method->answers.n, method->name);
-    for (size_t i = 0; i < method->answers.n && shown < EXAMPLES; i++) {
-        if (i / n_seeds >= after && fathom_steer_harmonic(method->points[i]) == wanted) {
+    cli_print_bold(stdout, "Failed");
+    printf(" in something: %zu of %zu answers by %s\n", n_failed, method->answers.n, method->name);
+    for (size_t i = 0; i < method->answers.n && n_shown < EXAMPLES; i++) {
+        if (i / n_seeds >= after && !(fathom_steer_harmonic(method->points[i]) > 0)) {
             print_example(evaluation, method, i);
-            shown++;
+            n_shown++;
             after = i / n_seeds + 1;
         }
+    }
+    putchar('\n');
+    cli_print_bold(stdout, "Best");
+    printf(" of the other %zu\n", method->answers.n - n_failed);
+    for (size_t s = 0; s < EXAMPLES; s++) {
+        shown[s] = next_best(evaluation, method, shown, s);
+        if (shown[s] == method->answers.n) {
+            break;
+        }
+        print_example(evaluation, method, shown[s]);
     }
 }
 
@@ -92,7 +122,6 @@ int steer_eval_show(const struct steer_evaluation *evaluation) {
     for (size_t i = 0; i < evaluation->n_methods; i++) {
         print_method(&evaluation->methods[i]);
     }
-    print_examples(evaluation, "Failed", 0);
-    print_examples(evaluation, "Good in all three", 2);
+    print_examples(evaluation);
     return cli_output_status();
 }
