@@ -1,5 +1,6 @@
 /* Dictionaries whose features come back as far as was made so. */
 #include <base/memory.h>
+#include <base/random.h>
 #include <base/scratch.h>
 #include <fathom/error.h>
 #include <fathom/stability.h>
@@ -17,9 +18,10 @@ enum { D = 36, FEATURES = 10, COPIED = 4, TURNED = 3, MOST_D = 64 };
 /* Feature f points along axis f in the first dictionary. In the others the first COPIED are the same in another order
  * and of another length, the next TURNED are turned towards an axis of their own, the rest lie along axes that only they
  * have. */
+static fathom_dictionary *write_rows(const float *rows, uint32_t d);
+
 static fathom_dictionary *make(int which, uint32_t d) {
-    static float rows[FEATURES * MOST_D], zeros[FEATURES * MOST_D];
-    fathom_dictionary *dictionary = NULL;
+    static float rows[FEATURES * MOST_D];
     memset(rows, 0, sizeof rows);
     for (uint32_t f = 0; f < FEATURES; f++) {
         float *row = rows + (which && f < COPIED ? COPIED - 1 - f : f) * d;
@@ -34,6 +36,12 @@ static fathom_dictionary *make(int which, uint32_t d) {
             row[FEATURES + f] = 1;
         }
     }
+    return write_rows(rows, d);
+}
+
+static fathom_dictionary *write_rows(const float *rows, uint32_t d) {
+    static const float zeros[FEATURES * MOST_D];
+    fathom_dictionary *dictionary = NULL;
     const char *path = scratch("dictionary.gguf");
     const struct fathom_dictionary_parts parts = {.info = {.name = "test",
                                                            .architecture = "topk",
@@ -80,6 +88,32 @@ static void test_what_comes_back(void **state) {
     }
 }
 
+/* A trainer's first rows are random directions too, by its seed: the control's are none of them. */
+static void test_rows_that_were_hardly_trained(void **state) {
+    (void)state;
+    enum { SEEDS = 4 };
+    static float rows[FEATURES * D];
+    fathom_dictionary *dictionaries[SEEDS];
+    struct fathom_stability found[SEEDS];
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        struct fathom__random random;
+        fathom__random_seed(&random, seed);
+        for (int i = 0; i < FEATURES * D; i++)
+            rows[i] = (float)fathom__random_normal(&random);
+        dictionaries[seed] = write_rows(rows, D);
+    }
+    for (int i = 0; i < SEEDS; i++) {
+        const fathom_dictionary *pair[2] = {dictionaries[i], dictionaries[(i + 1) % SEEDS]};
+        assert_int_equal(fathom_stability_measure(found, pair, 2, 1), 0);
+        for (int j = 0; j < 2; j++) {
+            assert_true(found[j].random.same == 0 && found[j].random.similar == 0);
+            fathom_free(found[j].best);
+        }
+    }
+    for (int i = 0; i < SEEDS; i++)
+        fathom_dictionary_close(dictionaries[i]);
+}
+
 static void test_refusals(void **state) {
     (void)state;
     const fathom_dictionary *dictionaries[2] = {make(0, D), make(0, D + 8)};
@@ -92,6 +126,8 @@ static void test_refusals(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_what_comes_back), cmocka_unit_test(test_refusals)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_what_comes_back),
+                                       cmocka_unit_test(test_rows_that_were_hardly_trained),
+                                       cmocka_unit_test(test_refusals)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
