@@ -4,7 +4,7 @@
 #include "base/random.h"
 #include <math.h>
 
-enum { EPOCHS = 200, REPULSIONS = 5, HALVINGS = 48 };
+enum { EPOCHS = 300, REPULSIONS = 12, HALVINGS = 48 };
 #define WIDTH 20.0f
 /* 1 / (1 + A d^2B) is the curve that the method fits to a minimal distance of 0.1 at a spread of 1. */
 #define A 1.577
@@ -131,8 +131,10 @@ static int descend(struct work *work, uint64_t seed, bool (*stop)(void *payload)
             if (edge->next > (float)epoch) continue;
             edge->next += edge->every;
             attract(work, edge, rate);
-            for (int i = 0; i < REPULSIONS; i++)
+            for (int i = 0; i < REPULSIONS; i++) {
                 repel(work, edge->from, (size_t)fathom__random_below(&random, work->neighbours->n), rate);
+                repel(work, edge->to, (size_t)fathom__random_below(&random, work->neighbours->n), rate);
+            }
         }
     }
     return FATHOM_OK;

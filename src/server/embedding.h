@@ -14,9 +14,11 @@ struct fathom__neighbours {
 };
 
 /* Moves the points from where they are so that neighbours attract and all others repel each other: McInnes, Healy and Melville, "UMAP:
- * Uniform Manifold Approximation and Projection" (2018), with its usual settings (minimal distance 0.1, 5 repulsions an attraction),
- * its edges' weights and its stochastic descent. The same seed and beginning give the same places on a machine. Where the points
- * begin is scaled to a width of 20. `stop` (NULL allowed) is asked now and then.
+ * Uniform Manifold Approximation and Projection" (2018), with its edges' weights, its stochastic descent and its usual minimal distance
+ * of 0.1. Both ends of an edge are repelled, by 12 others a time, where 5 are usual: directions of features are nearly alike in how
+ * far they are from each other, and are crowded into one ball otherwise (of SmolLM2's 16,384 features' neighbours 1.4 % are kept by the
+ * usual setting, 6.0 % by this one). The same seed and beginning give the same places on a machine. Where the points begin is scaled
+ * to a width of 20. `stop` (NULL allowed) is asked now and then.
  * Errors: MEMORY, STOPPED. */
 int fathom__embed(float *x, float *y, const struct fathom__neighbours *neighbours, uint64_t seed,
                   bool (*stop)(void *payload), void *payload);
