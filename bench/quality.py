@@ -9,6 +9,7 @@ import rows
 FEATURES, K, BATCH, LEARNING_RATE = 4096, 32, 1024, 4e-4
 ROWS, EVALUATE_EVERY = 196608, 20
 SEEDS = (1, 2, 3)
+PEER_ROWS = "scaled"  # what the peer is given, so that a curve that was kept from other rows is not taken for it
 
 
 def curve(path):
@@ -17,7 +18,7 @@ def curve(path):
 
 def peer_curve(setting, path, arguments):
     """The peer's curve, which takes it minutes: kept, so that a run that was cut short goes on and Fathom can be measured again beside it."""
-    key = hashlib.sha256(json.dumps([path.name, arguments]).encode()).hexdigest()[:16]
+    key = hashlib.sha256(json.dumps([path.name, arguments, PEER_ROWS]).encode()).hexdigest()[:16]
     kept = setting.work / f"curve-peer-{key}.jsonl"
     if not kept.exists():
         partial = kept.with_suffix(".part")

@@ -36,6 +36,7 @@ def main():
     from sae_lens.training.sae_trainer import SAETrainer
 
     rows = load_file(args.rows)["rows"]
+    rows *= rows.shape[1] ** 0.5 / rows.norm(dim=1).mean()  # as SAELens's own store does (expected_average_only_in), and Fathom's trainer
     n = len(rows) // args.batch - 1
     held_out = rows[n * args.batch : (n + 1) * args.batch]
     batches = itertools.cycle(range(n))
