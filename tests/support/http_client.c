@@ -1,5 +1,6 @@
 #include "tests/support/http_client.h"
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,6 +38,7 @@ bool http_send(int client, const void *bytes, size_t length) {
     const char *at = bytes;
     while (length > 0) {
         const ssize_t n = send(client, at, length, MSG_NOSIGNAL);
+        if (n < 0 && errno == EINTR) continue;
         if (n <= 0) return false;
         at += n;
         length -= (size_t)n;
@@ -59,7 +61,10 @@ static bool receive_more(struct received *received) {
         received->bytes = bytes;
         received->capacity = capacity;
     }
-    const ssize_t n = recv(received->client, received->bytes + received->length, BLOCK, 0);
+    ssize_t n;
+    do { /* with a time limit it does not go on by itself after the signal of a child's end */
+        n = recv(received->client, received->bytes + received->length, BLOCK, 0);
+    } while (n < 0 && errno == EINTR);
     if (n <= 0) return false;
     received->length += (size_t)n;
     received->bytes[received->length] = '\0';
