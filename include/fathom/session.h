@@ -20,10 +20,12 @@ typedef struct fathom_session fathom_session;
 /* F32 goes without flash attention, which reads f16; Q8_0 takes it always, and needs heads of a multiple of 32. */
 enum fathom_kv_type { FATHOM_KV_F16 = 0, FATHOM_KV_F32, FATHOM_KV_Q8_0 };
 
+#define FATHOM_SESSION_SEQUENCES 256 /* the engine's own limit */
+
 struct fathom_session_options {
     uint32_t n_context; /* tokens of KV cache in all, shared by the sequences; 0: min(trained context, 2048) */
     uint32_t n_batch;   /* most rows of one decode; 0: 512. A decode is one graph: taps see all its rows in one block */
-    uint32_t n_sequences; /* most sequences at once; 0: 1 */
+    uint32_t n_sequences; /* most sequences at once, up to FATHOM_SESSION_SEQUENCES; 0: 1 */
     uint32_t n_threads;   /* 0: as many as the machine has cores */
     enum fathom_kv_type kv_type;
     /* Attention in one pass over the keys. Faster for batches of many rows and for many sequences in one cache; on some

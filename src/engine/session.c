@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { DEFAULT_CONTEXT = 2048, DEFAULT_BATCH = 512, MOST_SEQUENCES = 256 };
+enum { DEFAULT_CONTEXT = 2048, DEFAULT_BATCH = 512 };
 
 static uint32_t least(uint32_t a, uint32_t b) {
     return a < b ? a : b;
@@ -118,9 +118,9 @@ int fathom_session_open(fathom_session **out, const fathom_model *model, const s
     if (!options) options = &defaults;
     int status = check_kv_type(model, options);
     if (status) return status;
-    if (options->n_sequences > MOST_SEQUENCES)
+    if (options->n_sequences > FATHOM_SESSION_SEQUENCES)
         return fathom__fail(FATHOM_ERROR_LIMIT, "session: %u sequences asked, at most %d are possible",
-                            options->n_sequences, MOST_SEQUENCES);
+                            options->n_sequences, FATHOM_SESSION_SEQUENCES);
     if (options->n_context > INT32_MAX / 2 || options->n_threads > GGML_MAX_N_THREADS)
         return fathom__fail(FATHOM_ERROR_LIMIT, "session: n_context %u or n_threads %u is more than the engine takes",
                             options->n_context, options->n_threads);

@@ -210,6 +210,16 @@ static void test_explanation(void **state) {
     fathom_explanation_free(e);
 }
 
+/* With as little text as there can be, a batch has room for more variants than the engine has sequences. */
+static void test_one_token(void **state) {
+    const struct fixture *fixture = *state;
+    fathom_explanation *e = NULL;
+    assert_int_equal(fathom_explain(&e, fixture->model, fixture->dictionary, prompt, 1, answer, 1, NULL), 0);
+    assert_int_equal(e->n_tokens, 1);
+    assert_true(e->log_probability < 0 && isfinite(e->log_probability));
+    fathom_explanation_free(e);
+}
+
 static void test_same_seed_same_explanation(void **state) {
     struct fixture *fixture = *state;
     fathom_explanation *a = NULL, *b = NULL;
@@ -311,6 +321,7 @@ int main(void) {
         cmocka_unit_test(test_lens_at_the_last_layer_is_the_model),
         cmocka_unit_test(test_contributions_are_linear),
         cmocka_unit_test(test_explanation),
+        cmocka_unit_test(test_one_token),
         cmocka_unit_test(test_same_seed_same_explanation),
         cmocka_unit_test(test_patching),
         cmocka_unit_test(test_report_is_whole),

@@ -13,7 +13,8 @@ int fathom__variants_session(fathom_session **out, const fathom_model *model, co
     size_t length = fathom__question_length(question);
     uint32_t trained = fathom_model_describe(model)->context_trained; /* 0: not known */
     size_t at_once = length <= FATHOM__VARIANT_ROWS ? FATHOM__VARIANT_ROWS / length : 1;
-    struct fathom_session_options options = {
+    if (at_once > FATHOM_SESSION_SEQUENCES) at_once = FATHOM_SESSION_SEQUENCES;
+    const struct fathom_session_options options = {
         .n_context = (uint32_t)(at_once * length),
         .n_batch = (uint32_t)(at_once * length),
         .n_sequences = (uint32_t)at_once,
