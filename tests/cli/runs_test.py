@@ -91,11 +91,12 @@ class Runs(command.Case):
         self.bad(command.USAGE, "", "runs", "compare", 1)
 
     def test_seeds(self):
-        run = json.loads(self.good(*self.train("s.gguf", seeds=3, seed=4), "--json").out)
+        # After a few steps features lie as they were drawn; after these they come back.
+        run = json.loads(self.good(*self.train("s.gguf", f"{self.corpus()}=1*", seeds=3, seed=4, tokens=20000, lr=3e-3), "--json").out)
         self.assertEqual([d["seed"] for d in run["dictionaries"]], [4, 5, 6])
         self.assertEqual(len(run["stability"]), 3)
         for one in run["stability"]:
-            self.assertGreater(one["best_cosine_in_every_other_seed"]["mean"], one["random_directions"]["mean"])
+            self.assertGreater(one["best_cosine_in_every_other_seed"]["mean"], 1.5 * one["random_directions"]["mean"])
         file = json.loads((self.folder / "s-resid_post.1-64-4-seed5.stability.json").read_text())
         self.assertEqual(len(file["best_cosine"]), 64)
         self.assertEqual(len(file["others"]), 2)
