@@ -39,14 +39,15 @@ enum cli_kind {
     CLI_FOLDER,
     CLI_MODEL,
     CLI_HOOK, /* names of hook points: a text, completed by what names begin with */
-    CLI_CHOICE
+    CLI_CHOICE,
+    CLI_CHOICES /* some of the choices, with commas between */
 };
 
 struct cli_option {
     const char *name; /* without the dashes */
     char letter;      /* 0: none */
     enum cli_kind kind;
-    /* how the value is called in help, such as "N"; for CLI_CHOICE the choices as "a|b|c"; NULL for flags */
+    /* how the value is called in help, such as "N"; for CLI_CHOICE and CLI_CHOICES the choices as "a|b|c"; NULL for flags */
     const char *value;
     const char *help; /* one sentence without a full stop; a default is named at its end as "(32)" */
     /* may be given several times; a CLI_FILE that repeats takes all following arguments up to the next option */

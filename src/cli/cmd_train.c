@@ -11,7 +11,8 @@ static const struct cli_option options[] = {
      false, true},
     {"model-b", 0, CLI_FILE, "MODEL", "a second model, whose hook points are b:NAME: crosscoders of both", false,
      false},
-    {"arch", 0, CLI_CHOICE, FATHOM_TRAIN_NAMES, "architecture (topk)", false, false},
+    {"arch", 0, CLI_CHOICES, FATHOM_TRAIN_NAMES,
+     "architecture; several with commas between: a dictionary is trained of each (topk)", false, false},
     {"features", 0, CLI_TEXT, "F[,F…]", "features of a dictionary; a dictionary is trained for each number (4096)",
      false, false},
     {"k", 0, CLI_TEXT, "K[,K…]",
@@ -142,8 +143,8 @@ const struct cli_command cli_command_train = {
     .description =
         "Runs the corpus through the model, shuffles the activations at the hook points and trains "
         "dictionaries on them; nothing but the dictionaries "
-        "(and metrics and checkpoints where asked for) touches the disk. Several hook points, widths or "
-        "values of k share one pass.\n\n"
+        "(and metrics and checkpoints where asked for) touches the disk. Several hook points, "
+        "architectures, widths or values of k share one pass.\n\n"
         "TopK and BatchTopK choose their features by k. Matryoshka is BatchTopK in which the first groups of "
         "features reconstruct by themselves. Standard (L1), gated and JumpReLU (L0, or tanh) have a sparsity "
         "loss; its coefficient is set as training goes, so that k features are active on average, or given by "

@@ -19,6 +19,7 @@ static void option_values(const struct cli_option *option) {
     fputs(") ", stdout);
     switch (option->kind) {
     case CLI_CHOICE:
+    case CLI_CHOICES:
         fputs("_fathom_words \"", stdout);
         cli_print_choices(option);
         fputs("\" \"$1\"; ", stdout);

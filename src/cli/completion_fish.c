@@ -22,6 +22,7 @@ static void option(const struct cli_command *command, const struct cli_option *o
     switch (o->kind) {
     case CLI_FLAG: break;
     case CLI_CHOICE:
+    case CLI_CHOICES:
         fputs(" -x -a '", stdout);
         cli_print_choices(o);
         putchar('\'');

@@ -8,6 +8,7 @@ static void action(const struct cli_option *option) {
     switch (option->kind) {
     case CLI_FLAG: return;
     case CLI_CHOICE:
+    case CLI_CHOICES:
         fputs(":value:(", stdout);
         cli_print_choices(option);
         putchar(')');

@@ -84,8 +84,7 @@ const struct cli_option *cli_command_option(const struct cli_arguments *argument
     return find_option(arguments->command, name, strlen(name), '\0');
 }
 
-bool cli_is_choice(const char *choices, const char *text) {
-    size_t length = strlen(text);
+static bool is_choice(const char *choices, const char *text, size_t length) {
     for (const char *at = choices; *at != '\0';) {
         size_t part = strcspn(at, "|");
         if (part == length && strncmp(at, text, length) == 0) {
@@ -94,6 +93,22 @@ bool cli_is_choice(const char *choices, const char *text) {
         at += part + (at[part] == '|' ? 1 : 0);
     }
     return false;
+}
+
+bool cli_is_choice(const struct cli_option *option, const char *text) {
+    if (option->kind == CLI_CHOICE) {
+        return is_choice(option->value, text, strlen(text));
+    }
+    for (const char *at = text;; at++) {
+        size_t part = strcspn(at, ",");
+        if (!is_choice(option->value, at, part)) {
+            return false;
+        }
+        at += part;
+        if (*at == '\0') {
+            return true;
+        }
+    }
 }
 
 static bool read_integer(int64_t *out, const char *text) {
@@ -134,8 +149,11 @@ static int check_value(const struct cli_arguments *arguments, const struct cli_o
         }
         break;
     case CLI_CHOICE:
-        if (!cli_is_choice(option->value, text)) {
-            return cli_usage(arguments, "--%s: one of %s is expected, not \"%s\"", option->name, option->value, text);
+    case CLI_CHOICES:
+        if (!cli_is_choice(option, text)) {
+            return cli_usage(arguments, "--%s: %s of %s is expected, not \"%s\"", option->name,
+                             option->kind == CLI_CHOICE ? "one" : "one or more, with commas between,", option->value,
+                             text);
         }
         break;
     default: break;

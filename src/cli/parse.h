@@ -14,8 +14,8 @@ char *const *cli_arguments_words(size_t *n, const struct cli_arguments *argument
 
 /* An option of the command by its long name; NULL where it has none. */
 const struct cli_option *cli_command_option(const struct cli_arguments *arguments, const char *name);
-/* Whether text is one of "a|b|c". */
-bool cli_is_choice(const char *choices, const char *text);
+/* Whether text is one of the choices of a CLI_CHOICE, or of a CLI_CHOICES one or more with commas between. */
+bool cli_is_choice(const struct cli_option *option, const char *text);
 /* Adds a value, which is copied, as if it had been given; what it may be is not checked. A fathom_status. */
 int cli_arguments_add(struct cli_arguments *arguments, const struct cli_option *option, const char *text);
 

@@ -46,7 +46,7 @@ static int text_of(char **out, const struct cli_option *option, const json_t *va
         return fathom__copy_string(out, number);
     }
     if (!json_is_string(value)) return FATHOM_ERROR_FORMAT;
-    if (option->kind == CLI_CHOICE && !cli_is_choice(option->value, json_string_value(value)))
+    if ((option->kind == CLI_CHOICE || option->kind == CLI_CHOICES) && !cli_is_choice(option, json_string_value(value)))
         return FATHOM_ERROR_FORMAT;
     return option->kind == CLI_FILE ? fathom__path_join(out, folder, json_string_value(value))
                                     : fathom__copy_string(out, json_string_value(value));

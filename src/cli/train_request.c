@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_NUMBERS = TRAIN_DICTIONARIES };
+enum { MOST_NUMBERS = TRAIN_DICTIONARIES, LONGEST_NAME = 64 };
 
 struct numbers {
     uint64_t values[MOST_NUMBERS];
@@ -91,6 +91,26 @@ static int read_numbers(struct numbers *out, const char *option, const char *tex
     }
 }
 
+/* "NAME,NAME…" of architectures; without any, what the trainer's options say already. */
+static int read_architectures(struct numbers *out, const char *text, enum fathom_trainer_architecture otherwise) {
+    out->values[0] = otherwise;
+    out->n = text ? 0 : 1;
+    for (const char *at = text; at; at = *at ? at + 1 : NULL) {
+        const int length = (int)strcspn(at, ",");
+        char name[LONGEST_NAME];
+        enum fathom_trainer_architecture found;
+        snprintf(name, sizeof name, "%.*s", length, at);
+        const int status = fathom_trainer_architecture_find(&found, name);
+        if (status) return status;
+        for (size_t i = 0; i < out->n; i++)
+            if (out->values[i] == (uint64_t)found)
+                return fathom__fail(FATHOM_ERROR_ARGUMENT, "--arch %s: %s is there twice", text, name);
+        out->values[out->n++] = found;
+        at += length;
+    }
+    return 0;
+}
+
 static int count_commas(const char *text) {
     int n = 0;
     for (; *text; text++)
@@ -100,25 +120,28 @@ static int count_commas(const char *text) {
 
 /* The path of one of several dictionaries: `path` with what sets it apart before its ending. */
 static int vary_path(char **out, const char *path, const struct fathom_train_dictionary *dictionary, bool seeds,
-                     bool tokens) {
+                     bool tokens, bool architectures) {
     const char *dot = strrchr(path, '.'), *slash = strrchr(path, '/');
-    char seed[32] = "", count[32] = "";
+    char seed[32] = "", count[32] = "", architecture[LONGEST_NAME] = "";
     if (!dot || (slash && dot < slash)) dot = path + strlen(path);
     if (seeds) snprintf(seed, sizeof seed, "-seed%llu", (unsigned long long)dictionary->options.seed);
+    if (architectures)
+        snprintf(architecture, sizeof architecture, "-%s",
+                 fathom_trainer_architecture_name(dictionary->options.architecture));
     if (tokens) snprintf(count, sizeof count, "-%llu", (unsigned long long)dictionary->tokens);
-    return fathom__format(out, "%.*s-%s-%u-%u%s%s%s", (int)(dot - path), path, dictionary->hook,
+    return fathom__format(out, "%.*s-%s%s-%u-%u%s%s%s", (int)(dot - path), path, dictionary->hook, architecture,
                           dictionary->options.n_features, dictionary->options.k, count, seed, dot);
 }
 
 struct lists {
-    struct numbers features, ks, tokens;
+    struct numbers architectures, features, ks, tokens;
     bool several;
 };
 
 static int add_dictionaries(struct train_request *request, const struct lists *lists,
                             const struct fathom_train_dictionary *like, const char *output) {
     const size_t n_tokens = lists->tokens.n ? lists->tokens.n : 1,
-                 n = lists->features.n * lists->ks.n * n_tokens * request->n_seeds;
+                 n = lists->architectures.n * lists->features.n * lists->ks.n * n_tokens * request->n_seeds;
     if (request->n_dictionaries + n > TRAIN_DICTIONARIES)
         return fathom__fail(FATHOM_ERROR_LIMIT, "at most %d dictionaries are trained at once", TRAIN_DICTIONARIES);
     for (size_t i = 0; i < n; i++) {
@@ -131,8 +154,12 @@ static int add_dictionaries(struct train_request *request, const struct lists *l
         if (n_tokens > 1) dictionary->tokens = lists->tokens.values[rest % n_tokens];
         rest /= n_tokens;
         dictionary->options.k = (uint32_t)lists->ks.values[rest % lists->ks.n];
-        dictionary->options.n_features = (uint32_t)lists->features.values[rest / lists->ks.n];
-        const int status = lists->several ? vary_path(path, output, dictionary, request->n_seeds > 1, n_tokens > 1)
+        rest /= lists->ks.n;
+        dictionary->options.n_features = (uint32_t)lists->features.values[rest % lists->features.n];
+        rest /= lists->features.n;
+        dictionary->options.architecture = (enum fathom_trainer_architecture)lists->architectures.values[rest];
+        const int status = lists->several ? vary_path(path, output, dictionary, request->n_seeds > 1, n_tokens > 1,
+                                                      lists->architectures.n > 1)
                                           : fathom__copy_string(path, output);
         if (status) return status;
         dictionary->path = *path;
@@ -140,12 +167,15 @@ static int add_dictionaries(struct train_request *request, const struct lists *l
     return 0;
 }
 
-/* Every hook point with every width, every k, every token count and every seed. */
+/* Every hook point with every architecture, width, k, token count and seed. */
 static int list_dictionaries(struct train_request *request, const struct cli_arguments *arguments, const char *output) {
     const char *hooks = cli_text(arguments, "hook", ""), *hooks_out = cli_text(arguments, "hook-out", NULL),
                *tokens = cli_text(arguments, "tokens", NULL);
     struct lists lists = {.tokens.n = 0};
     int status = read_numbers(&lists.features, "features", cli_text(arguments, "features", "4096"), INT32_MAX);
+    if (!status)
+        status =
+            read_architectures(&lists.architectures, cli_text(arguments, "arch", NULL), request->trainer.architecture);
     if (!status) status = read_numbers(&lists.ks, "k", cli_text(arguments, "k", "32"), INT32_MAX);
     if (!status && tokens) status = read_numbers(&lists.tokens, "tokens", tokens, INT64_MAX);
     if (!status) status = hook_list_expand(&request->hooks, hooks, request->run.model_path);
@@ -156,8 +186,8 @@ static int list_dictionaries(struct train_request *request, const struct cli_arg
                             hooks_out, hooks);
     for (size_t i = 0; i < lists.tokens.n; i++)
         if (lists.tokens.values[i] > request->run.tokens) request->run.tokens = lists.tokens.values[i];
-    lists.several = count_commas(request->hooks) > 0 || lists.features.n > 1 || lists.ks.n > 1 || lists.tokens.n > 1 ||
-                    request->n_seeds > 1;
+    lists.several = count_commas(request->hooks) > 0 || lists.architectures.n > 1 || lists.features.n > 1 ||
+                    lists.ks.n > 1 || lists.tokens.n > 1 || request->n_seeds > 1;
     char *hook_state = NULL, *out_state = NULL;
     const char *hook = strtok_r(request->hooks, ",", &hook_state),
                *hook_out = request->hooks_out ? strtok_r(request->hooks_out, ",", &out_state) : NULL;

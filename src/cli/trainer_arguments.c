@@ -46,12 +46,10 @@ static bool read_numbers(struct fathom_trainer_options *out, const struct cli_ar
 }
 
 int trainer_arguments_read(struct fathom_trainer_options *out, const struct cli_arguments *arguments) {
-    const char *preset = cli_text(arguments, "preset", NULL), *architecture = cli_text(arguments, "arch", NULL),
-               *schedule = cli_text(arguments, "schedule", NULL), *inputs = cli_text(arguments, "inputs", NULL),
-               *groups = cli_text(arguments, "groups", NULL);
+    const char *preset = cli_text(arguments, "preset", NULL), *schedule = cli_text(arguments, "schedule", NULL),
+               *inputs = cli_text(arguments, "inputs", NULL), *groups = cli_text(arguments, "groups", NULL);
     *out = (struct fathom_trainer_options)FATHOM_TRAINER_OPTIONS_INIT;
     int status = preset ? fathom_trainer_preset(out, preset) : 0;
-    if (!status && architecture) status = fathom_trainer_architecture_find(&out->architecture, architecture);
     if (!status && schedule) status = fathom_trainer_schedule_find(&out->schedule, schedule);
     if (!status && inputs) status = fathom_trainer_inputs_find(&out->inputs, inputs);
     if (status) return cli_fail(arguments, status);

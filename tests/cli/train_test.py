@@ -32,6 +32,19 @@ class Train(command.Case):
         self.bad(command.USAGE, ["--hook-out mlp_out.0", "as many"], *self.train(hook="mlp_in.0,mlp_in.1", hook_out="mlp_out.0"))
         self.bad(command.USAGE, "skip", *self.train(), "--skip")
 
+    def test_several_architectures(self):
+        run = self.train("several.gguf", arch="batchtopk,jumprelu", k="4,8")
+        results = json.loads(self.good(*run, "--json").out)["dictionaries"]
+        self.assertEqual([(result["architecture"], result["k"]) for result in results],
+                         [("batchtopk", 4), ("batchtopk", 8), ("jumprelu", 4), ("jumprelu", 8)])
+        self.assertEqual(len({result["fve"] for result in results}), 4)
+        alone = json.loads(self.good(*self.train("alone.gguf", arch="jumprelu", k=8), "--json").out)["dictionaries"][0]
+        self.assertEqual(alone["fve"], results[3]["fve"])
+        self.assertTrue(results[3]["path"].endswith("-jumprelu-64-8.gguf") and (self.folder / results[3]["path"]).exists())
+        self.bad(command.USAGE, ["topk is there twice"], *self.train(arch="topk,topk"))
+        for wrong in ("topk,", ",topk", "topk,dense"):
+            self.bad(command.USAGE, ["--arch", "with commas between", wrong], *self.train(arch=wrong))
+
     def test_every_layer(self):
         run = self.train("all.gguf", hook="mlp_in.*", hook_out="mlp_out.*", arch="batchtopk")
         results = json.loads(self.good(*run, "--json").out)["dictionaries"]
