@@ -6,6 +6,7 @@
 #include "engine/guard.h"
 #include "engine/log.h"
 #include "engine/session_internal.h"
+#include "engine/workers.h"
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -145,6 +146,9 @@ int fathom_session_open(fathom_session **out, const fathom_model *model, const s
         fathom__wrap(status, "session of %u tokens of context, %u rows a batch", session->n_context, session->n_batch);
         goto fail;
     }
+    status = fathom__workers_open(&session->workers, (uint32_t)llama_n_threads(session->context));
+    if (status) goto fail;
+    if (session->workers) llama_attach_threadpool(session->context, session->workers, NULL);
     session->memory = llama_get_memory(session->context);
     session->n_context = llama_n_ctx(session->context);
     if (llama_n_batch(session->context) != session->n_batch || llama_n_ubatch(session->context) != session->n_batch) {
@@ -174,6 +178,7 @@ fail:
 void fathom_session_close(fathom_session *session) {
     if (!session) return;
     if (session->context) llama_free(session->context);
+    fathom__workers_close(session->workers);
     fathom__graph_free(&session->graph);
     fathom__points_free(&session->points);
     fathom__holdings_close(&session->holdings);

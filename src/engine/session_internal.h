@@ -51,6 +51,7 @@ enum fathom__cells { FATHOM__CELLS_EMPTY, FATHOM__CELLS_POSITIONS, FATHOM__CELLS
 struct fathom_session {
     const fathom_model *model;
     struct llama_context *context;
+    struct ggml_threadpool *workers;
     llama_memory_t memory;
     uint32_t n_context, n_batch, n_sequences;
     bool flash_attention; /* taken, or left to the engine */
