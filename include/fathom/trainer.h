@@ -348,6 +348,9 @@ struct fathom_train_options {
     /* rows at positions below are left out; 0: 1, the first position, whose rows are of another kind; UINT32_MAX:
      * none */
     uint32_t skip_positions;
+    /* rows of special tokens (fathom_token_is_special), which stand between a chat's messages, are trained on too; else
+     * they are left out: every chat has them, and features for them would be of the template */
+    bool keep_special;
     double norm_multiple;  /* rows with a norm over this multiple of the median are left out; 0: 8; negative: none */
     uint64_t shuffle_rows; /* rows mixed at a time, at each hook point; 0: 131072 (f32: 302 MB at width 576) */
     /* the corpus' first rows, to the end of their document, are kept aside for evaluation; 0: 16384 */
@@ -378,6 +381,7 @@ struct fathom_train_result {
     uint64_t steps, rows;                      /* trained on */
     uint64_t skipped_positions, skipped_norms; /* rows left out, at this hook point */
     uint64_t skipped_roles;                    /* rows of the run that were of another than the tokens asked for */
+    uint64_t skipped_special;                  /* rows of the run that were of special tokens, after skip_positions */
     double max_norm;
     double seconds;
 };

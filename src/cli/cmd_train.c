@@ -60,6 +60,9 @@ static const struct cli_option options[] = {
     {"groups", 0, CLI_TEXT, "N,N…", "matryoshka: features of each group (1/32, 1/16, 1/8, 1/4 of all, the rest)", false,
      false},
     {"skip-positions", 0, CLI_INTEGER, "N", "leave out the first N positions of a sequence (1)", false, false},
+    {"keep-special", 0, CLI_FLAG, NULL,
+     "train on special tokens too, such as those between a chat's messages (they are left out and counted)", false,
+     false},
     {"norm-multiple", 0, CLI_NUMBER, "X", "leave out rows with a norm above X times the median; 0: none (8)", false,
      false},
     TRAIN_OPTIONS_RUN,
@@ -84,6 +87,8 @@ static void print_people(const struct train_request *request, const struct fatho
         if (r->skipped_roles > 0)
             printf("  run past, and not trained on: %llu tokens of others than --tokens-from asks for\n",
                    (unsigned long long)r->skipped_roles);
+        if (r->skipped_special > 0)
+            printf("  left out: %llu rows of special tokens\n", (unsigned long long)r->skipped_special);
     }
 }
 
@@ -94,14 +99,15 @@ static int print_json(const struct train_request *request, const struct fathom_t
         const struct fathom_train_result *r = &results[i];
         const struct fathom_train_dictionary *d = &request->dictionaries[i];
         json_array_append_new(
-            array, json_pack("{s:s, s:s, s:s?, s:s, s:i, s:i, s:I, s:f, s:f, s:f, s:f, s:I, s:I, s:I, s:I, s:I, s:f}",
-                             "path", d->path, "hook", d->hook, "hook_out", d->hook_out, "architecture",
-                             fathom_trainer_architecture_name(d->options.architecture), "features",
-                             (int)d->options.n_features, "k", (int)d->options.k, "seed", (json_int_t)d->options.seed,
-                             "fve", r->fve, "l0", r->l0, "dead_fraction", r->dead_fraction, "threshold", r->threshold,
-                             "steps", (json_int_t)r->steps, "tokens", (json_int_t)r->rows, "skipped_positions",
-                             (json_int_t)r->skipped_positions, "skipped_norms", (json_int_t)r->skipped_norms,
-                             "skipped_roles", (json_int_t)r->skipped_roles, "seconds", r->seconds));
+            array,
+            json_pack("{s:s, s:s, s:s?, s:s, s:i, s:i, s:I, s:f, s:f, s:f, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:f}",
+                      "path", d->path, "hook", d->hook, "hook_out", d->hook_out, "architecture",
+                      fathom_trainer_architecture_name(d->options.architecture), "features", (int)d->options.n_features,
+                      "k", (int)d->options.k, "seed", (json_int_t)d->options.seed, "fve", r->fve, "l0", r->l0,
+                      "dead_fraction", r->dead_fraction, "threshold", r->threshold, "steps", (json_int_t)r->steps,
+                      "tokens", (json_int_t)r->rows, "skipped_positions", (json_int_t)r->skipped_positions,
+                      "skipped_norms", (json_int_t)r->skipped_norms, "skipped_roles", (json_int_t)r->skipped_roles,
+                      "skipped_special", (json_int_t)r->skipped_special, "seconds", r->seconds));
     }
     json_t *json = json_pack("{s:o}", "dictionaries", array);
     if (stability) json_object_set(json, "stability", (json_t *)(uintptr_t)stability);

@@ -46,6 +46,7 @@ static bool read_run(struct train_request *request, const struct cli_arguments *
         .context = (uint32_t)context,
         .n_threads = (uint32_t)threads,
         .skip_positions = skip ? (uint32_t)skip : UINT32_MAX,
+        .keep_special = cli_has(arguments, "keep-special"),
         .norm_multiple = multiple > 0 ? multiple : -1,
         .shuffle_rows = (uint64_t)shuffle,
         .held_out_rows = (uint64_t)held_out,

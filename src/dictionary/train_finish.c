@@ -67,6 +67,7 @@ int fathom__run_finish(struct fathom_train_result *result, struct fathom__run *r
                                                stream->skipped_positions,
                                                stream->skipped_norms,
                                                run->skipped_roles,
+                                               run->skipped_special,
                                                stream->max_norm,
                                                fathom__run_seconds(run)};
     fathom_free(storage);

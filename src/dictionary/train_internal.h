@@ -50,7 +50,9 @@ struct fathom__run {
     uint64_t tokens, total_steps;
     uint64_t step;      /* made by every learner */
     uint64_t delivered; /* rows that the harvest gave, skipped ones included */
-    uint64_t skipped_roles;
+    uint64_t skipped_roles, skipped_special;
+    uint8_t *special; /* [n_vocab]: whether a token's rows are left out; NULL: none are */
+    size_t n_vocab;
     bool opened;   /* streams and trainers are there */
     bool finished; /* all steps are made */
     bool out_of_time;
@@ -106,9 +108,12 @@ void fathom__run_layers_free(struct fathom_dictionary_layer *layers, uint32_t n)
 int fathom__harvest_pair(const struct fathom__run *run, fathom_corpus *corpus,
                          const struct fathom_harvest_options *options, fathom_harvest_fn fn, void *payload);
 
-/* train_roles.c: as options name it; whether a token of this role is trained on. */
+/* train_roles.c: as options name it; whether tokens of this role are trained on; which tokens are left out as special,
+ * of a model that is open, and whether one is. */
 const char *fathom__run_tokens_name(enum fathom_train_tokens tokens);
 bool fathom__run_wants(const struct fathom_train_options *options, uint8_t role);
+int fathom__run_find_special(struct fathom__run *run, const fathom_model *model);
+bool fathom__run_is_special(const struct fathom__run *run, int32_t token);
 
 /* train_open.c */
 int fathom__run_check(const struct fathom_train_dictionary *dictionaries, size_t n,

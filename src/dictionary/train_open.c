@@ -155,7 +155,7 @@ static int count_tokens(size_t *out, const struct fathom__run *run, const fathom
                                       : fathom_tokenize(&ids, &n, model, document->text, document->length, true, false);
     *out = roles ? 0 : n;
     for (size_t i = 0; roles && i < n; i++)
-        *out += fathom__run_wants(run->options, roles[i]);
+        *out += fathom__run_wants(run->options, roles[i]) && !fathom__run_is_special(run, ids[i]);
     fathom_free(ids);
     fathom_free(roles);
     return status;
@@ -310,6 +310,7 @@ int fathom__run_describe_model(struct fathom__run *run) {
     int status = fathom_model_open(&model, run->options->model_path, NULL);
     if (status) return status;
     status = describe_model(run->identity, &run->model_name, run, model, false);
+    if (!status) status = fathom__run_find_special(run, model);
     if (!status && run->options->model_b_path) status = describe_model_b(run, model);
     for (size_t s = 0; s < run->n_streams && !status; s++)
         status = fathom__run_check_layers(run, &run->taps[s], model);

@@ -42,6 +42,7 @@ json_t *fathom__run_identity(const struct fathom__run *run) {
                   (json_int_t)o->shuffle_rows, "held_out_rows", (json_int_t)o->held_out_rows, "dictionaries", learners);
     if (run->identity_b[0]) json_object_set_new(identity, "model_b", json_string(run->identity_b));
     if (o->tokens_from) json_object_set_new(identity, "tokens_from", json_integer(o->tokens_from));
+    if (o->keep_special) json_object_set_new(identity, "keep_special", json_true());
     return identity;
 }
 
@@ -62,6 +63,8 @@ json_t *fathom__run_record(const struct fathom__run *run, const struct fathom__l
                   "held_out", held_out, "version", fathom_version());
     if (o->tokens_from)
         json_object_set_new(record, "tokens_from", json_string(fathom__run_tokens_name(o->tokens_from)));
+    if (run->skipped_special)
+        json_object_set_new(record, "skipped_special", json_integer((json_int_t)run->skipped_special));
     if (learner->wanted->start)
         json_object_set_new(record, "start",
                             json_pack("{s:s, s:s, s:O}", "file", name_of(learner->wanted->start), "hash",

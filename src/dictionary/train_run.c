@@ -161,6 +161,11 @@ static int take_row(struct fathom__run *run, const struct fathom_harvest_block *
         run->skipped_roles++;
         return 0;
     }
+    if (fathom__run_is_special(run, block->tokens[r]) &&
+        (uint32_t)block->positions[r] >= run->streams[0].skip_positions) {
+        run->skipped_special++;
+        return 0;
+    }
     for (size_t s = 0; s < run->n_streams && !status; s++)
         if (!fathom__rows_full(&run->streams[s]))
             status = fathom__rows_offer(&run->streams[s], fathom__tapped_row(run, s, block, r), block->positions[r],
@@ -253,6 +258,7 @@ static void close_run(struct fathom__run *run) {
     fathom_free(run->widths);
     fathom_free(run->taps);
     fathom_free(run->joined);
+    fathom_free(run->special);
     fathom_free(run->model_name);
     fathom_free(run->model_b_name);
 }

@@ -136,9 +136,10 @@ int fathom__run_save(struct fathom__run *run) {
         for (size_t h = 0; h < run->n_hooks; h++)
             json_array_append_new(widths, json_integer((json_int_t)run->widths[h]));
         if (run->metrics) fflush(run->metrics);
-        json = json_pack("{s:o, s:I, s:I, s:I, s:f, s:I, s:o, s:o}", "run", fathom__run_identity(run), "step",
+        json = json_pack("{s:o, s:I, s:I, s:I, s:I, s:f, s:I, s:o, s:o}", "run", fathom__run_identity(run), "step",
                          (json_int_t)run->step, "delivered", (json_int_t)run->delivered, "skipped_roles",
-                         (json_int_t)run->skipped_roles, "seconds", fathom__run_seconds(run), "metrics_bytes",
+                         (json_int_t)run->skipped_roles, "skipped_special", (json_int_t)run->skipped_special, "seconds",
+                         fathom__run_seconds(run), "metrics_bytes",
                          (json_int_t)(run->metrics ? ftell(run->metrics) : 0), "widths", widths, "streams", streams);
         status = fathom__json_write(state, json);
         json_decref(json);
@@ -246,7 +247,7 @@ int fathom__run_shorten(const struct fathom__run *run, int64_t bytes) {
 int fathom__run_restore(bool *found, struct fathom__run *run) {
     char *state = NULL;
     json_t *json = NULL, *identity = NULL;
-    int64_t step = 0, delivered = 0, metrics = 0, roles = 0;
+    int64_t step = 0, delivered = 0, metrics = 0, roles = 0, special = 0;
     *found = false;
     int status = find_state(&state, run);
     if (status || !fathom__file_exists(state)) goto done;
@@ -262,12 +263,14 @@ int fathom__run_restore(bool *found, struct fathom__run *run) {
     status = fathom__json_get_integer(&step, json, "step", 0, INT64_MAX, true, state);
     if (!status) status = fathom__json_get_integer(&delivered, json, "delivered", 0, INT64_MAX, true, state);
     if (!status) status = fathom__json_get_integer(&roles, json, "skipped_roles", 0, INT64_MAX, false, state);
+    if (!status) status = fathom__json_get_integer(&special, json, "skipped_special", 0, INT64_MAX, false, state);
     if (!status) status = fathom__json_get_integer(&metrics, json, "metrics_bytes", 0, INT64_MAX, true, state);
     if (!status) status = fathom__json_get_number(&run->seconds_before, json, "seconds", true, state);
     if (status) goto done;
     run->step = (uint64_t)step;
     run->delivered = (uint64_t)delivered;
     run->skipped_roles = (uint64_t)roles;
+    run->skipped_special = (uint64_t)special;
     run->saved_step = run->step;
     run->saved = true;
     run->finished = run->step == run->total_steps;

@@ -129,7 +129,11 @@ class Train(command.Case):
             result = json.loads(run.out)["dictionaries"][0]
             skipped[side] = result["skipped_roles"]
             self.assertEqual(result["tokens"], 896)
+            self.assertEqual(result["skipped_special"] > 0, side == "all")
         self.assertEqual(skipped["all"], 0)
+        kept = json.loads(self.good(*self.train("kept.gguf", corpus=f"{self.chats()}=1*", tokens_from="all", dtype="f32"), "--keep-special", "--json").out)
+        self.assertEqual(kept["dictionaries"][0]["skipped_special"], 0)
+        self.assertNotEqual((self.folder / "kept.gguf").read_bytes(), (self.folder / "all.gguf").read_bytes())
         self.assertGreater(skipped["assistant"], 896)
         self.assertGreater(skipped["user"], 896)
         files = {(self.folder / f"{side}.gguf").read_bytes() for side in skipped}
