@@ -114,8 +114,7 @@ void fathom__batcher_close(fathom__batcher *batcher) {
     for (uint32_t i = 0; batcher->slots && i < batcher->options.n_parallel; i++) {
         struct fathom__slot *slot = &batcher->slots[i];
         fathom_free(slot->tokens);
-        fathom_free(slot->edited_prompt);
-        fathom_free(slot->edited_answer);
+        fathom__levels_free(&slot->levels);
         fathom_sparse_free(&slot->sparse);
     }
     fathom_session_close(batcher->session);

@@ -2,8 +2,8 @@
  *
  * A step is one decode: a row of every job that writes, and what is left of the batch for the prompts that are read
  * beside them. A job's logits are those it gets alone, within the rounding of batches of another size, whatever its
- * neighbours are steered by. What a finished job leaves in the cache serves later prompts that begin alike, as far as no
- * other edits were in force there.
+ * neighbours are steered by. What jobs leave in the cache serves later prompts that begin alike, as far as their own edits
+ * would have made the same rows (steer/footprint.h).
  *
  * A job belongs to the thread that submitted it; the batcher to all.
  */
@@ -29,11 +29,6 @@ struct fathom__batcher_options {
 
 enum { FATHOM__MOST_TOP = 20, FATHOM__MOST_WATCHES = 64, FATHOM__MOST_FEATURES = 64, FATHOM__MOST_STOPS = 16 };
 
-/* What edits act on a part of a text: equal names mean equal edits, "" none. */
-struct fathom__edited_by {
-    const char *prompt, *answer;
-};
-
 /* Everything pointed to stays the caller's and must live until fathom__job_close. */
 struct fathom__job_request {
     const int32_t *tokens; /* the prompt */
@@ -45,9 +40,7 @@ struct fathom__job_request {
     uint32_t n_top; /* alternatives told of each token */
     const char *const *stops;
     size_t n_stops;
-    const fathom_steer *plan; /* NULL: none */
-    struct fathom__edited_by edited_by;
-    bool fresh;                         /* is read from its beginning whatever the cache has */
+    const fathom_steer *plan;           /* NULL: none */
     const struct fathom_watch *watches; /* levels told of each token */
     size_t n_watches;
     const fathom_dictionary *dictionary; /* of the two below */

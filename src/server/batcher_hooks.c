@@ -110,6 +110,10 @@ void fathom__slot_detach(fathom__batcher *batcher, struct fathom__slot *slot) {
         fathom_monitor_close(slot->monitor);
         slot->monitor = NULL;
     }
+    /* Without them what the job leaves in the cache is of no use to a plan that looks back. */
+    if (slot->steering && slot->footprint.looks_back &&
+        fathom__levels_keep(&slot->levels, slot->steering, (int32_t)(slot - batcher->slots)) != FATHOM_OK)
+        fathom__slot_forget(batcher, slot);
     fathom_steer_detach(slot->steering);
     slot->steering = NULL;
     fathom__sampler_close(slot->sampler);

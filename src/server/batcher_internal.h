@@ -6,6 +6,7 @@
 #include "engine/sampler.h"
 #include "server/batcher.h"
 #include "server/job_text.h"
+#include "steer/footprint.h"
 #include <pthread.h>
 
 enum fathom__job_state { FATHOM__JOB_WAITS, FATHOM__JOB_RUNS, FATHOM__JOB_DONE };
@@ -15,6 +16,7 @@ struct fathom__job {
     fathom__batcher *batcher;
     fathom__job *next; /* in the queue */
     struct fathom__job_request request;
+    struct fathom__footprint footprint; /* of its plan */
     enum fathom__job_state state;
     bool cancelled;
     double begun;
@@ -40,11 +42,12 @@ struct fathom__slot {
     fathom__job *job;
     int32_t *tokens; /* prompt and answer, [n] */
     size_t n, capacity, n_prompt;
-    size_t fed;                          /* of them, in the cache */
-    enum fathom__finish ending;          /* what the job ends with once all its tokens were fed */
-    bool suspect;                        /* ran in a decode that failed: tried alone before it runs with others again */
-    char *edited_prompt, *edited_answer; /* what acted on the cached rows; NULL stands for none */
-    uint64_t last_used;                  /* step */
+    size_t fed;                         /* of them, in the cache */
+    enum fathom__finish ending;         /* what the job ends with once all its tokens were fed */
+    bool suspect;                       /* ran in a decode that failed: tried alone before it runs with others again */
+    struct fathom__footprint footprint; /* of what acted on the cached rows */
+    struct fathom__read_levels levels;  /* of conditions that look back, at the cached rows */
+    uint64_t last_used;                 /* step */
     fathom__sampler *sampler;
     fathom_steering *steering;
     fathom_monitor *monitor;

@@ -9,18 +9,23 @@
 /* A shorter prefix is not worth sharing between slots. */
 enum { FEWEST_SHARED = 8 };
 
-static const char *name_of(const char *edits) {
-    return edits ? edits : "";
+static size_t fewer(size_t a, size_t b) {
+    return a < b ? a : b;
 }
 
-/* Rows of a job's prompt that a slot has in the cache under the edits that the job's own prompt is read under. */
+/* Rows of a job's prompt that a slot has in the cache as the job would compute them: those that neither's plan reaches, or those that
+ * equal edits acted on. */
 static size_t shared_rows(const struct fathom__slot *slot, const fathom__job *job) {
     const struct fathom__job_request *request = &job->request;
-    const char *edits = name_of(request->edited_by.prompt);
-    if (request->fresh || request->whole_prompt || request->keeps_rows || slot->suspect) return 0;
-    if (strcmp(name_of(slot->edited_prompt), edits) != 0) return 0;
-    size_t most = slot->fed < request->n - 1 ? slot->fed : request->n - 1;
-    if (strcmp(name_of(slot->edited_answer), edits) != 0 && slot->n_prompt < most) most = slot->n_prompt;
+    const struct fathom__footprint *had = &slot->footprint, *wanted = &job->footprint;
+    if (request->whole_prompt || request->keeps_rows || slot->suspect) return 0;
+    if (wanted->looks_back && strcmp(had->whole, wanted->whole) != 0) return 0;
+    size_t most = fewer((size_t)had->first, (size_t)wanted->first);
+    if (strcmp(had->prompt, wanted->prompt) == 0) {
+        const size_t equal = strcmp(had->answer, wanted->prompt) == 0 ? slot->fed : slot->n_prompt;
+        if (equal > most) most = equal;
+    }
+    most = fewer(most, fewer(slot->fed, request->n - 1));
     size_t n = 0;
     while (n < most && slot->tokens[n] == request->tokens[n])
         n++;
@@ -95,14 +100,18 @@ static bool make_room(fathom__batcher *batcher, struct fathom__slot *slot, size_
     }
 }
 
-static int set_name(char **name, const char *value) {
-    fathom_free(*name);
-    *name = NULL;
-    return value && *value ? fathom__copy_string(name, value) : FATHOM_OK;
+/* What a plan waits for may stand in the rows that are shared. */
+static int recall(struct fathom__slot *slot, int32_t sequence, const struct fathom__read_levels *levels) {
+    const fathom__job *job = slot->job;
+    if (slot->fed == 0 || !job->request.plan) return FATHOM_OK;
+    const int status = fathom_steering_history(slot->steering, sequence, job->request.tokens, slot->fed);
+    if (status || !job->footprint.looks_back) return status;
+    return fathom__levels_recall(slot->steering, sequence, levels, slot->fed);
 }
 
-static int start(fathom__batcher *batcher, struct fathom__slot *slot, fathom__job *job) {
+static int start(fathom__batcher *batcher, struct fathom__slot *slot, fathom__job *job, struct fathom__slot *donor) {
     const struct fathom__job_request *request = &job->request;
+    const int32_t sequence = (int32_t)(slot - batcher->slots);
     const size_t total = request->n + request->max_new;
     slot->job = job;
     slot->n = slot->n_prompt = request->n;
@@ -117,8 +126,7 @@ static int start(fathom__batcher *batcher, struct fathom__slot *slot, fathom__jo
     batcher->figures.cached_tokens += slot->fed;
     int status = fathom__grow(&slot->tokens, &slot->capacity, total, sizeof *slot->tokens);
     if (!status) memcpy(slot->tokens, request->tokens, request->n * sizeof *slot->tokens);
-    if (!status) status = set_name(&slot->edited_prompt, request->edited_by.prompt);
-    if (!status) status = set_name(&slot->edited_answer, request->edited_by.answer);
+    slot->footprint = job->footprint;
     if (!status && request->max_new > 0) {
         status =
             fathom__sampler_open(&slot->sampler, &request->sampling, fathom_model_describe(batcher->model)->n_vocab);
@@ -128,7 +136,9 @@ static int start(fathom__batcher *batcher, struct fathom__slot *slot, fathom__jo
             fathom__sampler_accept(slot->sampler, request->tokens[i]);
     }
     if (!status) status = fathom__slot_attach(batcher, slot);
-    return status;
+    if (!status && job->footprint.looks_back && donor && donor != slot && donor->steering)
+        status = fathom__levels_keep(&donor->levels, donor->steering, (int32_t)(donor - batcher->slots));
+    return status ? status : recall(slot, sequence, donor ? &donor->levels : NULL);
 }
 
 /* False: there is no room for it yet. */
@@ -150,7 +160,7 @@ static bool place(fathom__batcher *batcher, fathom__job *job) {
         fathom__slot_forget(batcher, slot);
         return false;
     }
-    const int status = start(batcher, slot, job);
+    const int status = start(batcher, slot, job, donor);
     if (status) fathom__slot_end(batcher, slot, FATHOM__FINISH_FAILED, status);
     return true;
 }
@@ -243,7 +253,8 @@ int fathom__job_submit(fathom__job **out, fathom__batcher *batcher, const struct
     job->batcher = batcher;
     job->request = *request;
     fathom__job_text_start(&job->text, request->stops, request->n_stops, SIZE_MAX / 2);
-    status = fathom__condition_open(&job->changed);
+    status = fathom__footprint(&job->footprint, request->plan, (int32_t)request->n);
+    if (!status) status = fathom__condition_open(&job->changed);
     if (status) {
         fathom_free(job);
         return status;

@@ -5,6 +5,7 @@
 #include "tests/support/check.h"
 #include "tests/support/tiny_model.h"
 #include "tests/support/toy_dictionary.h"
+#include <fathom/plan.h>
 #include <math.h>
 
 #define HOOK "blocks.1.hook_resid_post"
@@ -125,7 +126,6 @@ static void jobs_get_what_they_get_alone(void **state) {
         requests[i] = request_of(prompts[i], n);
         requests[i].max_new = ANSWER + (uint32_t)i;
         if (i % 2) requests[i].plan = plan;
-        if (i % 2) requests[i].edited_by = (struct fathom__edited_by){"x", "x"};
         if (i % 3 == 0) requests[i].watches = &watch;
         requests[i].n_watches = i % 3 == 0;
         check_ok(fathom__job_submit(&jobs[i], batcher, &requests[i]));
@@ -214,14 +214,9 @@ static void prefixes_are_shared_where_no_other_edit_acted(void **state) {
     /* Steered everywhere: nothing of it was computed so before. */
     struct fathom__job_request steered = longer;
     steered.plan = plan;
-    steered.edited_by = (struct fathom__edited_by){"a", "a"};
     assert_int_equal(run(&again, batcher, &steered), 0);
     answer_alone(&alone, &steered);
     assert_same_answer(&again, &alone);
-    assert_int_equal(run(&again, batcher, &steered), PROMPT + ANSWER - 1);
-
-    /* Said to be steered in the answer alone: the plain prompt is shared. */
-    steered.edited_by = (struct fathom__edited_by){NULL, "b"};
     assert_int_equal(run(&again, batcher, &steered), PROMPT + ANSWER - 1);
     /* And the whole prompt is read afresh where its levels are wanted. */
     const struct fathom_watch watch = {.dictionary = dictionary, .feature = 2};
@@ -229,6 +224,107 @@ static void prefixes_are_shared_where_no_other_edit_acted(void **state) {
     longer.n_watches = 1;
     longer.whole_prompt = true;
     assert_int_equal(run(&again, batcher, &longer), 0);
+    fathom__batcher_close(batcher);
+    fathom_steer_close(plan);
+}
+
+/* Feature 3 made larger in some rows, as a document. */
+static fathom_steer *plan_where(const char *members, double value) {
+    const struct fathom_steer_context context = {.dictionary = dictionary};
+    fathom_steer *plan = NULL;
+    char text[400];
+    snprintf(text, sizeof text,
+             "{\"fathom_plan\": 1, \"edits\": [{\"feature\": 3, \"how\": \"add\", \"value\": %g, \"unit\": "
+             "\"activation\"%s%s}]}",
+             value, *members ? ", " : "", members);
+    check_ok(fathom_steer_open(&plan, model));
+    check_ok(fathom_steer_read(plan, text, strlen(text), "plan", &context));
+    return plan;
+}
+
+/* What is taken from the cache when a prompt, `longer` tokens longer than before, is read under a plan after it was read plainly, under
+ * another strength, and under the plan itself: each time the answer is the one that nothing was taken for. */
+static void shares(const char *members, size_t after_plain, size_t after_other, size_t after_equal, size_t longer) {
+    fathom_steer *plans[] = {NULL, plan_where(members, 8.0), plan_where(members, 16.0), plan_where(members, 16.0)};
+    const size_t expected[] = {after_plain, after_other, after_equal};
+    int32_t prompt[PROMPT];
+    static struct answer before, cached, alone, plain;
+    make_prompt(prompt, PROMPT, 5);
+    struct fathom__job_request request = request_of(prompt, PROMPT);
+    answer_alone(&plain, &request);
+    for (int i = 0; i < 3; i++) {
+        fathom__batcher *batcher = open_batcher(1 + (uint32_t)i % 2, 128, 4);
+        request.plan = plans[i];
+        request.n = PROMPT - longer;
+        (void)run(&before, batcher, &request);
+        request.plan = plans[3];
+        request.n = PROMPT;
+        const size_t n = run(&cached, batcher, &request);
+        if (n != expected[i]) fail_msg("{%s}, %d: %zu tokens from the cache, not %zu", members, i, n, expected[i]);
+        answer_alone(&alone, &request);
+        assert_same_answer(&cached, &alone);
+        fathom__batcher_close(batcher);
+    }
+    double most = 0;
+    for (size_t t = 0; t < alone.n_tokens && t < plain.n_tokens; t++)
+        most = fmax(most, fabs(alone.tokens[t].log_probability - plain.tokens[t].log_probability));
+    if (most < 0.1) fail_msg("{%s}: the plan changes nothing", members);
+    for (int i = 0; i < 4; i++)
+        fathom_steer_close(plans[i]);
+}
+
+static void what_a_plan_does_not_reach_is_shared(void **state) {
+    (void)state;
+    enum { ALL = PROMPT - 1, SHORT = PROMPT - 3 };
+    char after[64];
+    int32_t prompt[PROMPT];
+    make_prompt(prompt, PROMPT, 5);
+    shares("", 0, 0, ALL, 0);
+    shares("\"part\": \"answer\"", ALL, ALL, ALL, 0);
+    shares("\"part\": \"answer\", \"ramp\": 4", SHORT, SHORT, SHORT, 3);
+    shares("\"part\": \"prompt\"", 0, 0, ALL, 0);
+    shares("\"part\": \"prompt\"", 0, 0, SHORT, 3);
+    shares("\"positions\": [12, 14]", 12, 12, ALL, 0);
+    shares("\"positions\": [19, 40]", ALL, ALL, ALL, 0);
+    /* Places that are counted from the prompt's end are others in a longer one. */
+    shares("\"positions\": [-8, -1]", 12, 12, ALL, 0);
+    shares("\"positions\": [-8, -1]", 12, 9, 9, 3);
+    /* What an edit waits for may lie in what is shared. */
+    snprintf(after, sizeof after, "\"part\": \"answer\", \"after_token\": %d", prompt[2]);
+    shares(after, ALL, ALL, ALL, 0);
+    snprintf(after, sizeof after, "\"after_token\": %d", prompt[2]);
+    shares(after, 0, 0, ALL, 0);
+    /* And so may the levels that it depends on: no plain reading tells them. */
+    shares("\"while\": {\"feature\": 2, \"above\": -1, \"unit\": \"activation\"}, \"part\": \"answer\"", ALL, ALL, ALL,
+           0);
+    shares("\"while\": {\"feature\": 2, \"above\": 0.1, \"unit\": \"activation\", \"over\": \"prompt\"}", 0, 0, ALL, 0);
+    shares("\"while\": {\"feature\": 2, \"above\": 0.1, \"unit\": \"activation\", \"over\": \"ever\"}", 0, 0, ALL, 0);
+    shares("\"while\": {\"feature\": 2, \"above\": 0.1, \"unit\": \"activation\", \"window\": 8}", 0, 0, ALL, 0);
+    shares("\"while\": {\"feature\": 2, \"above\": 0.1, \"unit\": \"activation\", \"over\": \"ever\"}", 0, 0, SHORT, 3);
+}
+
+/* Levels that a plan looks back to are also had from a neighbour that still writes. */
+static void levels_are_shared_with_a_running_neighbour(void **state) {
+    (void)state;
+    fathom__batcher *batcher = open_batcher(2, 256, 2);
+    fathom_steer *plan =
+        plan_where("\"while\": {\"feature\": 2, \"above\": 0.1, \"unit\": \"activation\", \"over\": \"prompt\"}", 16.0);
+    fathom__job *running = NULL;
+    struct fathom__job_part part = FATHOM__JOB_PART_INIT;
+    static struct answer beside, alone;
+    int32_t prompt[PROMPT];
+    make_prompt(prompt, PROMPT, 5);
+    struct fathom__job_request request = request_of(prompt, PROMPT);
+    request.plan = plan;
+    answer_alone(&alone, &request);
+    request.max_new = 100;
+    check_ok(fathom__job_submit(&running, batcher, &request));
+    check_ok(fathom__job_take(&part, running, NEVER));
+    request.max_new = ANSWER;
+    assert_int_equal(run(&beside, batcher, &request), PROMPT - 1);
+    assert_same_answer(&beside, &alone);
+    fathom__job_close(running);
+    fathom__job_part_free(&part);
     fathom__batcher_close(batcher);
     fathom_steer_close(plan);
 }
@@ -246,7 +342,6 @@ static void a_job_that_breaks_itself_breaks_no_other(void **state) {
         make_prompt(prompts[i], PROMPT, i);
         requests[i] = request_of(prompts[i], PROMPT);
         if (i == 1) requests[i].plan = plan;
-        if (i == 1) requests[i].edited_by = (struct fathom__edited_by){"x", "x"};
         check_ok(fathom__job_submit(&jobs[i], batcher, &requests[i]));
     }
     for (int i = 0; i < 3; i++) {
@@ -334,6 +429,8 @@ int main(void) {
         cmocka_unit_test(jobs_get_what_they_get_alone),
         cmocka_unit_test(levels_are_those_at_the_tokens),
         cmocka_unit_test(prefixes_are_shared_where_no_other_edit_acted),
+        cmocka_unit_test(what_a_plan_does_not_reach_is_shared),
+        cmocka_unit_test(levels_are_shared_with_a_running_neighbour),
         cmocka_unit_test(a_job_that_breaks_itself_breaks_no_other),
         cmocka_unit_test(stop_texts_end_answers),
         cmocka_unit_test(jobs_wait_in_a_bounded_queue_and_end_in_time),

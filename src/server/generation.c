@@ -227,7 +227,6 @@ static int submit(struct fathom__generation *generation, size_t index) {
     if (job.max_new == 0) job.max_new = default_length(generation, job.n);
     fathom__inside_ask(&job, &generation->inside, generation->server);
     if (plain) job.plan = NULL;
-    if (plain) job.edited_by = (struct fathom__edited_by){NULL, NULL};
     generation->choices[index].text = (struct fathom__buffer)FATHOM__BUFFER_INIT(SIZE_MAX / 2);
     return fathom__job_submit(&generation->choices[index].job, generation->server->batcher, &job);
 }

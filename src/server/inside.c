@@ -76,19 +76,6 @@ static int read_layers(struct fathom_steer_feature *edit, const json_t *object, 
     return FATHOM_OK;
 }
 
-/* Names what an edit does, so that equal names are equal edits. */
-static int name_edit(struct fathom__inside *out, const struct fathom_steer_feature *edit) {
-    int status = FATHOM_OK;
-    for (int answer = 0; answer < 2 && !status; answer++) {
-        struct fathom__buffer *name = answer ? &out->edited_answer : &out->edited_prompt;
-        if (edit->rows == (answer ? FATHOM_STEER_PROMPT : FATHOM_STEER_ANSWER)) continue;
-        status =
-            fathom__buffer_format(name, "%u %d %.9g %d %d %d;", edit->feature, (int)edit->mode, (double)edit->value,
-                                  (int)edit->spread, (int)edit->first_layer, (int)edit->last_layer);
-    }
-    return status;
-}
-
 static int read_edit(struct fathom__inside *out, const fathom_server *server, const json_t *object, const char *where) {
     static const char *const modes[] = {
         [FATHOM_STEER_CLAMP] = "clamp", [FATHOM_STEER_ADD] = "add", [FATHOM_STEER_ABLATE] = "ablate"};
@@ -104,7 +91,6 @@ static int read_edit(struct fathom__inside *out, const fathom_server *server, co
     if (!status) status = read_value(&edit, server, object, where);
     if (!status) status = read_layers(&edit, object, where);
     if (!status) status = fathom_steer_add_feature(out->plan, &edit);
-    if (!status) status = name_edit(out, &edit);
     return status;
 }
 
@@ -143,7 +129,6 @@ static int read_text(struct fathom__inside *out, fathom_server *server, const ch
     struct fathom_steer_context context = {.dictionary = server->options.dictionary};
     char *translated = NULL;
     json_t *document = NULL;
-    const unsigned long long number = atomic_fetch_add(&server->next_plan, 1);
     int status = fathom_steer_translate(&translated, text, strlen(text), "steer");
     if (!status) status = fathom__json_parse(&document, translated, strlen(translated), "steer");
     if (!status) status = check_document(document);
@@ -151,9 +136,6 @@ static int read_text(struct fathom__inside *out, fathom_server *server, const ch
         status = fathom_steer_read(out->plan, translated, strlen(translated), "steer", &context);
         fathom__labels_give(server->labels);
     }
-    out->is_text = true;
-    if (!status) status = fathom__buffer_format(&out->edited_prompt, "plan %llu", number);
-    if (!status) status = fathom__buffer_format(&out->edited_answer, "plan %llu answer", number);
     json_decref(document);
     fathom_free(translated);
     return status;
@@ -175,8 +157,7 @@ static int read_steer(struct fathom__inside *out, fathom_server *server, const j
 
 int fathom__inside_read(struct fathom__inside *out, fathom_server *server, const json_t *request) {
     int64_t n_features = 0;
-    *out = (struct fathom__inside){.edited_prompt = FATHOM__BUFFER_INIT(FATHOM__INSIDE_NAME_BYTES),
-                                   .edited_answer = FATHOM__BUFFER_INIT(FATHOM__INSIDE_NAME_BYTES)};
+    *out = (struct fathom__inside){0};
     int status = read_steer(out, server, json_object_get(request, "steer"));
     if (!status) status = fathom__inside_read_watches(out, server, json_object_get(request, "watch"));
     if (!status)
@@ -191,8 +172,6 @@ int fathom__inside_read(struct fathom__inside *out, fathom_server *server, const
 void fathom__inside_ask(struct fathom__job_request *job, const struct fathom__inside *inside,
                         const fathom_server *server) {
     job->plan = inside->plan;
-    job->edited_by = (struct fathom__edited_by){inside->edited_prompt.bytes, inside->edited_answer.bytes};
-    job->fresh = inside->is_text;
     job->watches = inside->watches;
     job->n_watches = inside->n_watches;
     job->dictionary = server->options.dictionary;
@@ -208,6 +187,4 @@ void fathom__inside_free(struct fathom__inside *inside) {
     for (size_t i = 0; i < inside->n_watches; i++)
         fathom_probe_close(inside->probes[i]);
     fathom_steer_close(inside->plan);
-    fathom__buffer_free(&inside->edited_prompt);
-    fathom__buffer_free(&inside->edited_answer);
 }

@@ -2,15 +2,10 @@
 #ifndef FATHOM_SERVER_INSIDE_H
 #define FATHOM_SERVER_INSIDE_H
 
-#include "base/buffer.h"
 #include "server/exchange.h"
-
-enum { FATHOM__INSIDE_NAME_BYTES = 65536 };
 
 struct fathom__inside {
     fathom_steer *plan; /* NULL: nothing is steered */
-    bool is_text;       /* the plan was given as one: what its edits wait for is not known here */
-    struct fathom__buffer edited_prompt, edited_answer;
     struct fathom_watch watches[FATHOM__MOST_WATCHES];
     fathom_probe *probes[FATHOM__MOST_WATCHES];    /* those that are watched, at their place; else NULL */
     const char *probe_names[FATHOM__MOST_WATCHES]; /* as the request has them, and borrowed from it */

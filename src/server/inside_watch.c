@@ -18,8 +18,7 @@ static int add_probe(struct fathom__inside *out, const fathom_server *server, co
 }
 
 int fathom__inside_watch_probe(struct fathom__inside *out, const fathom_server *server, const char *name) {
-    *out = (struct fathom__inside){.edited_prompt = FATHOM__BUFFER_INIT(FATHOM__INSIDE_NAME_BYTES),
-                                   .edited_answer = FATHOM__BUFFER_INIT(FATHOM__INSIDE_NAME_BYTES)};
+    *out = (struct fathom__inside){0};
     return add_probe(out, server, name);
 }
 

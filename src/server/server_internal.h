@@ -28,7 +28,7 @@ struct fathom_server {
     uint16_t port;
     atomic_bool stopping, stopped;
     atomic_int in_progress; /* requests whose reply has not ended */
-    atomic_ullong next_connection, next_reply, next_plan;
+    atomic_ullong next_connection, next_reply;
     fathom__connections *connections;
     fathom__metrics metrics;
     double started;  /* fathom__seconds */
