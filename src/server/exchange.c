@@ -130,6 +130,7 @@ int fathom__refuse_status(struct fathom__exchange *exchange, int status) {
     char message[MESSAGE_BYTES];
     if (status == FATHOM_ERROR_STOPPED && fathom__exchange_late(exchange))
         return fathom__refuse(exchange, MHD_HTTP_GATEWAY_TIMEOUT, "deadline", NULL, "the request's time was up");
+    if (exchange->unavailable) return fathom__refuse_unavailable(exchange);
     snprintf(message, sizeof message, "%s", fathom_error_message());
     const unsigned http = fathom__http_status(status);
     return fathom__refuse(exchange, http, fathom_error_name(status), NULL, "%s", message);

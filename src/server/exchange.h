@@ -25,6 +25,7 @@ struct fathom__exchange {
     bool too_long;
     json_t *request; /* the body */
     double begun;
+    bool unavailable; /* what failed is a file that cannot be read just now */
 
     struct MHD_Response *response;
     unsigned http_status;
@@ -50,7 +51,8 @@ int fathom__reply_stream(struct fathom__exchange *exchange, const char *type, fa
 /* An error in OpenAI's shape. `parameter` (NULL allowed) names the member of the request. */
 int fathom__refuse(struct fathom__exchange *exchange, unsigned http_status, const char *code, const char *parameter,
                    const char *format, ...) __attribute__((format(printf, 5, 6)));
-/* The same of an error status with the thread's message; work that was stopped because the request's time was up is 504. */
+/* The same of an error status with the thread's message; work that was stopped because the request's time was up is 504, and
+ * where the exchange is `unavailable` fathom__refuse_unavailable replies. */
 int fathom__refuse_status(struct fathom__exchange *exchange, int status);
 /* The same where a job found no place: 429 with Retry-After, or 503 where the server is stopping. */
 int fathom__refuse_full(struct fathom__exchange *exchange);

@@ -173,7 +173,7 @@ static int read_request(struct fathom__generation *out, struct fathom__exchange 
     if (!status) status = read_length(out, request);
     if (!status) status = read_integer(&n, request, "n", 1, MOST_ANSWERS);
     out->n = (uint32_t)n;
-    if (!status) status = fathom__inside_read(&out->inside, server, request);
+    if (!status) status = fathom__inside_read(&out->inside, exchange);
     return status;
 }
 

@@ -125,23 +125,29 @@ static int check_document(json_t *value) {
     return status;
 }
 
-static int read_text(struct fathom__inside *out, fathom_server *server, const char *text) {
+static int read_text(struct fathom__inside *out, struct fathom__exchange *exchange, const char *text) {
+    const fathom_server *server = exchange->server;
     struct fathom_steer_context context = {.dictionary = server->options.dictionary};
     char *translated = NULL;
     json_t *document = NULL;
     int status = fathom_steer_translate(&translated, text, strlen(text), "steer");
     if (!status) status = fathom__json_parse(&document, translated, strlen(translated), "steer");
     if (!status) status = check_document(document);
-    if (!status && !(status = fathom__labels_take(&context.catalogue, server->labels))) {
-        status = fathom_steer_read(out->plan, translated, strlen(translated), "steer", &context);
-        fathom__labels_give(server->labels);
+    if (!status) {
+        status = fathom__labels_take(&context.catalogue, server->labels);
+        if (!status) {
+            status = fathom_steer_read(out->plan, translated, strlen(translated), "steer", &context);
+            fathom__labels_give(server->labels);
+        }
+        exchange->unavailable = status == FATHOM_ERROR_LIMIT;
     }
     json_decref(document);
     fathom_free(translated);
     return status;
 }
 
-static int read_steer(struct fathom__inside *out, fathom_server *server, const json_t *edits) {
+static int read_steer(struct fathom__inside *out, struct fathom__exchange *exchange, const json_t *edits) {
+    const fathom_server *server = exchange->server;
     char *text = NULL;
     if (!edits || json_is_null(edits) || (json_is_array(edits) && json_array_size(edits) == 0)) return FATHOM_OK;
     if (!json_is_array(edits) && !json_is_object(edits) && !json_is_string(edits))
@@ -150,15 +156,17 @@ static int read_steer(struct fathom__inside *out, fathom_server *server, const j
     if (!status) status = fathom_steer_open(&out->plan, server->options.model);
     if (!status && json_is_array(edits)) return read_list(out, server, edits);
     if (!status && json_is_object(edits)) status = fathom__json_text(&text, edits, false);
-    if (!status) status = read_text(out, server, text ? text : json_string_value(edits));
+    if (!status) status = read_text(out, exchange, text ? text : json_string_value(edits));
     fathom_free(text);
     return status;
 }
 
-int fathom__inside_read(struct fathom__inside *out, fathom_server *server, const json_t *request) {
+int fathom__inside_read(struct fathom__inside *out, struct fathom__exchange *exchange) {
+    const fathom_server *server = exchange->server;
+    const json_t *request = exchange->request;
     int64_t n_features = 0;
     *out = (struct fathom__inside){0};
-    int status = read_steer(out, server, json_object_get(request, "steer"));
+    int status = read_steer(out, exchange, json_object_get(request, "steer"));
     if (!status) status = fathom__inside_read_watches(out, server, json_object_get(request, "watch"));
     if (!status)
         status = fathom__json_get_integer(&n_features, request, "features", 0, FATHOM__MOST_FEATURES, false, "request");

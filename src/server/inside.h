@@ -19,8 +19,9 @@ struct fathom__inside {
  * and of probes in the data folder, by their names.
  *
  * Reads the members "steer", "watch", "features" and "watch_prompt" of a request. Errors: FORMAT, NOT_FOUND, UNSUPPORTED
- * (the server has no dictionary), those of plans and of fathom__probe_named. `out` is to be freed also then. */
-int fathom__inside_read(struct fathom__inside *out, fathom_server *server, const json_t *request);
+ * (the server has no dictionary), those of plans and of fathom__probe_named, and of a catalogue that cannot be read just now, which the
+ * exchange is told (`unavailable`). `out` is to be freed also then. */
+int fathom__inside_read(struct fathom__inside *out, struct fathom__exchange *exchange);
 void fathom__inside_ask(struct fathom__job_request *job, const struct fathom__inside *inside,
                         const fathom_server *server);
 /* Watches one probe alone, by its name, which is borrowed. `out` is to be freed also after an error: as fathom__probe_named. */

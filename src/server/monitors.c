@@ -163,7 +163,7 @@ int fathom__handle_watch(struct fathom__exchange *exchange) {
     const json_t *watches = json_object_get(exchange->request, "watch");
     json_t *texts = NULL, *reply = NULL;
     size_t n_alerts = 0;
-    int status = fathom__inside_read(&watching.inside, exchange->server, exchange->request);
+    int status = fathom__inside_read(&watching.inside, exchange);
     if (!status && watching.inside.n_watches == 0)
         status = fathom__fail(FATHOM_ERROR_FORMAT, "request: \"watch\": a list of features and probes is expected");
     for (size_t i = 0; i < watching.inside.n_watches && !status; i++)

@@ -28,13 +28,17 @@ class Server:
 
     def ask(self, path, body=None, method=None):
         """Status and body of one whole request on a connection of its own."""
+        return self.reply(path, body, method)[:2]
+
+    def reply(self, path, body=None, method=None):
+        """Its headers, too."""
         connection = http.client.HTTPConnection(self.host, self.port, timeout=PATIENCE)
         try:
             data = None if body is None else json.dumps(body).encode()
             connection.request(method or ("GET" if body is None else "POST"), path, data,
                                {"Content-Type": "application/json"})
             reply = connection.getresponse()
-            return reply.status, reply.read()
+            return reply.status, reply.read(), reply.headers
         finally:
             connection.close()
 

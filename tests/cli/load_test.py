@@ -177,10 +177,15 @@ class Load(command.Case):
         database.execute("BEGIN EXCLUSIVE")
         crowd = load.Crowd(server, 4, questions, SECONDS)
         for path, body, method in (("/api/features/3/label", {"label": "x"}, "PUT"), ("/api/features/3", None, None),
-                                   ("/api/search", {"words": "x"}, None)):
-            status, text = server.ask(path, body, method)
+                                   ("/api/search", {"words": "x"}, None),
+                                   ("/v1/completions", {"prompt": "a", "max_tokens": 1, "steer": '"small words" +2'}, None)):
+            status, text, headers = server.reply(path, body, method)
             self.assertEqual(503, status, (path, text))
             self.assertIn(b"locked", text)
+            self.assertGreater(int(headers["Retry-After"]), 0)
+        # A feature that is told by its number needs nothing of the file.
+        status, text = server.ask("/v1/completions", {"prompt": "a", "max_tokens": 1, "steer": "#3 +2 raw"})
+        self.assertEqual(200, status, text)
         self.assertEqual(0, crowd.wait(), "clients hang")
         self.assertEqual([], crowd.wrong[:3])
         database.execute("ROLLBACK")
