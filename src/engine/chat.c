@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/utf8.h"
+#include "engine/chat_render.h"
 #include "engine/guard.h"
 #include "engine/model_internal.h"
 #include <pthread.h>
@@ -21,8 +22,7 @@ enum { PROCESSOR_SECONDS = 3, PATIENCE_SECONDS = 60 };
 
 struct rendering {
     const fathom_model *model;
-    const struct fathom_chat_message *messages;
-    size_t n_messages;
+    const json_t *messages, *tools;
     const char *chat_template, *name;
     bool add_generation_prompt;
     int status;
@@ -46,9 +46,8 @@ static int render(void *payload, int words) {
     int status = copy_token(&bos, model, model->info.bos);
     if (status == FATHOM_OK) status = copy_token(&eos, model, model->info.eos);
     if (status == FATHOM_OK)
-        status =
-            fathom__guard_render_chat(&text, rendering->name, rendering->chat_template, bos, eos, rendering->messages,
-                                      rendering->n_messages, rendering->add_generation_prompt);
+        status = fathom__guard_render_chat(&text, rendering->name, rendering->chat_template, bos, eos,
+                                           rendering->messages, rendering->tools, rendering->add_generation_prompt);
     const char *said = status == FATHOM_OK ? text : fathom_error_message();
     fathom__child_say(words, said, strlen(said));
     return -status;
@@ -115,12 +114,12 @@ static int check_message(const struct fathom_chat_message *message, size_t index
     return FATHOM_OK;
 }
 
-int fathom_chat_render(char **out, const fathom_model *model, const struct fathom_chat_message *messages,
-                       size_t n_messages, bool add_generation_prompt, const char *chat_template) {
+int fathom__chat_render(char **out, const fathom_model *model, const json_t *messages, const json_t *tools,
+                        bool add_generation_prompt, const char *chat_template) {
     struct rendering rendering = {
         .model = model,
         .messages = messages,
-        .n_messages = n_messages,
+        .tools = tools,
         .chat_template = chat_template != NULL ? chat_template : model->info.chat_template,
         .name = chat_template != NULL ? "the given template" : model->path,
         .add_generation_prompt = add_generation_prompt,
@@ -136,12 +135,23 @@ int fathom_chat_render(char **out, const fathom_model *model, const struct fatho
         return fathom__fail(FATHOM_ERROR_LIMIT, "%s: a chat template of %zu bytes, expected at most %zu",
                             rendering.name, length, TEMPLATE_LIMIT);
     }
-    for (size_t i = 0; i < n_messages; i++) {
-        const int status = check_message(&messages[i], i);
-        if (status != FATHOM_OK) return status;
-    }
     int status = run_on_large_stack(&rendering);
     if (status == FATHOM_OK) status = fathom__buffer_take(out, &rendering.said);
     fathom__buffer_free(&rendering.said);
+    return status;
+}
+
+int fathom_chat_render(char **out, const fathom_model *model, const struct fathom_chat_message *messages,
+                       size_t n_messages, bool add_generation_prompt, const char *chat_template) {
+    json_t *list = json_array();
+    int status = list != NULL ? FATHOM_OK : fathom__fail_memory(n_messages);
+    for (size_t i = 0; i < n_messages && status == FATHOM_OK; i++) {
+        status = check_message(&messages[i], i);
+        if (status == FATHOM_OK && json_array_append_new(list, json_pack("{s:s, s:s}", "role", messages[i].role,
+                                                                         "content", messages[i].content)) != 0)
+            status = fathom__fail_memory(n_messages);
+    }
+    if (status == FATHOM_OK) status = fathom__chat_render(out, model, list, NULL, add_generation_prompt, chat_template);
+    json_decref(list);
     return status;
 }

@@ -1,4 +1,5 @@
 /* Chat templates: the model's own, a given one, and what is wrong with either. */
+#include "engine/chat_render.h"
 #include "tests/support/chat_models.h"
 
 static const struct fathom_chat_message question = {"user", "  Why?\n"};
@@ -34,6 +35,28 @@ static void a_given_template_comes_first(void **state) {
     check_rendering(llama, &question, 1, true,
                     "{{ messages | length }}{{ eos_token }}{{ add_generation_prompt }}{{ tools is none }}",
                     "1<|im_end|>TrueTrue");
+}
+
+/* Members of any kind and in their order, as the template's own tojson writes them. */
+static void tools_and_calls_are_the_templates(void **state) {
+    (void)state;
+    static const char given[] =
+        "{% for tool in tools %}{{ tool.function | tojson }};{% endfor %}{% for call in messages[0].tool_calls %}"
+        "{{ call.name }}{{ call.arguments | tojson }}{% endfor %}{{ messages[0].content is none }}";
+    static const char calls[] = "[{\"role\": \"assistant\", \"content\": null, \"tool_calls\": [{\"name\": \"f\", "
+                                "\"arguments\": {\"z\": [1, 0.5, \"\u00e9\"], \"a\": {\"b\": true, \"c\": null}}}]}]";
+    static const char functions[] = "[{\"function\": {\"name\": \"f\"}}, {\"function\": {\"name\": \"g\"}}]";
+    json_t *messages = json_loads(calls, 0, NULL), *tools = json_loads(functions, 0, NULL);
+    char *text = NULL;
+    check_ok(fathom__chat_render(&text, llama, messages, tools, true, given));
+    assert_string_equal(text, "{\"name\": \"f\"};{\"name\": \"g\"};f{\"z\": [1, 0.5, \"\u00e9\"], \"a\": {\"b\": true, "
+                              "\"c\": null}}True");
+    fathom_free(text);
+    check_ok(fathom__chat_render(&text, llama, messages, NULL, true, "{{ tools is none }}"));
+    assert_string_equal(text, "True");
+    fathom_free(text);
+    json_decref(messages);
+    json_decref(tools);
 }
 
 static void templates_raise_their_own_errors(void **state) {
@@ -134,11 +157,11 @@ static void a_model_without_a_template_says_so(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(renders_the_models_own_template),    cmocka_unit_test(blocks_leave_no_lines),
-        cmocka_unit_test(a_given_template_comes_first),       cmocka_unit_test(templates_raise_their_own_errors),
-        cmocka_unit_test(broken_templates_are_refused),       cmocka_unit_test(deep_nesting_is_survived),
-        cmocka_unit_test(endless_templates_are_stopped),      cmocka_unit_test(wrong_arguments_are_refused),
-        cmocka_unit_test(a_model_without_a_template_says_so),
+        cmocka_unit_test(renders_the_models_own_template),   cmocka_unit_test(blocks_leave_no_lines),
+        cmocka_unit_test(a_given_template_comes_first),      cmocka_unit_test(templates_raise_their_own_errors),
+        cmocka_unit_test(broken_templates_are_refused),      cmocka_unit_test(deep_nesting_is_survived),
+        cmocka_unit_test(endless_templates_are_stopped),     cmocka_unit_test(wrong_arguments_are_refused),
+        cmocka_unit_test(tools_and_calls_are_the_templates), cmocka_unit_test(a_model_without_a_template_says_so),
     };
     return cmocka_run_group_tests(tests, open_models, close_models);
 }

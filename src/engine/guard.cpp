@@ -167,21 +167,40 @@ jinja::value text_value(const char *text) {
     return jinja::mk_val<jinja::value_string>(std::string(text));
 }
 
-std::string render(const char *source, const char *bos, const char *eos, const struct fathom_chat_message *messages,
-                   size_t n, bool add_generation_prompt) {
+jinja::value value_of(const json_t *json) {
+    switch (json != nullptr ? json_typeof(json) : JSON_NULL) {
+    case JSON_TRUE: return jinja::mk_val<jinja::value_bool>(true);
+    case JSON_FALSE: return jinja::mk_val<jinja::value_bool>(false);
+    case JSON_INTEGER: return jinja::mk_val<jinja::value_int>(static_cast<int64_t>(json_integer_value(json)));
+    case JSON_REAL: return jinja::mk_val<jinja::value_float>(json_real_value(json));
+    case JSON_STRING:
+        return jinja::mk_val<jinja::value_string>(std::string(json_string_value(json), json_string_length(json)));
+    case JSON_ARRAY: {
+        auto list = jinja::mk_val<jinja::value_array>();
+        for (size_t i = 0; i < json_array_size(json); i++)
+            list->push_back(value_of(json_array_get(json, i)));
+        return list;
+    }
+    case JSON_OBJECT: {
+        auto object = jinja::mk_val<jinja::value_object>();
+        const char *key;
+        json_t *member;
+        json_object_foreach (const_cast<json_t *>(json), key, member)
+            object->insert(key, value_of(member));
+        return object;
+    }
+    default: return jinja::mk_val<jinja::value_none>();
+    }
+}
+
+std::string render(const char *source, const char *bos, const char *eos, const json_t *messages, const json_t *tools,
+                   bool add_generation_prompt) {
     jinja::lexer lexer;
     const jinja::program program = jinja::parse_from_tokens(lexer.tokenize(source));
     jinja::context context(source);
-    auto list = jinja::mk_val<jinja::value_array>();
-    for (size_t i = 0; i < n; i++) {
-        auto message = jinja::mk_val<jinja::value_object>();
-        message->insert("role", text_value(messages[i].role));
-        message->insert("content", text_value(messages[i].content));
-        list->push_back(message);
-    }
     /* transformers always passes these; tools and documents are None where there are none. */
-    context.set_val("messages", list);
-    context.set_val("tools", jinja::mk_val<jinja::value_none>());
+    context.set_val("messages", value_of(messages));
+    context.set_val("tools", value_of(tools));
     context.set_val("documents", jinja::mk_val<jinja::value_none>());
     context.set_val("add_generation_prompt", jinja::mk_val<jinja::value_bool>(add_generation_prompt));
     if (bos != nullptr) context.set_val("bos_token", text_value(bos));
@@ -194,11 +213,10 @@ std::string render(const char *source, const char *bos, const char *eos, const s
 } // namespace
 
 int fathom__guard_render_chat(char **out, const char *name, const char *chat_template, const char *bos, const char *eos,
-                              const struct fathom_chat_message *messages, size_t n_messages,
-                              bool add_generation_prompt) {
+                              const json_t *messages, const json_t *tools, bool add_generation_prompt) {
     return guarded(name, [&] {
         try {
-            const std::string text = render(chat_template, bos, eos, messages, n_messages, add_generation_prompt);
+            const std::string text = render(chat_template, bos, eos, messages, tools, add_generation_prompt);
             return fathom__copy_bytes(out, text.data(), text.size());
         } catch (const std::bad_alloc &) {
             throw;
@@ -215,9 +233,8 @@ int fathom__guard_render_chat(char **out, const char *name, const char *chat_tem
 #else
 
 int fathom__guard_render_chat(char **out, const char *name, const char *chat_template, const char *bos, const char *eos,
-                              const struct fathom_chat_message *messages, size_t n_messages,
-                              bool add_generation_prompt) {
-    (void)out, (void)chat_template, (void)bos, (void)eos, (void)messages, (void)n_messages, (void)add_generation_prompt;
+                              const json_t *messages, const json_t *tools, bool add_generation_prompt) {
+    (void)out, (void)chat_template, (void)bos, (void)eos, (void)messages, (void)tools, (void)add_generation_prompt;
     return fathom__fail(FATHOM_ERROR_UNSUPPORTED, "%s: this build of Fathom has no chat template renderer", name);
 }
 

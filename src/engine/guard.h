@@ -3,6 +3,7 @@
 #define FATHOM_ENGINE_GUARD_H
 
 #include <fathom/model.h>
+#include <jansson.h>
 #include <llama.h>
 
 #ifdef __cplusplus
@@ -36,10 +37,9 @@ int fathom__guard_sampler_apply(struct llama_sampler *sampler, llama_token_data_
 int fathom__guard_sampler_accept(struct llama_sampler *sampler, llama_token token);
 
 /* Renders a Jinja chat template. bos and eos are the tokens' written forms, or NULL where there are none. `name` stands
- * in messages. New text in *out. */
+ * in messages; tools NULL: none. New text in *out. */
 int fathom__guard_render_chat(char **out, const char *name, const char *chat_template, const char *bos, const char *eos,
-                              const struct fathom_chat_message *messages, size_t n_messages,
-                              bool add_generation_prompt);
+                              const json_t *messages, const json_t *tools, bool add_generation_prompt);
 
 #ifdef __cplusplus
 }
