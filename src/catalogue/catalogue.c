@@ -52,6 +52,13 @@ done:
     return status;
 }
 
+/* Figures are divided by and taken the logarithm of. */
+static bool is_sound(const struct fathom_feature *feature, int64_t count) {
+    if (count < 0 || !isfinite(feature->mean_active) || !isfinite(feature->max_activation)) return false;
+    if (!(feature->density >= 0 && feature->density <= 1)) return false;
+    return count == 0 || (feature->density > 0 && feature->max_activation > 0);
+}
+
 static int read_features(fathom_catalogue *catalogue) {
     const uint32_t n = catalogue->info.n_features;
     sqlite3_stmt *statement = NULL;
@@ -71,6 +78,10 @@ static int read_features(fathom_catalogue *catalogue) {
         feature->density = sqlite3_column_double(statement, 2);
         feature->mean_active = (float)sqlite3_column_double(statement, 3);
         feature->max_activation = (float)sqlite3_column_double(statement, 4);
+        if (!is_sound(feature, sqlite3_column_int64(statement, 1))) {
+            status = fathom__store_damaged(&catalogue->store, "a feature's count, density or activations");
+            break;
+        }
         catalogue->info.n_alive += feature->count > 0;
     }
     sqlite3_finalize(statement);
@@ -95,8 +106,9 @@ static int read_labels(size_t *places, fathom_catalogue *catalogue, struct fatho
         if (places[2 * number]) continue;
         if (!(status = add_text(&places[2 * number], texts, statement, 1)))
             status = add_text(&places[2 * number + 1], texts, statement, 2);
-        if (sqlite3_column_type(statement, 3) != SQLITE_NULL)
-            catalogue->features[number].label_score = (float)sqlite3_column_double(statement, 3);
+        const float score = (float)sqlite3_column_double(statement, 3);
+        if (sqlite3_column_type(statement, 3) != SQLITE_NULL && isfinite(score))
+            catalogue->features[number].label_score = score;
         catalogue->info.n_labelled++;
     }
     sqlite3_finalize(statement);

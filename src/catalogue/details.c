@@ -73,6 +73,10 @@ static int read_feature(struct details *details, fathom_catalogue *catalogue, ui
         goto done;
     }
     details->public.histogram_top = (float)sqlite3_column_double(statement, 0);
+    if (!isfinite(details->public.histogram_top)) {
+        status = fathom__store_damaged(&catalogue->store, "a feature's histogram");
+        goto done;
+    }
     fathom__unpack_begin(&in, sqlite3_column_blob(statement, 1), (size_t)sqlite3_column_bytes(statement, 1));
     for (int bin = 0; bin < FATHOM_HISTOGRAM_BINS; bin++)
         details->public.histogram[bin] = fathom__unpack_integer(&in, UINT64_MAX);
@@ -147,7 +151,12 @@ static int read_examples(struct details *details, fathom_catalogue *catalogue, u
         if ((status = fathom__grow(&details->examples, &details->examples_capacity, *n + 1, sizeof *details->examples)))
             break;
         struct fathom_example *example = &details->examples[*n];
-        *example = (struct fathom_example){.band = sqlite3_column_int(statement, 0),
+        const int64_t band = sqlite3_column_int64(statement, 0);
+        if (band < 0 || band > FATHOM_BANDS || !isfinite((float)sqlite3_column_double(statement, 1))) {
+            status = fathom__store_damaged(&catalogue->store, "an example's band or value");
+            break;
+        }
+        *example = (struct fathom_example){.band = (int)band,
                                            .value = (float)sqlite3_column_double(statement, 1),
                                            .document = (uint64_t)sqlite3_column_int64(statement, 2),
                                            .position = sqlite3_column_int(statement, 3)};
@@ -161,8 +170,8 @@ static int read_examples(struct details *details, fathom_catalogue *catalogue, u
 }
 
 static float number_at(sqlite3_stmt *statement, int column) {
-    return sqlite3_column_type(statement, column) == SQLITE_NULL ? NAN
-                                                                 : (float)sqlite3_column_double(statement, column);
+    const float number = (float)sqlite3_column_double(statement, column);
+    return sqlite3_column_type(statement, column) == SQLITE_NULL || !isfinite(number) ? NAN : number;
 }
 
 static int read_labels(struct details *details, fathom_catalogue *catalogue, uint32_t feature) {

@@ -12,6 +12,7 @@ enum {
     SET_POOL = 24,   /* things that a set is put together from */
     AFFIX_WORDS = 4, /* different words that must share an affix */
     BEST_AFFIXES = 2,
+    SHORT_SET = 3, /* members of the short form in which a longer set is proposed too */
 };
 static const double LEAST_SHARE = 0.03; /* of the evidence */
 static const double SET_GAIN = 1.03;    /* by which another member must raise a set's information */
@@ -153,8 +154,8 @@ static void propose_sets(struct fathom__label_scratch *scratch, const struct fat
         if (set.n_ids == 1) fathom__label_add_candidate(&scratch->candidates, &set);
     }
     if (set.n_ids > 1) fathom__label_add_candidate(&scratch->candidates, &set);
-    if (set.n_ids > 3) {
-        set.n_ids = 3;
+    if (set.n_ids > SHORT_SET) {
+        set.n_ids = SHORT_SET;
         fathom__label_add_candidate(&scratch->candidates, &set);
     }
 }

@@ -223,8 +223,10 @@ static int list_places(struct learner *learner) {
     return FATHOM_OK;
 }
 
+/* Capitals are counted at every place of a word, also where its token has another word before it and it has no row. */
 static uint32_t small_places(const struct learner *learner, uint32_t word) {
-    return (uint32_t)(((int64_t)learner->n_places[word] - learner->stream->capitals[word]) / 2);
+    const int64_t difference = (int64_t)learner->n_places[word] - learner->stream->capitals[word];
+    return difference > 0 ? (uint32_t)(difference / 2) : 0;
 }
 
 /* The classes of the kinds that a word was told to be, at the most special one's places in the lexicon. */

@@ -136,6 +136,21 @@ static void damaged_values_are_refused(void **state) {
     assert_refused(path, FATHOM_ERROR_FORMAT, "a label of a feature that is not there");
     spoil(path, "UPDATE dictionaries SET n_features = 7");
     assert_refused(path, FATHOM_ERROR_FORMAT, "number of features differs");
+    static const char *const figures[] = {
+        "count = -1",
+        "count = 1, density = 0",
+        "density = 1.5",
+        "density = -9e999",
+        "maximum = 9e999",
+        "mean = 9e999",
+        "count = 1, density = 0.5, maximum = 0",
+    };
+    for (size_t i = 0; i < sizeof figures / sizeof *figures; i++) {
+        char sql[128];
+        snprintf(sql, sizeof sql, "UPDATE features SET %s WHERE number = 5", figures[i]);
+        spoil(path, sql);
+        assert_refused(path, FATHOM_ERROR_FORMAT, "a feature's count, density or activations");
+    }
     spoil(path, "DROP TABLE features");
     assert_refused(path, FATHOM_ERROR_FORMAT, "no such table: features");
     unlink(path);
@@ -145,6 +160,9 @@ static void damaged_details_are_refused(void **state) {
     (void)state;
     static const char *const changes[][2] = {
         {"UPDATE features SET histogram = x'01'", "a feature's histogram"},
+        {"UPDATE features SET histogram_top = 1e99", "a feature's histogram"},
+        {"UPDATE examples SET band = 5 WHERE band = 4", "an example's band or value"},
+        {"UPDATE examples SET value = 9e999", "an example's band or value"},
         {"UPDATE features SET effects = x'ff'", "a feature's effects"},
         {"UPDATE features SET effects = x'0101000080ff00'", "a feature's effects"},
         {"UPDATE features SET neighbours = x'016300000000'", "a feature's neighbours"},

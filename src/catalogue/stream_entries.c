@@ -97,7 +97,8 @@ static size_t join_lemma(char out[FATHOM__WORDNET_LEMMA], const struct fathom__s
         const char *word = fathom__intern_text(&word_length, &stream->word_table, words[i].word);
         if (i) {
             const size_t between = words[i].first_byte - words[i - 1].end_byte;
-            if (between != 1 || !strchr(" -", bytes[words[i - 1].end_byte])) return 0;
+            const char byte = bytes[words[i - 1].end_byte];
+            if (between != 1 || (byte != ' ' && byte != '-')) return 0;
             out[length++] = '_';
         }
         if (length + word_length + 1 >= FATHOM__WORDNET_LEMMA) return 0;
