@@ -28,6 +28,7 @@
  * Steering, explaining, serving
  *   steer.h           steering and its search            plan.h         edits of every kind, as texts
  *   refusal.h         the direction that a model refuses by
+ *   cast.h            the condition that tells prompts of a kind from others
  *   prefer.h          of several samples the one that is most of a feature
  *   explain.h         what carried an answer             server.h       a model over HTTP
  */
@@ -37,6 +38,7 @@
 #include <fathom/absorption.h>
 #include <fathom/cache.h>
 #include <fathom/capture.h>
+#include <fathom/cast.h>
 #include <fathom/catalogue.h>
 #include <fathom/chat.h>
 #include <fathom/corpus.h>

@@ -39,6 +39,7 @@ extern const struct cli_command cli_command_probe_eval;
 extern const struct cli_command cli_command_probe_train;
 extern const struct cli_command cli_command_steer;
 extern const struct cli_command cli_command_steer_candidates;
+extern const struct cli_command cli_command_steer_condition;
 extern const struct cli_command cli_command_steer_eval;
 extern const struct cli_command cli_command_steer_refusal;
 extern const struct cli_command cli_command_steer_sample;
@@ -88,6 +89,7 @@ const struct cli_command *const cli_commands[] = {
     &cli_command_probe_train,
     &cli_command_steer,
     &cli_command_steer_candidates,
+    &cli_command_steer_condition,
     &cli_command_steer_eval,
     &cli_command_steer_refusal,
     &cli_command_steer_sample,

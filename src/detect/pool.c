@@ -133,8 +133,9 @@ static int pool_piece(const struct fathom__piece *piece, void *payload) {
     return FATHOM_OK;
 }
 
-int fathom__pool_texts(float *const *out, bool *read, const fathom_model *model, const struct fathom_texts *texts,
-                       const struct fathom_hook *hooks, size_t n_hooks, const float *max_norms, enum fathom_pool pool) {
+int fathom__pool_tokens(float *const *out, bool *read, const fathom_model *model, const struct fathom__tokens *texts,
+                        const struct fathom_hook *hooks, size_t n_hooks, const float *max_norms,
+                        enum fathom_pool pool) {
     struct pooling pooling = {.out = out, .read = read, .max_norms = max_norms, .n_hooks = n_hooks, .pool = pool};
     int status = fathom__alloc(&pooling.starts, n_hooks + 1, sizeof *pooling.starts);
     if (status == FATHOM_OK) {
@@ -147,10 +148,21 @@ int fathom__pool_texts(float *const *out, bool *read, const fathom_model *model,
         status = fathom__alloc(&pooling.sums, pooling.starts[n_hooks], sizeof *pooling.sums);
     }
     if (status == FATHOM_OK) {
-        status = fathom__read_texts(model, texts, hooks, n_hooks, pool_piece, &pooling);
+        status = fathom__read_tokens(model, texts, hooks, n_hooks, pool_piece, &pooling);
     }
     fathom_free(pooling.sums);
     fathom_free(pooling.counts);
     fathom_free(pooling.starts);
+    return status;
+}
+
+int fathom__pool_texts(float *const *out, bool *read, const fathom_model *model, const struct fathom_texts *texts,
+                       const struct fathom_hook *hooks, size_t n_hooks, const float *max_norms, enum fathom_pool pool) {
+    struct fathom__tokens tokens = {0};
+    int status = fathom__tokens_of_texts(&tokens, model, texts);
+    if (status == FATHOM_OK) {
+        status = fathom__pool_tokens(out, read, model, &tokens, hooks, n_hooks, max_norms, pool);
+    }
+    fathom__tokens_free(&tokens);
     return status;
 }

@@ -24,7 +24,7 @@ struct reader {
     fathom_session *session;
     size_t n_hooks;
     size_t batch; /* rows of a decode */
-    int32_t **tokens;
+    const struct fathom__tokens *texts;
     struct piece *pieces;
     size_t n_pieces, piece_capacity;
     float **rows; /* [hooks] of [batch, width] */
@@ -79,16 +79,42 @@ static int add_piece(struct reader *reader, struct piece piece) {
     return status;
 }
 
-static int cut(struct reader *reader, const struct fathom_texts *texts, size_t window) {
-    size_t longest = 0;
-    int status = fathom__alloc(&reader->tokens, texts->n, sizeof *reader->tokens);
-    for (size_t t = 0; t < texts->n && status == FATHOM_OK; t++) {
-        size_t n = 0;
-        status = fathom_tokenize(&reader->tokens[t], &n, reader->model, texts->texts[t], strlen(texts->texts[t]), true,
-                                 false);
+void fathom__tokens_free(struct fathom__tokens *tokens) {
+    for (size_t t = 0; t < tokens->n; t++) {
+        fathom_free(tokens->tokens[t]);
+    }
+    fathom_free(tokens->tokens);
+    fathom_free(tokens->lengths);
+    *tokens = (struct fathom__tokens){0};
+}
+
+int fathom__tokens_of_texts(struct fathom__tokens *out, const fathom_model *model, const struct fathom_texts *texts) {
+    struct fathom__tokens tokens = {0};
+    int status = fathom__alloc(&tokens.tokens, texts->n, sizeof *tokens.tokens);
+    if (status == FATHOM_OK) {
+        status = fathom__alloc(&tokens.lengths, texts->n, sizeof *tokens.lengths);
+    }
+    for (; tokens.n < texts->n && status == FATHOM_OK; tokens.n++) {
+        size_t t = tokens.n;
+        status = fathom_tokenize(&tokens.tokens[t], &tokens.lengths[t], model, texts->texts[t], strlen(texts->texts[t]),
+                                 true, false);
         if (status != FATHOM_OK) {
-            return fathom__wrap(status, "text %zu", t + 1);
+            status = fathom__wrap(status, "text %zu", t + 1);
         }
+    }
+    if (status != FATHOM_OK) {
+        fathom__tokens_free(&tokens);
+        return status;
+    }
+    *out = tokens;
+    return FATHOM_OK;
+}
+
+static int cut(struct reader *reader, size_t window) {
+    size_t longest = 0;
+    int status = FATHOM_OK;
+    for (size_t t = 0; t < reader->texts->n && status == FATHOM_OK; t++) {
+        size_t n = reader->texts->lengths[t];
         size_t first = 0;
         do {
             size_t length = n - first < window ? n - first : window;
@@ -148,7 +174,7 @@ static int run_batch(struct reader *reader, size_t first, size_t next) {
         const struct piece *piece = &reader->pieces[p];
         for (size_t i = 0; i < piece->n; i++) {
             reader->positions[n] = (int32_t)i;
-            reader->feed[n++] = (struct fathom_row){reader->tokens[piece->text][piece->first + i], (int32_t)i,
+            reader->feed[n++] = (struct fathom_row){reader->texts->tokens[piece->text][piece->first + i], (int32_t)i,
                                                     (int32_t)(p - first), false};
         }
     }
@@ -173,7 +199,7 @@ static int deliver(struct reader *reader, size_t first, size_t next, fathom__pie
                                     piece->first,
                                     piece->n,
                                     piece->last,
-                                    reader->tokens[piece->text] + piece->first,
+                                    reader->texts->tokens[piece->text] + piece->first,
                                     reader->positions + row,
                                     rows,
                                     reader->widths};
@@ -185,12 +211,12 @@ static int deliver(struct reader *reader, size_t first, size_t next, fathom__pie
     return status;
 }
 
-int fathom__read_texts(const fathom_model *model, const struct fathom_texts *texts, const struct fathom_hook *hooks,
-                       size_t n_hooks, fathom__piece_fn fn, void *payload) {
-    struct reader reader = {.model = model, .n_hooks = n_hooks};
+int fathom__read_tokens(const fathom_model *model, const struct fathom__tokens *texts, const struct fathom_hook *hooks,
+                        size_t n_hooks, fathom__piece_fn fn, void *payload) {
+    struct reader reader = {.model = model, .n_hooks = n_hooks, .texts = texts};
     uint32_t trained = fathom_model_describe(model)->context_trained;
     size_t window = trained > 0 && trained < WINDOW_LIMIT ? trained : WINDOW_LIMIT;
-    int status = cut(&reader, texts, window);
+    int status = cut(&reader, window);
     if (status == FATHOM_OK && reader.n_pieces > 0) {
         status = start(&reader, hooks);
     }
@@ -213,15 +239,22 @@ int fathom__read_texts(const fathom_model *model, const struct fathom_texts *tex
     for (size_t h = 0; h < n_hooks && reader.rows != NULL; h++) {
         fathom_free(reader.rows[h]);
     }
-    for (size_t t = 0; t < texts->n && reader.tokens != NULL; t++) {
-        fathom_free(reader.tokens[t]);
-    }
     fathom_free(reader.rows);
     fathom_free(reader.widths);
     fathom_free(reader.taps);
     fathom_free(reader.feed);
     fathom_free(reader.positions);
-    fathom_free(reader.tokens);
     fathom_free(reader.pieces);
+    return status;
+}
+
+int fathom__read_texts(const fathom_model *model, const struct fathom_texts *texts, const struct fathom_hook *hooks,
+                       size_t n_hooks, fathom__piece_fn fn, void *payload) {
+    struct fathom__tokens tokens = {0};
+    int status = fathom__tokens_of_texts(&tokens, model, texts);
+    if (status == FATHOM_OK) {
+        status = fathom__read_tokens(model, &tokens, hooks, n_hooks, fn, payload);
+    }
+    fathom__tokens_free(&tokens);
     return status;
 }

@@ -8,6 +8,16 @@
  * text. */
 #define FATHOM__OUTLIER_RATIO 10.0f
 
+/* Texts as tokens. */
+struct fathom__tokens {
+    int32_t **tokens; /* [n], owned */
+    size_t *lengths;
+    size_t n;
+};
+/* Every text by itself, as the model's texts begin; no special token is read out of it. */
+int fathom__tokens_of_texts(struct fathom__tokens *out, const fathom_model *model, const struct fathom_texts *texts);
+void fathom__tokens_free(struct fathom__tokens *tokens);
+
 /* A text, or a window of one that is longer than a window holds. Everything is borrowed during the callback. */
 struct fathom__piece {
     size_t text;     /* its number */
@@ -22,6 +32,8 @@ struct fathom__piece {
 typedef int (*fathom__piece_fn)(const struct fathom__piece *piece, void *payload);
 
 /* Delivers every text in order. Errors: those of models and sessions, with the text's number; what fn returns. */
+int fathom__read_tokens(const fathom_model *model, const struct fathom__tokens *texts, const struct fathom_hook *hooks,
+                        size_t n_hooks, fathom__piece_fn fn, void *payload);
 int fathom__read_texts(const fathom_model *model, const struct fathom_texts *texts, const struct fathom_hook *hooks,
                        size_t n_hooks, fathom__piece_fn fn, void *payload);
 

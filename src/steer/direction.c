@@ -105,14 +105,13 @@ static int fit_layer(float *vector, float *length, enum fathom_direction_method 
     return status;
 }
 
-static int fit(struct fathom_direction *direction, enum fathom_direction_method method, float *const *rows,
-               const bool *read, const struct fathom_texts *texts) {
+int fathom__direction_fit(struct fathom_direction *direction, enum fathom_direction_method method, float *const *rows,
+                          const bool *read, const int8_t *labels, size_t n) {
     size_t n_layers = fathom__direction_layers(direction);
     float *lengths = NULL;
     int status = fathom__alloc(&lengths, n_layers, sizeof *lengths);
     for (size_t l = 0; l < n_layers && status == FATHOM_OK; l++) {
-        const struct fathom__class_rows layer = {rows[l],  read + l,         texts->labels,
-                                                 texts->n, direction->width, n_layers};
+        const struct fathom__class_rows layer = {rows[l], read + l, labels, n, direction->width, n_layers};
         float *vector = direction->vectors + l * direction->width;
         status = fit_layer(vector, &lengths[l], method, &layer);
         /* A component has no sign of its own: towards the positive texts. */
@@ -165,7 +164,7 @@ int fathom_direction_learn(struct fathom_direction *out, const fathom_model *mod
         status = fathom__pool_texts(rows, read, model, texts, hooks, n_layers, max_norms, pool);
     }
     if (status == FATHOM_OK) {
-        status = fit(&direction, method, rows, read, texts);
+        status = fathom__direction_fit(&direction, method, rows, read, texts->labels, texts->n);
     }
     for (size_t l = 0; l < n_layers && rows != NULL; l++) {
         fathom_free(rows[l]);

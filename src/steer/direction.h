@@ -19,6 +19,11 @@ int fathom__direction_hooks(struct fathom_hook **out, const struct fathom_direct
  * message. */
 int fathom__direction_normalise(struct fathom_direction *direction, const char *what);
 
+/* Fills vectors and lengths from pooled rows: rows[l] is [n, width] at the l-th layer, read[t * layers + l] tells whether
+ * text t left a row there. NUMERIC where a class's rows do not differ from the other's. */
+int fathom__direction_fit(struct fathom_direction *direction, enum fathom_direction_method method, float *const *rows,
+                          const bool *read, const int8_t *labels, size_t n);
+
 /* liblinear's C of the logistic direction: few rows against many dimensions. */
 #define FATHOM__DIRECTION_REGULARISATION 0.01
 

@@ -1,6 +1,7 @@
 /* Where an edit acts: parts of the text, positions, what has come before, and conditions. */
 #include "base/memory.h"
 #include "detect/read.h"
+#include "engine/vector.h"
 #include "steer/steering.h"
 #include <math.h>
 #include <string.h>
@@ -170,10 +171,25 @@ float fathom__where(const fathom_steering *steering, const struct fathom__placed
     return ramped(edit->ramp, began, position);
 }
 
-float fathom__condition_level(const struct fathom__condition *condition, const float *row, int32_t position) {
-    double along = 0;
+/* cos(x, tanh(v along)). The end of a row that fills no vector is read as if it went on with zeros. */
+static float cast_measure(const float *vector, const float *row, size_t width, double along, double length) {
+    const fathom__v scale = fathom__v_all((float)along);
     double wide = 0;
     double squares = 0;
+    for (size_t i = 0; i < width; i += FATHOM__LANES) {
+        float entries[2][FATHOM__LANES] = {{0}};
+        const size_t n = width - i < FATHOM__LANES ? width - i : FATHOM__LANES;
+        memcpy(entries[0], vector + i, n * sizeof *vector);
+        memcpy(entries[1], row + i, n * sizeof *row);
+        const fathom__v entry = fathom__v_tanh(fathom__v_load(entries[0]) * scale);
+        wide += (double)fathom__v_sum(entry * fathom__v_load(entries[1]));
+        squares += (double)fathom__v_sum(entry * entry);
+    }
+    return squares > 0 ? (float)(wide / (sqrt(squares) * length)) : 0;
+}
+
+float fathom__condition_level(const struct fathom__condition *condition, const float *row, int32_t position) {
+    double along = 0;
     double length = fathom__norm(row, condition->width);
     if (position == 0 || !(length <= (double)condition->max_norm) || length <= 0) {
         return NAN;
@@ -187,10 +203,5 @@ float fathom__condition_level(const struct fathom__condition *condition, const f
     if (condition->measure == FATHOM_STEER_COSINE) {
         return (float)(along / length);
     }
-    for (size_t i = 0; i < condition->width; i++) {
-        double entry = tanh((double)condition->vector[i] * along);
-        wide += entry * (double)row[i];
-        squares += entry * entry;
-    }
-    return squares > 0 ? (float)(wide / (sqrt(squares) * length)) : 0;
+    return cast_measure(condition->vector, row, condition->width, along, length);
 }
