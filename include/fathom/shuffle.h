@@ -1,4 +1,5 @@
-/* Models that learned nothing, as a control for whatever is found in those that did. */
+/* Models that learned nothing, or forgot what some layers had learned, as controls for whatever is found in those that
+ * did. */
 #ifndef FATHOM_SHUFFLE_H
 #define FATHOM_SHUFFLE_H
 
@@ -17,6 +18,13 @@ extern "C" {
  * fathom_model_derive. Heap et al. 2025 compare dictionaries of such models with those of trained ones. */
 FATHOM_API int fathom_model_shuffle(const char *out_path, const char *path, uint64_t seed, fathom_progress_fn progress,
                                     void *payload);
+
+/* The same for the tensors of layers first_layer … last_layer alone; all others are the source's, bit by bit and of its
+ * types. A model that differs from another in a known place: what a crosscoder of the two should find. Errors: as above;
+ * ARGUMENT (a range that the model has not). */
+FATHOM_API int fathom_model_shuffle_layers(const char *out_path, const char *path, uint32_t first_layer,
+                                           uint32_t last_layer, uint64_t seed, fathom_progress_fn progress,
+                                           void *payload);
 
 #ifdef __cplusplus
 }

@@ -100,6 +100,39 @@ static void a_copy_is_a_model_of_its_own(void **state) {
     }
 }
 
+static void layers_are_shuffled_alone(void **state) {
+    (void)state;
+    static const struct {
+        const char *name;
+        bool moves;
+    } tensors[] = {{"blk.1.ffn_up.weight", true},
+                   {"blk.2.attn_norm.weight", true},
+                   {"blk.0.ffn_up.weight", false},
+                   {"blk.3.ffn_up.weight", false},
+                   {"token_embd.weight", false}};
+    const char *copy = scratch("layers.gguf");
+    fathom_model *model = NULL;
+    check_ok(fathom_model_shuffle_layers(copy, llama_path, 1, 2, 1, NULL, NULL));
+    for (size_t i = 0; i < sizeof tensors / sizeof tensors[0]; i++) {
+        size_t n, n_copy;
+        float *before = weights(&n, llama_path, tensors[i].name), *after = weights(&n_copy, copy, tensors[i].name);
+        assert_int_equal(n, n_copy);
+        assert_int_equal(memcmp(before, after, n * sizeof *before) != 0, tensors[i].moves);
+        qsort(before, n, sizeof *before, by_value);
+        qsort(after, n, sizeof *after, by_value);
+        assert_memory_equal(before, after, n * sizeof *before);
+        fathom_free(before);
+        fathom_free(after);
+    }
+    check_ok(fathom_model_open(&model, copy, NULL));
+    assert_non_null(strstr(fathom_model_describe(model)->name, "weights of layers 1 to 2 shuffled"));
+    fathom_model_close(model);
+    check_status(fathom_model_shuffle_layers(copy, llama_path, 1, 4, 1, NULL, NULL), FATHOM_ERROR_ARGUMENT,
+                 "the model has 4 layers");
+    check_status(fathom_model_shuffle_layers(copy, llama_path, 2, 1, 1, NULL, NULL), FATHOM_ERROR_ARGUMENT,
+                 "layers 2 to 1");
+}
+
 static int stop(const struct fathom_progress *progress, void *payload) {
     (void)payload;
     assert_string_equal(progress->stage, "shuffle");
@@ -117,9 +150,8 @@ static void nothing_is_left_of_what_fails(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(values_stay_and_their_places_do_not),
-        cmocka_unit_test(the_seed_decides),
-        cmocka_unit_test(a_copy_is_a_model_of_its_own),
+        cmocka_unit_test(values_stay_and_their_places_do_not), cmocka_unit_test(the_seed_decides),
+        cmocka_unit_test(a_copy_is_a_model_of_its_own),        cmocka_unit_test(layers_are_shuffled_alone),
         cmocka_unit_test(nothing_is_left_of_what_fails),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);
