@@ -152,11 +152,11 @@ struct fathom_patching {
     double *recovered;     /* [n_layers, n_positions] */
     double clean, corrupt; /* log p(answer) */
 };
-/* Errors: ARGUMENT (lengths differ, nothing differs, the answer is not likelier after the clean prompt), those of
+/* n_threads 0: all cores. Errors: ARGUMENT (lengths differ, nothing differs, the answer is not likelier after the clean prompt), those of
  * sessions, STOPPED. Free `recovered` with fathom_free. */
 FATHOM_API int fathom_patch(struct fathom_patching *out, const fathom_model *model, const int32_t *clean,
                             const int32_t *corrupt, size_t n, const int32_t *answer, size_t n_answer,
-                            fathom_progress_fn progress, void *payload);
+                            uint32_t n_threads, fathom_progress_fn progress, void *payload);
 
 /* Reports --------------------------------------------------------------------------------------------------- */
 

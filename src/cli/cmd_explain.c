@@ -198,7 +198,7 @@ static int run(struct cli_arguments *arguments) {
                               work.n_answer, &options);
     if (code == FATHOM_OK && work.corrupt != NULL) {
         code = fathom_patch(&work.patching, work.model, work.prompt, work.corrupt, work.n_prompt, work.answer,
-                            work.n_answer, cli_progress, NULL);
+                            work.n_answer, (uint32_t)threads, cli_progress, NULL);
         work.patched = code == FATHOM_OK;
     }
     status = code != FATHOM_OK ? cli_fail(arguments, code) : finish(&work, arguments);

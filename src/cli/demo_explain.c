@@ -65,7 +65,7 @@ int demo_explain(struct demo *demo) {
         code = fathom_explain(&explanation, demo->model, demo->dictionary, tokens[0], n[0], tokens[1], n[1], &options);
     bool patched = code == FATHOM_OK && n[0] == n[2];
     if (patched)
-        code = fathom_patch(&patching, demo->model, tokens[0], tokens[2], n[0], tokens[1], n[1], cli_progress, NULL);
+        code = fathom_patch(&patching, demo->model, tokens[0], tokens[2], n[0], tokens[1], n[1], 0, cli_progress, NULL);
     if (code == FATHOM_OK) {
         fprintf(demo->out, "“%s” → “", texts[0]);
         cli_print_bold(demo->out, texts[1]);

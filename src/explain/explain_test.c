@@ -240,13 +240,13 @@ static void test_patching(void **state) {
     struct fixture *fixture = *state;
     struct fathom_patching patching = {0};
     size_t n_layers = fathom_model_describe(fixture->model)->n_layers;
-    int status = fathom_patch(&patching, fixture->model, prompt, corrupt, N_PROMPT, answer, N_ANSWER, NULL, NULL);
+    int status = fathom_patch(&patching, fixture->model, prompt, corrupt, N_PROMPT, answer, N_ANSWER, 1, NULL, NULL);
     const int32_t *clean = prompt, *other = corrupt;
     if (status ==
         FATHOM_ERROR_ARGUMENT) { /* random weights may prefer the other prompt: then that one is the clean one */
         clean = corrupt;
         other = prompt;
-        status = fathom_patch(&patching, fixture->model, clean, other, N_PROMPT, answer, N_ANSWER, NULL, NULL);
+        status = fathom_patch(&patching, fixture->model, clean, other, N_PROMPT, answer, N_ANSWER, 1, NULL, NULL);
     }
     assert_int_equal(status, FATHOM_OK);
     assert_int_equal(patching.n_layers, n_layers);
@@ -256,13 +256,13 @@ static void test_patching(void **state) {
     /* At the last layer only the last prompt row matters for the answer's first token; one token of answer is then
      * wholly recovered. */
     fathom_free(patching.recovered);
-    status = fathom_patch(&patching, fixture->model, clean, other, N_PROMPT, answer, 1, NULL, NULL);
+    status = fathom_patch(&patching, fixture->model, clean, other, N_PROMPT, answer, 1, 1, NULL, NULL);
     if (status == FATHOM_OK) {
         assert_float_equal(patching.recovered[n_layers * N_PROMPT - 1], 1, 1e-4);
         assert_float_equal(patching.recovered[n_layers * N_PROMPT - 2], 0, 1e-4);
         fathom_free(patching.recovered);
     }
-    assert_int_equal(fathom_patch(&patching, fixture->model, prompt, prompt, N_PROMPT, answer, 1, NULL, NULL),
+    assert_int_equal(fathom_patch(&patching, fixture->model, prompt, prompt, N_PROMPT, answer, 1, 1, NULL, NULL),
                      FATHOM_ERROR_ARGUMENT);
 }
 

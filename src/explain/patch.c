@@ -100,7 +100,8 @@ done:
 }
 
 int fathom_patch(struct fathom_patching *out, const fathom_model *model, const int32_t *clean, const int32_t *corrupt,
-                 size_t n, const int32_t *answer, size_t n_answer, fathom_progress_fn progress, void *payload) {
+                 size_t n, const int32_t *answer, size_t n_answer, uint32_t n_threads, fathom_progress_fn progress,
+                 void *payload) {
     const struct fathom_model_info *info = fathom_model_describe(model);
     struct work work = {.d_model = info->d_model, .length = n + n_answer - 1};
     struct fathom_patching patching = {.n_layers = info->n_layers, .n_positions = n};
@@ -118,7 +119,7 @@ int fathom_patch(struct fathom_patching *out, const fathom_model *model, const i
     }
     if (status == FATHOM_OK)
         status = fathom__alloc(&work.clean, patching.n_layers * work.length * work.d_model, sizeof(float));
-    if (status == FATHOM_OK) status = fathom__variants_session(&session, model, &questions[0], 0);
+    if (status == FATHOM_OK) status = fathom__variants_session(&session, model, &questions[0], n_threads);
     if (status == FATHOM_OK) status = run_clean(&patching.clean, session, &questions[0], &work, patching.n_layers);
     if (status == FATHOM_OK) status = run_plain(&patching.corrupt, session, &questions[1]);
     if (status == FATHOM_OK && !(patching.clean > patching.corrupt))

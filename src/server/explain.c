@@ -109,8 +109,9 @@ static int explain(struct question *question, struct fathom__exchange *exchange)
                                 question->prompt, question->n_prompt, question->answer, question->n_answer,
                                 &question->options);
     if (!status && question->corrupt)
-        status = fathom_patch(&question->patching, options->model, question->prompt, question->corrupt,
-                              question->n_prompt, question->answer, question->n_answer, watch, exchange);
+        status =
+            fathom_patch(&question->patching, options->model, question->prompt, question->corrupt, question->n_prompt,
+                         question->answer, question->n_answer, options->n_threads, watch, exchange);
     if (status) return status;
     json_t *reply = fathom__explanation_json(question->explanation, options->model, options->catalogue,
                                              question->corrupt ? &question->patching : NULL);
