@@ -193,7 +193,7 @@ static void arrays_are_written_as_they_are_read(void **state) {
 
 static void state_dicts_are_written_as_they_are_read(void **state) {
     (void)state;
-    static const float matrix[] = {1, 2, 3, 4, 5, 6}, threshold = -0.5F;
+    static const float matrix[] = {1, 2, 3, 4, 5, 6}, threshold = -0.5F, large = 0x1p63F;
     static const int32_t k = 7;
     static const int64_t groups[] = {5, INT64_MAX};
     const struct fathom__torch_value inner[] = {
@@ -204,6 +204,7 @@ static void state_dicts_are_written_as_they_are_read(void **state) {
         {.name = "W_enc", .tensor = {NULL, FATHOM__F32, 2, {3, 2}, matrix, sizeof matrix}},
         {.name = "k", .tensor = {NULL, FATHOM__I32, 0, {0}, &k, sizeof k}},
         {.name = "threshold", .tensor = {NULL, FATHOM__F32, 0, {0}, &threshold, sizeof threshold}},
+        {.name = "large", .tensor = {NULL, FATHOM__F32, 0, {0}, &large, sizeof large}},
         {.name = "group_sizes", .tensor = {NULL, FATHOM__I64, 1, {2}, groups, sizeof groups}},
         {.name = "count", .kind = FATHOM__TORCH_INTEGER, .integer = -3},
         {.name = "state", .kind = FATHOM__TORCH_DICT, .values = inner, .n_values = 2},
@@ -215,7 +216,7 @@ static void state_dicts_are_written_as_they_are_read(void **state) {
     double number = 0;
     check_ok(fathom__torch_write(scratch("out.pt"), values, sizeof values / sizeof *values));
     check_ok(fathom__torch_open(&file, scratch("out.pt")));
-    assert_int_equal(fathom__torch_count(file), 4);
+    assert_int_equal(fathom__torch_count(file), 5);
     const struct fathom__tensor *read = fathom__torch_find(file, "W_enc");
     assert_true(read->n_dimensions == 2 && read->shape[0] == 3 && read->shape[1] == 2);
     assert_memory_equal(read->data, matrix, sizeof matrix);
@@ -229,6 +230,8 @@ static void state_dicts_are_written_as_they_are_read(void **state) {
     assert_int_equal(integer, -3);
     check_ok(fathom__torch_integer(&integer, file, "state.k", 0, INT64_C(1) << 50, true));
     assert_int_equal(integer, INT64_C(1) << 40);
+    check_status(fathom__torch_integer(&integer, file, "large", 0, INT64_MAX, true), FATHOM_ERROR_FORMAT,
+                 "large is 9.22");
     check_ok(fathom__torch_text(&text, file, "state.postact_fn", true));
     assert_string_equal(text, "ReLU");
     fathom__torch_close(file);

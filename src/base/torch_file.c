@@ -178,7 +178,9 @@ int fathom__torch_integer(int64_t *out, const fathom__torch *file, const char *n
         status = fathom__tensor_number(&value, fathom__torch_find(file, name), file->path);
     else
         status = fathom__fail(FATHOM_ERROR_FORMAT, "%s: %s: an integer is expected", file->path, name);
-    if (!status && !(value >= (double)least && value <= (double)most && value == (double)(int64_t)value))
+    /* (double)most is 2^63 where most is the largest integer: one too many for the conversion. */
+    if (!status &&
+        !(value >= (double)least && value <= (double)most && value < 0x1p63 && value == (double)(int64_t)value))
         status = fathom__fail(FATHOM_ERROR_FORMAT, "%s: %s is %g; an integer from %lld to %lld is expected", file->path,
                               name, value, (long long)least, (long long)most);
     if (!status) *out = (int64_t)value;
