@@ -140,13 +140,6 @@ struct fathom_steer_edit {
  * direction that does not fit), UNSUPPORTED. On an error the plan is as it was. */
 FATHOM_API int fathom_steer_add(fathom_steer *plan, const struct fathom_steer_edit *edit);
 
-/* What a plan is compared with: the same edits at the same places under the same conditions, but for each feature another
- * one (fathom_feature_control, by the dictionary's default catalogue or else a few sentences of Fathom's own) at the same
- * multiples of its own maximum, and for each direction, control vector and probe a random vector of the same length, one
- * for all layers of an edit. `plan` must outlive *out (fathom_steer_close). Errors: UNSUPPORTED (patches, whole rows and
- * errors have no control), NOT_FOUND (no other feature is as active). */
-FATHOM_API int fathom_steer_control(fathom_steer **out, const fathom_steer *plan, uint64_t seed);
-
 /* Plans as texts ------------------------------------------------------------------------------------------ */
 
 /* What a plan's text may leave unsaid. */
@@ -154,6 +147,15 @@ struct fathom_steer_context {
     const fathom_dictionary *dictionary; /* of edits that name none; NULL: the model's default one, when it is needed */
     fathom_catalogue *catalogue;         /* of that dictionary; NULL: its default one, or none */
 };
+
+/* What a plan is compared with: the same edits at the same places under the same conditions, but for each feature another
+ * one (fathom_feature_control) at the same multiples of its own maximum, and for each direction, control vector and probe
+ * a random vector of the same length, one for all layers of an edit. How active features are, the context's catalogue
+ * says of the context's dictionary; of others, or with NULL, their default catalogue or else a few sentences of Fathom's
+ * own. `plan` must outlive *out (fathom_steer_close). Errors: UNSUPPORTED (patches, whole rows and errors have no
+ * control), NOT_FOUND (no other feature is as active). */
+FATHOM_API int fathom_steer_control(fathom_steer **out, const fathom_steer *plan,
+                                    const struct fathom_steer_context *context, uint64_t seed);
 
 /* Adds the edits of a text to a plan: a JSON document (docs/plan.schema.json) or an expression (docs/steering.md),
  * such as

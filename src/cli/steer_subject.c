@@ -186,8 +186,12 @@ static int take_direction(struct steer_subject *subject, const struct cli_argume
 }
 
 /* --dict and --catalogue are those of the plan's features where it names none itself. */
+static struct fathom_steer_context context_of(const struct steer_subject *subject) {
+    return (struct fathom_steer_context){subject->view.dictionary, subject->view.catalogue};
+}
+
 static int take_plan(struct steer_subject *subject, const struct cli_arguments *arguments) {
-    struct fathom_steer_context context = {subject->view.dictionary, subject->view.catalogue};
+    const struct fathom_steer_context context = context_of(subject);
     return steer_plan_open(&subject->plan, &subject->document, arguments, subject->view.model, &context);
 }
 
@@ -254,9 +258,10 @@ int steer_subject_control(struct steer_subject *out, const struct steer_subject 
             avoid[n + i] = control.features[i];
         }
     } else if (subject->plan != NULL) {
+        const struct fathom_steer_context context = context_of(subject);
         control.document = NULL;
         control.made_of = "as many features as active and random directions as long";
-        status = fathom_steer_control(&control.plan, subject->plan, seed);
+        status = fathom_steer_control(&control.plan, subject->plan, &context, seed);
     } else {
         control.made_of = "a random direction";
         status = fathom_direction_random(&control.direction, &subject->direction, seed);

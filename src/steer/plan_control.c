@@ -14,6 +14,7 @@ struct known {
 
 struct controlling {
     const fathom_steer *plan;
+    const struct fathom_steer_context *context; /* or NULL */
     fathom_steer *out;
     uint64_t seed;
     struct known *known; /* [edits] */
@@ -23,14 +24,18 @@ struct controlling {
     uint64_t n_drawn;   /* random vectors so far */
 };
 
-/* By the default catalogue, or where there is none on a few sentences. */
-static int measure(struct fathom_feature_measure **out, const fathom_dictionary *dictionary,
-                   const fathom_model *model) {
+/* By the catalogue that was given for this dictionary, or its default one, or where there is none on a few sentences. */
+static int measure(struct fathom_feature_measure **out, const struct controlling *work,
+                   const fathom_dictionary *dictionary) {
+    const struct fathom_steer_context *context = work->context;
     char *path = NULL;
     fathom_catalogue *catalogue = NULL;
+    if (context != NULL && context->catalogue != NULL && context->dictionary == dictionary) {
+        return fathom_feature_measure_catalogue(out, dictionary, context->catalogue);
+    }
     int status = fathom_locate_catalogue(&path, dictionary, NULL);
     if (status == FATHOM_ERROR_NOT_FOUND) {
-        return fathom_feature_measure_all(out, dictionary, model, NULL);
+        return fathom_feature_measure_all(out, dictionary, work->plan->model, NULL);
     }
     if (status == FATHOM_OK) {
         status = fathom_catalogue_open(&catalogue, path, dictionary);
@@ -52,7 +57,7 @@ static int find_measures(const struct fathom_feature_measure **out, struct contr
         }
     }
     struct known *known = &work->known[work->n_known];
-    int status = measure(&known->measures, dictionary, work->plan->model);
+    int status = measure(&known->measures, work, dictionary);
     if (status == FATHOM_OK) {
         known->dictionary = dictionary;
         work->n_known++;
@@ -180,8 +185,9 @@ static int copy_conditions(struct controlling *work) {
     return status;
 }
 
-int fathom_steer_control(fathom_steer **out, const fathom_steer *plan, uint64_t seed) {
-    struct controlling work = {.plan = plan, .seed = seed};
+int fathom_steer_control(fathom_steer **out, const fathom_steer *plan, const struct fathom_steer_context *context,
+                         uint64_t seed) {
+    struct controlling work = {.plan = plan, .context = context, .seed = seed};
     int status = fathom_steer_open(&work.out, plan->model);
     if (status == FATHOM_OK) {
         status = fathom__alloc(&work.known, plan->n, sizeof *work.known);
