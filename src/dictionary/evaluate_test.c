@@ -2,7 +2,6 @@
  * nothing. */
 #include <base/error.h>
 #include <base/memory.h>
-#include <base/random.h>
 #include <base/scratch.h>
 #include <dictionary/evaluate_internal.h>
 #include <fathom/dictionary.h>
@@ -15,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <tests/support/random_corpus.h>
 #include <tests/support/tiny_model.h>
 // clang-format off
 #include <cmocka.h>
@@ -24,18 +24,8 @@ enum { WIDTH = 64, FEATURES = 2 * WIDTH };
 
 static int make_inputs(void **state) {
     (void)state;
-    struct fathom__random random;
     if (fathom_test_tiny_model(scratch("model.gguf"), "llama", 1)) return -1;
-    FILE *file = fopen(scratch("corpus.jsonl"), "w");
-    if (!file) return -1;
-    fathom__random_seed(&random, 1);
-    for (int document = 0; document < 120; document++) {
-        fputs("{\"text\": \"", file);
-        for (int i = 0; i < 300; i++)
-            fputc("abcdefghij  "[fathom__random_below(&random, 12)], file);
-        fputs("\"}\n", file);
-    }
-    return fclose(file);
+    return random_corpus(scratch("corpus.jsonl"), 120, 60);
 }
 
 static void test_principal_components(void **state) {

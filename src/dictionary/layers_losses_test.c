@@ -7,6 +7,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <tests/support/check.h>
+#include <tests/support/random_corpus.h>
 #include <tests/support/tiny_model.h>
 
 enum { WIDTH = 64, LAYERS = 2, OF_LAYER = 24, FEATURES = LAYERS * OF_LAYER, CONTEXT = 32, LOSS_TOKENS = 200 };
@@ -14,18 +15,8 @@ enum { WIDTH = 64, LAYERS = 2, OF_LAYER = 24, FEATURES = LAYERS * OF_LAYER, CONT
 
 static int make_inputs(void **state) {
     (void)state;
-    struct fathom__random random;
     if (fathom_test_tiny_model(scratch("model.gguf"), "llama", 1)) return -1;
-    FILE *file = fopen(scratch("corpus.jsonl"), "w");
-    if (!file) return -1;
-    fathom__random_seed(&random, 1);
-    for (int document = 0; document < 60; document++) {
-        fputs("{\"text\": \"", file);
-        for (int i = 0; i < 150; i++)
-            fputc("abcdefghij  "[fathom__random_below(&random, 12)], file);
-        fputs("\"}\n", file);
-    }
-    return fclose(file);
+    return random_corpus(scratch("corpus.jsonl"), 60, 30);
 }
 
 static void fill(float *values, size_t n, float deviation, uint64_t seed) {

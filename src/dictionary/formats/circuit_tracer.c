@@ -9,7 +9,6 @@
 #include <dictionary/formats/import.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define CONFIG FATHOM__CIRCUIT_TRACER_CONFIG
 #define LAYER "layer_"
@@ -187,8 +186,7 @@ static int write_folder(const char *folder, const fathom_dictionary *dictionary)
                                 "model_name: \"%s\"\nmodel_kind: transcoder_set\nfeature_input_hook: %s\n"
                                 "feature_output_hook: %s\nscan: \"%s\"\n",
                                 info->model_name, hook_in, hook_out, info->name);
-    if (!status && (status = fathom__file_write(config, text, strlen(text))))
-        unlink(weights); /* the one is nothing without the other */
+    if (!status) status = fathom__export_end(fathom__file_write(config, text, strlen(text)), weights);
     fathom_free(name);
     fathom_free(weights);
     fathom_free(config);

@@ -10,7 +10,6 @@
 #include <dictionary/formats/export.h>
 #include <math.h>
 #include <stdio.h>
-#include <unistd.h>
 
 enum { MOST_VALUES = 8 };
 #define UNSET (-1.0F) /* the threshold of a TopK that has none */
@@ -138,8 +137,7 @@ int fathom__dictionary_learning_write(const char *folder, const fathom_dictionar
     if (!status) status = fathom__path_join(&config, folder, "config.json");
     if (!status) status = fathom__path_join(&weights, folder, FATHOM__DICTIONARY_LEARNING_WEIGHTS);
     if (!status) status = write_weights(weights, dictionary, class);
-    if (!status && (status = fathom__json_write(config, json)))
-        unlink(weights); /* the one is nothing without the other */
+    if (!status) status = fathom__export_end(fathom__json_write(config, json), weights);
     json_decref(json);
     fathom_free(config);
     fathom_free(weights);

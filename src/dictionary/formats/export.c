@@ -4,6 +4,7 @@
 #include <dictionary/formats/export.h>
 #include <dictionary/formats/import.h>
 #include <stdio.h>
+#include <unistd.h>
 
 /* With W_enc · s_in and b_dec / s_out, subtracting b_dec takes W_enc b_dec s_in / s_out away, where the dictionary takes
  * W_enc b_dec away or nothing: the bias makes up for the difference. */
@@ -128,4 +129,9 @@ bool fathom__export_transcoder(const fathom_dictionary *dictionary) {
 struct fathom__tensor fathom__export_tensor(const char *name, const float *values, size_t rows, size_t columns) {
     const size_t n = columns ? rows * columns : rows;
     return (struct fathom__tensor){name, FATHOM__F32, columns ? 2 : 1, {rows, columns}, values, n * sizeof *values};
+}
+
+int fathom__export_end(int status, const char *weights) {
+    if (status && weights) unlink(weights);
+    return status;
 }

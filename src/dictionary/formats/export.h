@@ -39,4 +39,8 @@ bool fathom__export_transcoder(const fathom_dictionary *dictionary);
 /* An f32 tensor of one dimension where columns is 0, else of two. */
 struct fathom__tensor fathom__export_tensor(const char *name, const float *values, size_t rows, size_t columns);
 
+/* Ends an export whose config was written last, with this status, which is returned: weights are nothing without it, and
+ * what they were written to is removed where it failed (NULL: nothing is). */
+int fathom__export_end(int status, const char *weights);
+
 #endif

@@ -8,7 +8,6 @@
 #include <dictionary/formats/export.h>
 #include <dictionary/formats/gemma_scope_2.h>
 #include <stdio.h>
-#include <unistd.h>
 
 /* What the format calls the places it has. */
 static const char *kind(const fathom_dictionary *dictionary, const char *module) {
@@ -140,8 +139,9 @@ int fathom__gemma_scope_2_write(const char *folder, const fathom_dictionary *dic
     if (!status) status = fathom__path_join(&config, folder, "config.json");
     if (!status) status = fathom__path_join(&weights, folder, FATHOM__GEMMA_SCOPE_2_PARAMS);
     if (!status) status = info->n_layers ? write_layers(folder, dictionary) : write_one(weights, dictionary);
-    if (!status && (status = write_config(config, dictionary, module_in, module_out)) && !info->n_layers)
-        unlink(weights); /* the one is nothing without the other */
+    if (!status)
+        status = fathom__export_end(write_config(config, dictionary, module_in, module_out),
+                                    info->n_layers ? NULL : weights);
     fathom_free(config);
     fathom_free(weights);
     fathom_free(module_in);

@@ -11,7 +11,6 @@
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
-#include <unistd.h>
 
 enum { NAME = 32 };
 
@@ -174,7 +173,7 @@ int fathom__openmoss_write(const char *folder, const fathom_dictionary *dictiona
     if (!status) status = fathom__path_join(&config, folder, FATHOM__OPENMOSS_CONFIG);
     if (!status) status = fathom__path_join(&weights, folder, FATHOM__OPENMOSS_WEIGHTS);
     if (!status) status = info->n_layers ? write_layers(weights, dictionary) : write_one(weights, dictionary);
-    if (!status && (status = write_config(config, dictionary))) unlink(weights); /* nothing without the other */
+    if (!status) status = fathom__export_end(write_config(config, dictionary), weights);
     fathom_free(config);
     fathom_free(weights);
     return status;

@@ -9,7 +9,6 @@
 #include <dictionary/formats/export.h>
 #include <dictionary/formats/saelens.h>
 #include <math.h>
-#include <unistd.h>
 
 /* SAELens's name of an architecture that both have, else NULL. */
 static const char *name_architecture(const fathom_dictionary *dictionary, bool transcoder) {
@@ -100,8 +99,7 @@ int fathom__saelens_write(const char *folder, const fathom_dictionary *dictionar
     if (!status) status = fathom__path_join(&config, folder, FATHOM__SAELENS_CONFIG);
     if (!status) status = fathom__path_join(&weights, folder, FATHOM__SAELENS_WEIGHTS);
     if (!status) status = write_weights(weights, dictionary, subtracts);
-    if (!status && (status = fathom__json_write(config, json)))
-        unlink(weights); /* the one is nothing without the other */
+    if (!status) status = fathom__export_end(fathom__json_write(config, json), weights);
     json_decref(json);
     fathom_free(config);
     fathom_free(weights);

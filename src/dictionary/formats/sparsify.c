@@ -9,7 +9,6 @@
 #include <dictionary/formats/import.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define CONFIG "cfg.json"
 #define WEIGHTS "sae.safetensors"
@@ -165,8 +164,7 @@ static int write_folder(const char *folder, const fathom_dictionary *dictionary)
     if (!status) status = fathom__path_join(&config, folder, CONFIG);
     if (!status) status = fathom__path_join(&weights, folder, WEIGHTS);
     if (!status) status = write_weights(weights, dictionary, transcode);
-    if (!status && (status = fathom__json_write(config, json)))
-        unlink(weights); /* the one is nothing without the other */
+    if (!status) status = fathom__export_end(fathom__json_write(config, json), weights);
     json_decref(json);
     fathom_free(config);
     fathom_free(weights);
