@@ -9,7 +9,7 @@ enum { BINS = 20, FEWEST_ROWS = 8 /* in which a feature is active, for its ratio
 
 static const struct cli_option options[] = {
     CLI_OPTION_MODEL,
-    {"model-b", 0, CLI_FILE, "MODEL", "the second model, of a crosscoder of two", false, false},
+    {"model-b", 0, CLI_MODEL, "MODEL", "the second model, of a crosscoder of two", false, false},
     {"corpus", 0, CLI_FILE, CLI_CORPUS_VALUE, "text that the crosscoder was not trained on", true, true},
     {"tokens", 0, CLI_INTEGER, "N", "rows collected, half of them to fit the controls (16384)", false, false},
     {"loss-tokens", 0, CLI_INTEGER, "N", "tokens whose loss is measured with a reconstruction in place (2048)", false,

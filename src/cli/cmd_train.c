@@ -9,7 +9,7 @@ static const struct cli_option options[] = {
      "hook points; a dictionary is trained for each, and a crosscoder for several with + between them; NAME.* is NAME "
      "of every layer",
      false, true},
-    {"model-b", 0, CLI_FILE, "MODEL", "a second model, whose hook points are b:NAME: crosscoders of both", false,
+    {"model-b", 0, CLI_MODEL, "MODEL", "a second model, whose hook points are b:NAME: crosscoders of both", false,
      false},
     {"arch", 0, CLI_CHOICES, FATHOM_TRAIN_NAMES,
      "architecture; several with commas between: a dictionary is trained of each (topk)", false, false},
