@@ -25,7 +25,7 @@ enum { WIDTH = 64, FEATURES = 2 * WIDTH };
 static int make_inputs(void **state) {
     (void)state;
     if (fathom_test_tiny_model(scratch("model.gguf"), "llama", 1)) return -1;
-    return random_corpus(scratch("corpus.jsonl"), 120, 60);
+    return random_letters(scratch("corpus.jsonl"), 120, 300);
 }
 
 static void test_principal_components(void **state) {

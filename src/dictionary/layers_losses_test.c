@@ -16,7 +16,7 @@ enum { WIDTH = 64, LAYERS = 2, OF_LAYER = 24, FEATURES = LAYERS * OF_LAYER, CONT
 static int make_inputs(void **state) {
     (void)state;
     if (fathom_test_tiny_model(scratch("model.gguf"), "llama", 1)) return -1;
-    return random_corpus(scratch("corpus.jsonl"), 60, 30);
+    return random_letters(scratch("corpus.jsonl"), 60, 150);
 }
 
 static void fill(float *values, size_t n, float deviation, uint64_t seed) {
