@@ -36,12 +36,19 @@ export function useStore<T>(store: Store<T>): T {
     return value;
 }
 
+/** What was kept, with what an earlier page had no place for; what is of another kind than it should be counts for
+ * nothing. */
+export function completed<T>(initial: T, kept: unknown): T {
+    if (typeof kept !== typeof initial || kept === null || Array.isArray(kept) !== Array.isArray(initial)) return initial;
+    return typeof initial === "object" && !Array.isArray(initial) ? { ...initial, ...(kept as T) } : (kept as T);
+}
+
 /** A store that this browser remembers. What cannot be read or written is forgotten without a word. */
 export function remembered<T>(key: string, initial: T): Store<T> {
     let value = initial;
     try {
         const kept = localStorage.getItem(key);
-        if (kept !== null) value = JSON.parse(kept) as T;
+        if (kept !== null) value = completed(initial, JSON.parse(kept));
     } catch {
         /* Storage is denied, or holds something else. */
     }

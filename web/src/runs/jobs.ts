@@ -1,5 +1,6 @@
 /* Jobs and runs as the server has them, asked again while one goes on. */
 import { getJobs, getRun, getRuns } from "../base/api";
+import { Later } from "../base/later";
 import { Store } from "../base/store";
 import type { Jobs, Run } from "../base/types";
 
@@ -33,20 +34,18 @@ export async function look(): Promise<void> {
 
 /** Looks at once, and again while a job runs and the page is seen. Returns what ends it. */
 export function follow(): () => void {
-    let ended = false;
-    let timer: ReturnType<typeof setTimeout> | undefined;
     const round = async (): Promise<void> => {
         if (!document.hidden) await look();
-        if (!ended && (goesOn() || document.hidden)) timer = setTimeout(() => void round(), PAUSE);
+        if (goesOn() || document.hidden) next.order();
     };
+    const next = new Later(PAUSE, () => void round());
     const stop = jobs.listen(() => {
-        clearTimeout(timer);
-        if (!ended && goesOn()) timer = setTimeout(() => void round(), PAUSE);
+        if (goesOn()) next.order();
+        else next.cancel();
     });
     void round();
     return () => {
-        ended = true;
-        clearTimeout(timer);
+        next.end();
         stop();
     };
 }

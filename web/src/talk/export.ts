@@ -78,7 +78,7 @@ export function cString(text: string): string {
     // "??" would begin a trigraph; a control character in octal takes all three digits, so that none can follow.
     const written = text
         .replace(/["\\\n\r\t]/g, (sign) => escapes[sign] ?? sign)
-        .replace(/\?\?/g, "?\\?")
+        .replace(/\?(?=\?)/g, "?\\")
         .replace(/[\x00-\x1f\x7f]/g, (sign) => `\\${sign.charCodeAt(0).toString(8).padStart(3, "0")}`);
     return `"${written}"`;
 }

@@ -87,9 +87,15 @@ export function promptOf(lane: Lane, last: number): string {
         .join("");
 }
 
-/** A new lane that shares the first `turns` turns and begins with the same edits. */
+/** A new lane that shares the first `turns` turns and begins with the same edits. An answer under way goes on in its own
+ * lane alone: the copy ends where it was. */
 export function fork(lane: Lane, turns: number, id: number): Lane {
-    return { id, edits: lane.edits, plan: lane.plan, turns: lane.turns.slice(0, turns), from: { lane: lane.id, turns } };
+    const shared = lane.turns
+        .slice(0, turns)
+        .map((turn): Turn =>
+            turn.answer?.state === "running" ? { ...turn, answer: { ...turn.answer, state: "stopped" } } : turn,
+        );
+    return { id, edits: lane.edits, plan: lane.plan, turns: shared, from: { lane: lane.id, turns } };
 }
 
 export function withEdit(lane: Lane, edit: Edit): Lane {

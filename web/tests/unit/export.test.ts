@@ -60,6 +60,7 @@ test("C: strengths are in the dictionary's units, and texts are literals", () =>
     assert.match(text, /\.seed = 7, \.temperature = 0\.0f/);
     assert.doesNotMatch(text, /\.feature = 5,/);
     assert.equal(cString("a\u0001b\\ ??="), '"a\\001b\\\\ ?\\?="');
+    assert.equal(cString("???="), '"?\\?\\?="');
 });
 
 test("without edits nothing is steered, and running text is gone on from", () => {

@@ -80,3 +80,12 @@ test("examples are cut around their strongest token, within their text", () => {
     assert.deepEqual(windowOf(example(-1, 8, 2), "snippet"), { from: 0, to: 19 });
     assert.deepEqual(windowOf(example(-1, 8, 39), "full"), { from: 0, to: 40 });
 });
+
+test("a fork of an answer under way is not under way", () => {
+    const running: lanes.Answer = { ...lanes.newAnswer([]), text: "Thi" };
+    const busy = { ...lane, turns: [...lane.turns, { user: "Three?", answer: running }] };
+    const forked = lanes.fork(busy, 3, 2);
+    assert.deepEqual(forked.turns.map((turn) => turn.answer?.state), ["done", "done", "stopped"]);
+    assert.equal(forked.turns[2]?.answer?.text, "Thi");
+    assert.equal(busy.turns[2]?.answer?.state, "running");
+});
