@@ -8,7 +8,6 @@
 #include <string.h>
 
 enum { MOST_LABEL_BYTES = 480 };
-static const float STRONG_SHARE = 0.5f; /* of the maximum, above which rows count */
 static const char where_strong[] = FATHOM__WHERE_STRONG;
 
 struct named {
@@ -33,7 +32,7 @@ static uint32_t strongest_word(const struct fathom__stream *stream, uint32_t fea
         const uint32_t word = stream->words[drawn[i].row];
         double sum = 0;
         for (uint32_t j = 0; word && j < n; j++)
-            if (stream->words[drawn[j].row] == word && drawn[j].value > STRONG_SHARE * statistics->maximum)
+            if (stream->words[drawn[j].row] == word && drawn[j].value > FATHOM__LABEL_STRONG * statistics->maximum)
                 sum += (double)drawn[j].value;
         if (sum > best_sum) {
             best_sum = sum;

@@ -132,7 +132,8 @@ void fathom__label_name(struct fathom__rule *rule, const struct fathom__label_co
 void fathom__label_choose_token(struct fathom__rule *out, const struct fathom__label_scratch *scratch,
                                 const struct fathom__label_context *context, const struct fathom__sample *sample);
 
-/* What a label for the upper half of a feature's range ends in. */
+/* The upper part of a feature's range, as a share of its maximum, and what a label for it ends in. */
+#define FATHOM__LABEL_STRONG 0.5f
 #define FATHOM__WHERE_STRONG " (where strong)"
 
 /* Adds to labels that several features have the word where each is strongest, unless they quote it already: "buildings,
