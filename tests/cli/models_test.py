@@ -1,4 +1,5 @@
 """Models that are not what they should be: an error that says so, or a model that works; never an abort."""
+import json
 import math
 import random
 import struct
@@ -113,6 +114,16 @@ class Models(command.Case):
             self.assertNotIn("\x1b", result.out)
         self.assertEqual(command.OK, self.run_model(path).status)
         self.assertIn('"model"', self.run_model(path).out)
+
+    def test_single_layers_are_shuffled(self):
+        copy = ["derive", "-m", self.llama, "-o", "part.gguf"]
+        self.good(*copy, "--shuffle-layers", "1-2")
+        plain, part = (json.loads(self.run_model(path).out) for path in (self.llama, "part.gguf"))
+        self.assertNotEqual(plain["log_probability"], part["log_probability"])
+        self.bad(command.USAGE, "the model has 4 layers", *copy, "--shuffle-layers", 4)
+        self.bad(command.USAGE, "a layer or a range", *copy, "--shuffle-layers", "2-1")
+        self.bad(command.USAGE, "exclude each other", *copy, "--shuffle-layers", 1, "--shuffle")
+        self.bad(command.USAGE, "belong together", "derive", "-m", self.llama, "--shuffle-layers", 1)
 
     def test_adapters(self):
         adapter = command.files() / "adapter.gguf"

@@ -228,6 +228,33 @@ class Plans(command.Case):
         self.bad(command.INPUT, "missing.txt", "steer", "refusal", "-m", self.llama, "--harmful", "missing.txt",
                  "--harmless", "harmless.txt")
 
+    def test_a_condition_is_found_and_used(self):
+        words = ("sea", "river", "city", "wind", "stone", "gate", "bridge")
+        texts = [{"text": f"{first} {word}", "label": first == "king"} for word in words for first in ("king", "music of")]
+        self.write("kind.jsonl", "".join(json.dumps(t) + "\n" for t in texts[:10]))
+        self.write("other.jsonl", "".join(json.dumps(t) + "\n" for t in texts[8:]))  # two are known already
+        frame = ["--raw", "--suffix", "\nA:"]
+        find = ["steer", "condition", "-q", "-m", self.llama, "--labelled", "kind.jsonl", *frame]
+        found = json.loads(self.good(*find, "--test", "other.jsonl", "--train", 3, "--save-direction", "k.safetensors", "--json").out)
+        self.assertEqual([point["layer"] for point in found["layers"]], [0, 1, 2, 3])
+        self.assertEqual(found["best"]["f1"], max(point["f1"] for point in found["layers"]))
+        self.assertEqual(sum(found["best"]["counts"].values()), 4)
+        self.assertEqual(sum(found["test"]["counts"].values()), 4)
+        self.assertAlmostEqual(found["controls"]["always_on_f1"], 2 / 3)
+        self.assertGreaterEqual(found["controls"]["shuffled_f1_highest"], found["controls"]["shuffled_f1"])
+        # The condition, as JSON and as the clause that is printed, is one that plans take.
+        plan = {"fathom_plan": 1, "edits": [{"rows": "resid_post", "layers": [3, 3], "how": "affine", "value": 2,
+                                             "while": found["condition"]}]}
+        self.write("plan.json", json.dumps(plan))
+        told = self.good(*find, "--train", 3, "--save-direction", "k.safetensors", "--layers", "0-3").out
+        clause = told[told.index("while "):].strip()
+        for text in ("plan.json", f"rows resid_post@3 *2 {clause}"):
+            self.assertEqual(self.run_json("--plan", text)["steered"]["plan"]["edits"][0]["how"], "affine")
+        self.bad(command.USAGE, "too few", *find, "--train", 4)
+        self.bad(command.USAGE, "both classes", *find, "--test", self.write("none.jsonl", '{"text": "king of wind", "label": true}\n'))
+        self.bad(command.USAGE, "a layer or a range", *find, "--layers", "3-1")
+        self.bad(command.USAGE, "no texts", "steer", "condition", "-m", self.llama)
+
     def test_samples_are_chosen_by_features(self):
         draw = ["steer", "sample", "-q", "-m", self.llama, "-d", self.toy, "-p", "what is it", "--raw", "-n", 5]
         more = json.loads(self.good(*draw, "--prefer", 3, "--best-of", 5, "--json").out)
