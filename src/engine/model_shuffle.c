@@ -124,16 +124,16 @@ static int check_layers(const struct shuffling *shuffling) {
                         shuffling->first, shuffling->last, n);
 }
 
-static int shuffle_model(struct shuffling *shuffling, const char *out_path, const char *path, uint64_t seed) {
+static int shuffle_model(struct shuffling shuffling, const char *out_path, const char *path, uint64_t seed) {
     struct fathom__model_files files = {0};
     char *place = NULL;
-    shuffling->files = &files;
-    fathom__random_seed(&shuffling->random, seed);
+    shuffling.files = &files;
+    fathom__random_seed(&shuffling.random, seed);
     fathom__engine_start();
     int status = fathom__model_resolve(&place, path);
     if (!status) status = fathom__model_files_open(&files, place);
-    if (!status) status = check_layers(shuffling);
-    if (!status) status = write_copy(shuffling, out_path);
+    if (!status) status = check_layers(&shuffling);
+    if (!status) status = write_copy(&shuffling, out_path);
     fathom__model_files_close(&files);
     fathom_free(place);
     return status;
@@ -141,12 +141,13 @@ static int shuffle_model(struct shuffling *shuffling, const char *out_path, cons
 
 int fathom_model_shuffle(const char *out_path, const char *path, uint64_t seed, fathom_progress_fn progress,
                          void *payload) {
-    struct shuffling shuffling = {.all = true, .progress = progress, .payload = payload};
-    return shuffle_model(&shuffling, out_path, path, seed);
+    const struct shuffling shuffling = {.all = true, .progress = progress, .payload = payload};
+    return shuffle_model(shuffling, out_path, path, seed);
 }
 
 int fathom_model_shuffle_layers(const char *out_path, const char *path, uint32_t first_layer, uint32_t last_layer,
                                 uint64_t seed, fathom_progress_fn progress, void *payload) {
-    struct shuffling shuffling = {.first = first_layer, .last = last_layer, .progress = progress, .payload = payload};
-    return shuffle_model(&shuffling, out_path, path, seed);
+    const struct shuffling shuffling = {
+        .first = first_layer, .last = last_layer, .progress = progress, .payload = payload};
+    return shuffle_model(shuffling, out_path, path, seed);
 }
