@@ -17,10 +17,11 @@ enum { MOST_ANSWERS = 16, LEAST_DEFAULT_ANSWER = 256, MOST_TOP_K = 1 << 20, SEED
 #define MOST_PENALTY 100.0
 
 /* Members that would change the answer and that are not done here, with what they may say all the same. */
-static int refuse_members(const json_t *request) {
-    static const char *const members[] = {"tools", "functions",  "logit_bias", "suffix",
-                                          "audio", "prediction", "modalities", "web_search_options"};
-    for (size_t i = 0; i < sizeof members / sizeof members[0]; i++) {
+static int refuse_members(const json_t *request, bool chat) {
+    /* Only a conversation can have the first two. */
+    static const char *const members[] = {"tools", "tool_choice", "functions",  "logit_bias",        "suffix",
+                                          "audio", "prediction",  "modalities", "web_search_options"};
+    for (size_t i = chat ? 2 : 0; i < sizeof members / sizeof members[0]; i++) {
         const json_t *value = json_object_get(request, members[i]);
         if (!value || json_is_null(value) || (json_is_array(value) && json_array_size(value) == 0) ||
             (json_is_object(value) && json_object_size(value) == 0))
@@ -58,6 +59,16 @@ static int read_format(struct fathom__generation *out, const json_t *request) {
     if (!status) status = fathom__grammar_check(out->server->options.model, out->grammar);
     out->job.grammar = out->grammar;
     return status;
+}
+
+static int read_tools(struct fathom__generation *out, const json_t *request) {
+    const int status = out->chat ? fathom__tools_read(&out->tools, out->server, request) : FATHOM_OK;
+    if (status || !out->tools.grammar) return status;
+    if (out->grammar)
+        return fathom__fail(FATHOM_ERROR_UNSUPPORTED,
+                            "request: \"tools\" beside a \"response_format\" is not supported by this server");
+    out->job.grammar = out->tools.grammar;
+    return fathom__grammar_check(out->server->options.model, out->tools.grammar);
 }
 
 /* null stands for a missing member, as OpenAI's clients send it. */
@@ -164,8 +175,9 @@ static int read_request(struct fathom__generation *out, struct fathom__exchange 
     out->job.client = fathom__connection_number(exchange->patience);
     out->job.deadline = exchange->begun + server->options.request_seconds;
     int status = fathom__check_model(server, request);
-    if (!status) status = refuse_members(request);
+    if (!status) status = refuse_members(request, chat);
     if (!status) status = read_format(out, request);
+    if (!status) status = read_tools(out, request);
     if (!status) status = read_sampling(out, request);
     if (!status) status = read_stops(out, request);
     if (!status) status = read_log_probabilities(out, request);
@@ -216,6 +228,18 @@ static uint32_t default_length(const struct fathom__generation *generation, size
     return (uint32_t)most;
 }
 
+/* Templates hold ids to letters and digits, some to just so many. */
+static void open_choice(const struct fathom__generation *generation, struct fathom__choice *choice) {
+    static const char digits[] = "0123456789abcdefghijklmnopqrstuvwxyz";
+    choice->text = (struct fathom__buffer)FATHOM__BUFFER_INIT(SIZE_MAX / 2);
+    choice->arguments = choice->text;
+    if (!generation->tools.format) return;
+    fathom__call_reader_open(&choice->reader, generation->tools.format);
+    uint64_t number = fathom__server_seed(generation->server);
+    for (size_t i = 0; i + 1 < sizeof choice->call_id; i++, number /= sizeof digits - 1)
+        choice->call_id[i] = digits[number % (sizeof digits - 1)];
+}
+
 static int submit(struct fathom__generation *generation, size_t index) {
     const size_t prompt = index / generation->n;
     struct fathom__job_request job = generation->job;
@@ -227,7 +251,7 @@ static int submit(struct fathom__generation *generation, size_t index) {
     if (job.max_new == 0) job.max_new = default_length(generation, job.n);
     fathom__inside_ask(&job, &generation->inside, generation->server);
     if (plain) job.plan = NULL;
-    generation->choices[index].text = (struct fathom__buffer)FATHOM__BUFFER_INIT(SIZE_MAX / 2);
+    open_choice(generation, &generation->choices[index]);
     return fathom__job_submit(&generation->choices[index].job, generation->server->batcher, &job);
 }
 
@@ -269,6 +293,8 @@ void fathom__generation_close(struct fathom__generation *generation) {
         fathom__job_close(choice->job);
         fathom__job_part_free(&choice->part);
         fathom__buffer_free(&choice->text);
+        fathom__buffer_free(&choice->arguments);
+        fathom__call_reader_close(&choice->reader);
         json_decref(choice->tokens);
         json_decref(choice->logprobs);
     }
@@ -279,5 +305,6 @@ void fathom__generation_close(struct fathom__generation *generation) {
     fathom_free(generation->prompt_lengths);
     fathom__inside_free(&generation->inside);
     fathom_free(generation->grammar);
+    fathom__tools_free(&generation->tools);
     fathom_free(generation);
 }

@@ -2,16 +2,21 @@
 #ifndef FATHOM_SERVER_GENERATION_H
 #define FATHOM_SERVER_GENERATION_H
 
+#include "server/call_reader.h"
 #include "server/inside.h"
+#include "server/tools.h"
 
-enum { FATHOM__MOST_CHOICES = 64, FATHOM__ID_BYTES = 40 };
+enum { FATHOM__MOST_CHOICES = 64, FATHOM__ID_BYTES = 40, FATHOM__CALL_ID_BYTES = 10 };
 
 struct fathom__choice {
     fathom__job *job;
-    struct fathom__job_part part; /* what was taken last */
-    struct fathom__buffer text;   /* of whole replies */
-    json_t *tokens, *logprobs;    /* of whole replies */
-    size_t text_offset;           /* bytes before the part's tokens, by legacy counting */
+    struct fathom__job_part part;      /* what was taken last */
+    struct fathom__buffer text;        /* of whole replies */
+    json_t *tokens, *logprobs;         /* of whole replies */
+    struct fathom__call_reader reader; /* where a tool may be called */
+    struct fathom__buffer arguments;   /* of the call, of whole replies */
+    char call_id[FATHOM__CALL_ID_BYTES];
+    size_t text_offset; /* bytes before the part's tokens, by legacy counting */
     bool begun, finished;
     enum fathom__finish finish;
 };
@@ -27,6 +32,7 @@ struct fathom__generation {
     struct fathom__job_request job;
     const char *stops[FATHOM__MOST_STOPS];
     char *grammar; /* of "response_format"; NULL: any text */
+    struct fathom__tools tools;
     int32_t **prompts;
     size_t *prompt_lengths, n_prompts;
     uint32_t n; /* answers a prompt */
@@ -52,7 +58,7 @@ json_t *fathom__choice_tokens(const struct fathom__generation *generation, const
 json_t *fathom__prompt_tokens_json(const struct fathom__generation *generation, size_t choice);
 json_t *fathom__usage_json(const struct fathom__generation *generation);
 json_t *fathom__generation_head(const struct fathom__generation *generation, const char *object);
-const char *fathom__finish_name(enum fathom__finish finish);
+const char *fathom__finish_name(const struct fathom__choice *choice);
 /* The error that a finished choice stands for: an HTTP status and its message; 0: none. */
 unsigned fathom__finish_error(const char **code, const char **message, enum fathom__finish finish);
 /* Takes what is new of any choice that has not finished, waiting for at most `seconds`; *changed tells which (NULL:

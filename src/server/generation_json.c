@@ -5,8 +5,9 @@
 #include <math.h>
 #include <string.h>
 
-const char *fathom__finish_name(enum fathom__finish finish) {
-    return finish == FATHOM__FINISH_LENGTH ? "length" : "stop";
+const char *fathom__finish_name(const struct fathom__choice *choice) {
+    if (choice->finish == FATHOM__FINISH_LENGTH) return "length";
+    return choice->reader.state == FATHOM__CALL_WHOLE ? "tool_calls" : "stop";
 }
 
 unsigned fathom__finish_error(const char **code, const char **message, enum fathom__finish finish) {

@@ -71,9 +71,28 @@ static int extend_logprobs(json_t **kept, json_t *more) {
     return failed ? fathom__fail_memory(1) : FATHOM_OK;
 }
 
+/* What the part says: its text, of which calls of tools are no part; the reader has their pieces. */
+static int read_part(const char **text, size_t *length, const struct fathom__generation *generation,
+                     struct fathom__choice *choice) {
+    struct fathom__call_reader *reader = &choice->reader;
+    const struct fathom__job_part *part = &choice->part;
+    *text = part->length ? part->text : "";
+    *length = part->length;
+    if (!generation->tools.format) return FATHOM_OK;
+    const int status = fathom__call_reader_add(reader, *text, *length, choice->finished);
+    *text = reader->text.length ? reader->text.bytes : "";
+    *length = reader->text.length;
+    return status;
+}
+
 static int keep_part(struct fathom__generation *generation, struct fathom__choice *choice) {
-    int status =
-        fathom__buffer_append(&choice->text, choice->part.length ? choice->part.text : "", choice->part.length);
+    const struct fathom__buffer *arguments = &choice->reader.arguments;
+    const char *text = NULL;
+    size_t length = 0;
+    int status = read_part(&text, &length, generation, choice);
+    if (!status) status = fathom__buffer_append(&choice->text, text, length);
+    if (!status && arguments->length > 0)
+        status = fathom__buffer_append(&choice->arguments, arguments->bytes, arguments->length);
     if (!status && generation->job.log_probabilities)
         status = extend_logprobs(&choice->logprobs, fathom__choice_logprobs(generation, choice));
     if (!status && fathom__inside_tells(&generation->inside))
@@ -81,16 +100,36 @@ static int keep_part(struct fathom__generation *generation, struct fathom__choic
     return status;
 }
 
+/* A call with its name; arguments, whole or a piece of them, are taken. */
+static json_t *call_json(const struct fathom__choice *choice, json_t *arguments) {
+    return json_pack("{s:s, s:s, s:{s:s, s:o}}", "id", choice->call_id, "type", "function", "function", "name",
+                     choice->reader.name.bytes, "arguments", arguments);
+}
+
+static json_t *buffer_json(const struct fathom__buffer *buffer) {
+    return fathom__json_string(buffer->length ? buffer->bytes : "", buffer->length);
+}
+
+static json_t *message_json(const struct fathom__choice *choice) {
+    const bool calls = choice->reader.state > FATHOM__CALL_NAME;
+    const struct fathom__buffer *text = &choice->text;
+    const bool blank = !text->length || strspn(text->bytes, " \t\r\n") == text->length;
+    json_t *message = json_pack("{s:s, s:o, s:n}", "role", "assistant", "content",
+                                calls && blank ? json_null() : buffer_json(text), "refusal");
+    if (calls)
+        json_object_set_new(message, "tool_calls",
+                            json_pack("[o]", call_json(choice, buffer_json(&choice->arguments))));
+    return message;
+}
+
 static json_t *choice_json(const struct fathom__generation *generation, size_t index) {
     const struct fathom__choice *choice = &generation->choices[index];
-    json_t *text = fathom__json_string(choice->text.bytes ? choice->text.bytes : "", choice->text.length);
     json_t *out = json_pack("{s:I, s:O?, s:s}", "index", (json_int_t)index, "logprobs", choice->logprobs,
-                            "finish_reason", fathom__finish_name(choice->finish));
+                            "finish_reason", fathom__finish_name(choice));
     if (generation->chat)
-        json_object_set_new(out, "message",
-                            json_pack("{s:s, s:o, s:n}", "role", "assistant", "content", text, "refusal"));
+        json_object_set_new(out, "message", message_json(choice));
     else
-        json_object_set_new(out, "text", text);
+        json_object_set_new(out, "text", buffer_json(&choice->text));
     if (choice->tokens) json_object_set(out, "tokens", choice->tokens);
     if (generation->inside.whole_prompt)
         json_object_set_new(out, "prompt_tokens", fathom__prompt_tokens_json(generation, index));
@@ -156,19 +195,43 @@ static int put_beginning(struct fathom__buffer *out, struct fathom__generation *
                       generation->inside.whole_prompt ? fathom__prompt_tokens_json(generation, index) : NULL);
 }
 
+/* What a chunk adds to a message. The first piece of a call has its name. */
+static json_t *delta_json(const struct fathom__choice *choice, json_t *text, bool said) {
+    const struct fathom__call_reader *reader = &choice->reader;
+    json_t *delta = json_object(), *call = NULL;
+    if (said) json_object_set(delta, "content", text);
+    json_decref(text);
+    if (reader->named)
+        call = call_json(choice, buffer_json(&reader->arguments));
+    else if (reader->arguments.length > 0)
+        call = json_pack("{s:{s:o}}", "function", "arguments", buffer_json(&reader->arguments));
+    if (call) {
+        json_object_set_new(call, "index", json_integer(0));
+        json_object_set_new(delta, "tool_calls", json_pack("[o]", call));
+    }
+    return delta;
+}
+
 static int put_part(struct fathom__buffer *out, struct fathom__generation *generation, size_t index) {
     struct fathom__choice *choice = &generation->choices[index];
-    if (choice->part.n_tokens == 0 && choice->part.length == 0) return FATHOM_OK;
-    json_t *text = fathom__json_string(choice->part.length ? choice->part.text : "", choice->part.length);
-    return put_choice(out, generation, index, generation->chat ? json_pack("{s:o}", "content", text) : text,
+    const bool tells = fathom__inside_tells(&generation->inside);
+    const char *text = NULL;
+    size_t length = 0;
+    const int status = read_part(&text, &length, generation, choice);
+    const bool calls = choice->reader.named || choice->reader.arguments.length > 0;
+    const bool shown =
+        choice->part.n_tokens > 0 && (!generation->tools.format || generation->job.log_probabilities || tells);
+    if (status || (!shown && !calls && length == 0)) return status;
+    json_t *said = fathom__json_string(text, length);
+    return put_choice(out, generation, index,
+                      generation->chat ? delta_json(choice, said, length > 0 || !generation->tools.format) : said,
                       fathom__choice_logprobs(generation, choice), NULL,
-                      fathom__inside_tells(&generation->inside) ? fathom__choice_tokens(generation, choice) : NULL,
-                      NULL);
+                      tells ? fathom__choice_tokens(generation, choice) : NULL, NULL);
 }
 
 static int put_end(struct fathom__buffer *out, struct fathom__generation *generation, size_t index) {
     return put_choice(out, generation, index, generation->chat ? json_object() : json_string(""), json_null(),
-                      fathom__finish_name(generation->choices[index].finish), NULL, NULL);
+                      fathom__finish_name(&generation->choices[index]), NULL, NULL);
 }
 
 static int put_failure(struct fathom__buffer *out, bool *end, unsigned http_status, const char *code,

@@ -40,8 +40,6 @@ int fathom__argument_number(int64_t *out, const struct fathom__exchange *exchang
 
 /* Whether "model" is left out, "default" or the loaded one's name. Errors: FORMAT, NOT_FOUND. */
 int fathom__check_model(const fathom_server *server, const json_t *request);
-/* The tokens of a chat's messages by the model's template, up to where the answer begins. New. */
-int fathom__chat_tokens(int32_t **tokens, size_t *n, const fathom_model *model, const json_t *messages);
 /* The tokens of a text, or of a list of tokens. New. `name` stands in messages. */
 int fathom__tokens_of_json(int32_t **tokens, size_t *n, const fathom_model *model, const json_t *value,
                            const char *name);

@@ -2,79 +2,30 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/memory.h"
+#include "engine/chat_render.h"
 #include "server/generation.h"
 #include "server/handlers.h"
+#include "server/messages.h"
 #include <string.h>
 
-enum { MOST_MESSAGES = 4096, MOST_PROMPTS = 64, MESSAGE_BYTES_LIMIT = 1 << 26 };
+enum { MOST_PROMPTS = 64 };
 
 /* Messages ----------------------------------------------------------------------------------------------- */
 
-/* The text of a message's content: a string, or parts of which all are text. */
-static int read_content(char **out, const json_t *content, const char *where) {
-    struct fathom__buffer text = FATHOM__BUFFER_INIT(MESSAGE_BYTES_LIMIT);
-    int status = FATHOM_OK;
-    if (json_is_string(content)) {
-        status = fathom__buffer_text(&text, json_string_value(content));
-    } else if (json_is_array(content)) {
-        status = fathom__buffer_text(&text, "");
-        for (size_t i = 0; i < json_array_size(content) && !status; i++) {
-            const json_t *part = json_array_get(content, i);
-            const char *type = json_string_value(json_object_get(part, "type")),
-                       *words = json_string_value(json_object_get(part, "text"));
-            status =
-                type && strcmp(type, "text") == 0 && words
-                    ? fathom__buffer_text(&text, words)
-                    : fathom__fail(FATHOM_ERROR_UNSUPPORTED,
-                                   "%s: only parts of text are supported: {\"type\": \"text\", \"text\": …}", where);
-        }
-    } else {
-        status = fathom__fail(FATHOM_ERROR_FORMAT, "%s: \"content\": a text or a list of parts is expected", where);
-    }
-    if (!status) status = fathom__buffer_take(out, &text);
-    fathom__buffer_free(&text);
-    return status;
-}
-
-static int read_message(struct fathom_chat_message *out, char **content, const json_t *message, size_t index) {
-    char where[32];
-    snprintf(where, sizeof where, "messages[%zu]", index);
-    int status = fathom__json_get_string(&out->role, message, "role", true, where);
-    if (!status && json_object_get(message, "tool_calls"))
-        status = fathom__fail(FATHOM_ERROR_UNSUPPORTED, "%s: \"tool_calls\" are not supported by this server", where);
-    if (!status) status = read_content(content, json_object_get(message, "content"), where);
-    if (status) return status;
-    /* The name that newer clients have for what templates call the system. */
-    if (strcmp(out->role, "developer") == 0) out->role = "system";
-    out->content = *content;
-    return FATHOM_OK;
-}
-
-int fathom__chat_tokens(int32_t **tokens, size_t *n, const fathom_model *model, const json_t *messages) {
-    const size_t n_messages = json_array_size(messages);
-    struct fathom_chat_message *list = NULL;
-    char **contents = NULL, *text = NULL;
-    if (n_messages == 0 || n_messages > MOST_MESSAGES)
-        return fathom__fail(FATHOM_ERROR_FORMAT, "request: \"messages\": a list of 1 to %d messages is expected",
-                            MOST_MESSAGES);
-    int status = fathom__alloc(&list, n_messages, sizeof *list);
-    if (!status) status = fathom__alloc(&contents, n_messages, sizeof *contents);
-    for (size_t i = 0; i < n_messages && !status; i++)
-        status = read_message(&list[i], &contents[i], json_array_get(messages, i), i);
-    if (!status) status = fathom_chat_render(&text, model, list, n_messages, true, NULL);
-    if (!status) status = fathom_tokenize(tokens, n, model, text, strlen(text), false, true);
-    for (size_t i = 0; contents && i < n_messages; i++)
-        fathom_free(contents[i]);
-    fathom_free(contents);
-    fathom_free(list);
-    fathom_free(text);
-    return status;
-}
-
 static int add_chat(struct fathom__generation *generation, const json_t *messages) {
+    const fathom_model *model = generation->server->options.model;
+    const struct fathom__tool_format *format = generation->tools.format;
+    json_t *list = NULL;
+    char *text = NULL;
     int32_t *tokens = NULL;
     size_t n = 0;
-    const int status = fathom__chat_tokens(&tokens, &n, generation->server->options.model, messages);
+    int status = !format && fathom__messages_call(messages) ? fathom__server_tool_format(&format, generation->server)
+                                                            : FATHOM_OK;
+    if (!status) status = fathom__messages_read(&list, messages, format && format->arguments_as_text);
+    if (!status) status = fathom__chat_render(&text, model, list, generation->tools.list, true, NULL);
+    if (!status) status = fathom_tokenize(&tokens, &n, model, text, strlen(text), false, true);
+    fathom_free(text);
+    json_decref(list);
     return status ? status : fathom__generation_add_prompt(generation, tokens, n);
 }
 

@@ -78,11 +78,37 @@
                           ", \"label_score\": " NULL_NUMBER ", \"max_activation\": " NULL_NUMBER                       \
                           ", \"density\": " NULL_NUMBER ", \"search_score\": {\"type\": \"number\"}")
 #define PART OBJECT("\"type\", \"text\"", "\"type\": {\"const\": \"text\"}, \"text\": " TEXT)
-#define MESSAGE                                                                                                        \
+#define CALL                                                                                                           \
+    OBJECT("\"id\", \"type\", \"function\"",                                                                           \
+           "\"id\": " TEXT ", \"type\": {\"const\": \"function\"}, \"function\": " OBJECT(                             \
+               "\"name\", \"arguments\"", "\"name\": " TEXT ", \"arguments\": " TEXT))
+#define SAYING                                                                                                         \
     OBJECT("\"role\", \"content\"",                                                                                    \
            "\"role\": " TEXT ", \"content\": {\"oneOf\": [" TEXT ", {\"type\": \"array\", \"items\": " PART "}]}")
-#define ANSWER OBJECT("\"role\", \"content\"", "\"role\": " TEXT ", \"content\": " TEXT)
-#define FINISH "\"finish_reason\": {\"enum\": [\"stop\", \"length\"]}"
+#define CALLING                                                                                                        \
+    OBJECT("\"role\", \"tool_calls\"",                                                                                 \
+           "\"role\": " TEXT ", \"content\": " NULL_TEXT                                                               \
+           ", \"tool_calls\": {\"type\": \"array\", \"minItems\": 1, \"items\": " CALL "}")
+#define MESSAGE "{\"anyOf\": [" SAYING ", " CALLING "]}"
+#define TOOLS                                                                                                          \
+    "\"tools\": {\"type\": [\"array\", \"null\"], \"maxItems\": 128, \"items\": " OBJECT(                              \
+        "\"type\", \"function\"",                                                                                      \
+        "\"type\": {\"const\": \"function\"}, \"function\": " OBJECT(                                                  \
+            "\"name\"",                                                                                                \
+            "\"name\": {\"type\": \"string\", \"pattern\": \"^[A-Za-z0-9_-]{1,64}$\"}, "                               \
+            "\"description\": " NULL_TEXT                                                                              \
+            ", \"parameters\": " NULL_OBJECT)) "}, "                                                                   \
+                                               "\"tool_choice\": {\"oneOf\": [{\"enum\": [null, \"none\", \"auto\", "  \
+                                               "\"required\"]}, " OBJECT(                                              \
+                                                   "\"type\", \"function\"",                                           \
+                                                   "\"type\": {\"const\": \"function\"}, \"function\": " OBJECT(       \
+                                                       "\"name\"",                                                     \
+                                                       "\"name\": " TEXT)) "]}, "                                      \
+                                                                           "\"parallel_tool_calls\": {\"type\": "      \
+                                                                           "[\"boolean\", \"null\"]}, "
+#define ANSWER                                                                                                         \
+    OBJECT("\"role\", \"content\"", "\"role\": " TEXT ", \"content\": " NULL_TEXT ", \"tool_calls\": " LIST(CALL))
+#define FINISH "\"finish_reason\": {\"enum\": [\"stop\", \"length\", \"tool_calls\"]}"
 #define CHAT_CHOICE                                                                                                    \
     OBJECT("\"index\", \"message\", \"finish_reason\"",                                                                \
            "\"index\": {\"type\": \"integer\"}, \"message\": " ANSWER ", " FINISH)

@@ -35,7 +35,7 @@ const struct fathom__route fathom__routes[] = {
      .handle = fathom__handle_chat,
      .summary = "Answers a conversation by the model's own chat template",
      .request = OBJECT("\"messages\"", "\"messages\": {\"type\": \"array\", \"minItems\": 1, \"items\": " MESSAGE
-                                       "}, " CHAT_LOGPROBS GENERATION_MEMBERS),
+                                       "}, " TOOLS CHAT_LOGPROBS GENERATION_MEMBERS),
      .reply = COMPLETION(CHAT_CHOICE),
      .streams = true},
     {.method = "POST",

@@ -137,15 +137,29 @@ int fathom__schema_any(char name[FATHOM__RULE_NAME], struct fathom__schema_write
                 : fathom__schema_members(schema, none);
 }
 
+int fathom__schema_open(struct fathom__schema_writer *out) {
+    *out = (struct fathom__schema_writer){.text = FATHOM__BUFFER_INIT(FATHOM__MOST_GRAMMAR), .named = json_object()};
+    return out->named ? fathom__buffer_text(&out->text, basics) : fathom__fail_memory(1);
+}
+
+void fathom__schema_close(struct fathom__schema_writer *writer) {
+    fathom__buffer_free(&writer->text);
+    json_decref(writer->named);
+}
+
+int fathom__schema_whole(char name[FATHOM__RULE_NAME], struct fathom__schema_writer *writer, const json_t *schema) {
+    writer->root = schema;
+    json_object_clear(writer->named);
+    return fathom__schema_any(name, writer, schema, 0);
+}
+
 int fathom__schema_grammar(char **out, const json_t *schema) {
-    struct fathom__schema_writer writer = {
-        .text = FATHOM__BUFFER_INIT(FATHOM__MOST_GRAMMAR), .root = schema, .named = json_object()};
+    struct fathom__schema_writer writer;
     char name[FATHOM__RULE_NAME] = "object";
-    int status = writer.named ? fathom__buffer_text(&writer.text, basics) : fathom__fail_memory(1);
-    if (!status && schema) status = fathom__schema_any(name, &writer, schema, 0);
+    int status = fathom__schema_open(&writer);
+    if (!status && schema) status = fathom__schema_whole(name, &writer, schema);
     if (!status) status = fathom__buffer_format(&writer.text, "root ::= %s\n", name);
     if (!status) status = fathom__buffer_take(out, &writer.text);
-    fathom__buffer_free(&writer.text);
-    json_decref(writer.named);
+    fathom__schema_close(&writer);
     return status;
 }

@@ -14,6 +14,12 @@ struct fathom__schema_writer {
     unsigned n_rules;
 };
 
+/* Begins with the rules that every grammar may need. To be closed also after an error. */
+int fathom__schema_open(struct fathom__schema_writer *out);
+void fathom__schema_close(struct fathom__schema_writer *writer);
+/* Writes a schema by itself, into which its own references point. */
+int fathom__schema_whole(char name[FATHOM__RULE_NAME], struct fathom__schema_writer *writer, const json_t *schema);
+
 /* A new rule's name. LIMIT where there are too many. */
 int fathom__schema_name(char name[FATHOM__RULE_NAME], struct fathom__schema_writer *writer);
 /* "name ::= body"; the body is freed whatever the status was, which is returned where it is none. */

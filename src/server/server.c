@@ -129,6 +129,7 @@ int fathom_server_open(fathom_server **out, const struct fathom_server_options *
     pthread_mutex_init(&server->log_lock, NULL);
     pthread_mutex_init(&server->random_lock, NULL);
     pthread_mutex_init(&server->map_lock, NULL);
+    pthread_mutex_init(&server->tool_lock, NULL);
     atomic_flag_clear(&server->explaining);
     fill_defaults(&server->options);
     status = check_options(&server->options);
@@ -179,6 +180,8 @@ void fathom_server_close(fathom_server *server) {
     fathom__tasks_close(server->tasks, TASK_SECONDS);
     fathom__map_free(&server->map);
     pthread_mutex_destroy(&server->map_lock);
+    pthread_mutex_destroy(&server->tool_lock);
+    fathom__tool_format_free(&server->tool_format);
     pthread_mutex_destroy(&server->random_lock);
     pthread_mutex_destroy(&server->log_lock);
     free_list(server->names, server->options.n_names);

@@ -9,6 +9,7 @@
 #include "server/map.h"
 #include "server/metrics.h"
 #include "server/tasks.h"
+#include "server/tool_format.h"
 #include <fathom/server.h>
 #include <microhttpd.h>
 #include <pthread.h>
@@ -24,6 +25,8 @@ struct fathom_server {
     atomic_flag explaining; /* one explanation is made at a time */
     pthread_mutex_t map_lock;
     struct fathom__map map; /* n 0: not made yet; never changes then */
+    pthread_mutex_t tool_lock;
+    struct fathom__tool_format tool_format; /* opening NULL: not looked for yet; never changes then */
     struct MHD_Daemon *daemon;
     uint16_t port;
     atomic_bool stopping, stopped;

@@ -1,5 +1,6 @@
 """`fathom serve`: it says where it listens, answers, logs every request, and stops when it is asked to."""
 import json
+import pathlib
 import re
 import shutil
 import signal
@@ -8,13 +9,18 @@ import urllib.error
 import urllib.request
 
 import command
+from gguf import STRING, Gguf
+
+# A chat template that takes tools and writes calls between tags, as Hermes' and Qwen's do.
+TOOLS_TEMPLATE = (pathlib.Path(__file__).parents[1] / "support/tools.jinja").read_bytes()
 
 
 class Serve(command.Case):
-    def serve(self, *arguments, dictionary=None):
+    def serve(self, *arguments, dictionary=None, model=None, context=256):
         """A server on a free port; gives its process and address."""
         named = ("--dict", self.toy) if dictionary is None else dictionary
-        process = self.popen("serve", "-m", self.llama, *named, "--port", 0, "--threads", 1, "--context", 256, *arguments)
+        process = self.popen("serve", "-m", model or self.llama, *named, "--port", 0, "--threads", 1, "--context",
+                             context, *arguments)
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
         line = command.text(process.stderr.readline())
@@ -69,6 +75,31 @@ class Serve(command.Case):
         client.join()
         self.assertEqual(1, len(replies))
         self.assertIn(replies[0]["choices"][0]["finish_reason"], ("length", "stop"))
+
+    def test_tools(self):
+        tools = [{"type": "function", "function": {"name": "light", "parameters": {
+            "type": "object", "properties": {"on": {"type": "boolean"}}, "required": ["on"], "additionalProperties": False}}}]
+        question = {"role": "user", "content": "Is it dark?"}
+        body = {"messages": [question], "tools": tools, "tool_choice": "required", "max_tokens": 60}
+        process, address = self.serve()
+        refused = self.ask(address, "/v1/chat/completions", body, status=400)
+        self.assertIn("template has none", refused["error"]["message"])
+        self.stop(process)
+        gguf = Gguf(self.llama)
+        gguf.put(b"tokenizer.chat_template", STRING, TOOLS_TEMPLATE)
+        model = self.folder / "tools.gguf"
+        model.write_bytes(gguf.pack())
+        process, address = self.serve(dictionary=("--no-dict",), model=model, context=1024)
+        message = self.ask(address, "/v1/chat/completions", body)["choices"][0]["message"]
+        (call,) = message["tool_calls"]
+        self.assertEqual("light", call["function"]["name"])
+        self.assertIsInstance(json.loads(call["function"]["arguments"])["on"], bool)
+        # The call and its result are what the next answer is told.
+        result = {"role": "tool", "tool_call_id": call["id"], "content": "done"}
+        after = self.ask(address, "/v1/chat/completions", {"messages": [question, message, result], "tools": tools, "max_tokens": 2})
+        before = self.ask(address, "/v1/chat/completions", {"messages": [question, result], "tools": tools, "max_tokens": 2})
+        self.assertGreater(after["usage"]["prompt_tokens"], before["usage"]["prompt_tokens"] + 10)
+        self.stop(process)
 
     def test_token(self):
         path = self.folder / "token.txt"
