@@ -73,10 +73,12 @@ struct fathom_ledger_run {
  * with, if there is one, and its points after that step are taken out. *number: the run's. */
 FATHOM_API int fathom_ledger_begin(int64_t *number, fathom_ledger *ledger, const struct fathom_ledger_run *run,
                                    bool resumed, uint64_t resumed_step);
+/* Errors: NOT_FOUND (somebody took the run out). */
 FATHOM_API int fathom_ledger_add(fathom_ledger *ledger, int64_t number, const struct fathom_ledger_point *point);
-/* Closes a run: state, message and seconds of *run, and its dictionaries' results where they are finished. */
+/* Closes a run: state, message and seconds of *run, and its dictionaries' results where they are finished. Errors: as
+ * above. */
 FATHOM_API int fathom_ledger_end(fathom_ledger *ledger, int64_t number, const struct fathom_ledger_run *run);
-/* Sets one member of the run's notes to a JSON value. Errors: FORMAT (no JSON), NOT_FOUND. */
+/* Sets one member of the run's notes to a JSON value. Errors: FORMAT (no JSON; notes that are no object), NOT_FOUND. */
 FATHOM_API int fathom_ledger_note(fathom_ledger *ledger, int64_t number, const char *key, const char *json);
 
 /* Runs in memory, which outlive the ledger. */

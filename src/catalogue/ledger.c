@@ -186,8 +186,9 @@ int fathom_ledger_add(fathom_ledger *ledger, int64_t number, const struct fathom
     bind_number(statement, 8, point->dead_fraction);
     bind_number(statement, 9, point->seconds);
     status = fathom__store_do(&ledger->store, statement);
+    const bool taken_out = status && sqlite3_extended_errcode(ledger->store.database) == SQLITE_CONSTRAINT_FOREIGNKEY;
     sqlite3_finalize(statement);
-    return status;
+    return taken_out ? fathom__ledger_missing(ledger, number) : status;
 }
 
 static int write_results(const fathom_ledger *ledger, int64_t number, const struct fathom_ledger_run *run) {
@@ -227,6 +228,7 @@ int fathom_ledger_end(fathom_ledger *ledger, int64_t number, const struct fathom
         status = fathom__store_do(&ledger->store, statement);
     }
     sqlite3_finalize(statement);
+    if (!status && sqlite3_changes(ledger->store.database) == 0) status = fathom__ledger_missing(ledger, number);
     if (!status) status = write_results(ledger, number, run);
     return finish_transaction(ledger, status);
 }
@@ -250,11 +252,15 @@ int fathom_ledger_note(fathom_ledger *ledger, int64_t number, const char *key, c
     char *text = NULL;
     sqlite3_stmt *statement = NULL;
     int status = fathom__json_parse(&value, json, strlen(json), key);
-    if (!status) status = read_notes(&notes, ledger, number);
-    if (!status) {
-        json_object_set(notes, key, value);
-        status = fathom__json_text(&text, notes, false);
+    if (!status) status = fathom__store_run(&ledger->store, "BEGIN IMMEDIATE");
+    if (status) {
+        json_decref(value);
+        return status;
     }
+    status = read_notes(&notes, ledger, number);
+    if (!status && json_object_set(notes, key, value))
+        status = fathom__store_damaged(&ledger->store, "a run's notes are no object");
+    if (!status) status = fathom__json_text(&text, notes, false);
     if (!status)
         status = fathom__store_prepare(&statement, &ledger->store, "UPDATE runs SET notes = ?2 WHERE number = ?1");
     if (!status) {
@@ -266,7 +272,7 @@ int fathom_ledger_note(fathom_ledger *ledger, int64_t number, const char *key, c
     json_decref(value);
     json_decref(notes);
     fathom_free(text);
-    return status;
+    return finish_transaction(ledger, status);
 }
 
 int fathom_ledger_remove(fathom_ledger *ledger, int64_t number) {

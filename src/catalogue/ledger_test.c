@@ -181,11 +181,18 @@ static void test_refusals(void **state) {
     expect(fathom_ledger_note(ledger, 3, "a", "1x"), FATHOM_ERROR_FORMAT, "a");
     expect(fathom_ledger_note(ledger, 3, "a", "[1]"), FATHOM_ERROR_NOT_FOUND, "there is no run 3");
     struct fathom_ledger_run run = sample();
+    const struct fathom_ledger_point point = {.step = 1, .tokens = 2, .fve = 0.5};
+    expect(fathom_ledger_add(ledger, 3, &point), FATHOM_ERROR_NOT_FOUND, "there is no run 3, nor any other");
+    expect(fathom_ledger_end(ledger, 3, &run), FATHOM_ERROR_NOT_FOUND, "there is no run 3");
     begin(ledger, &run, false, 0);
     expect(fathom_ledger_read(&runs, ledger, 3), FATHOM_ERROR_NOT_FOUND, "1 are there, the last is 1");
     fathom_ledger_close(ledger);
     sqlite3 *database = NULL;
     assert_int_equal(sqlite3_open(path, &database), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(database, "UPDATE runs SET notes = '[]'", NULL, NULL, NULL), SQLITE_OK);
+    ledger = open_for_writing();
+    expect(fathom_ledger_note(ledger, 1, "a", "[1]"), FATHOM_ERROR_FORMAT, "notes are no object");
+    fathom_ledger_close(ledger);
     assert_int_equal(sqlite3_exec(database, "DROP TABLE points", NULL, NULL, NULL), SQLITE_OK);
     sqlite3_close(database);
     ledger = open_for_writing();
