@@ -1,8 +1,6 @@
-#include "base/scratch.h"
 #include "catalogue/catalogue_internal.h"
 #include "catalogue/label_internal.h"
-#include "tests/support/tiny_wordnet.h"
-#include "tests/support/word_stream.h"
+#include "tests/support/labelled_stream.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,11 +11,9 @@
 /* GATE is on at "golden", which is always followed by "wall": two rules that tell it equally well. OTHER is there for
  * the controls. */
 enum { GATE, OTHER, FEATURES };
-enum { DOCUMENTS = 300, WORDS = 40, MOST_ROWS = 128 };
+enum { DOCUMENTS = 300 };
 
-static struct word_pieces pieces;
-static struct fathom__evidence *evidence;
-static fathom__lexicon *lexicon;
+static struct text_stream opened;
 static struct fathom__stream *stream;
 
 static const char *const filler[] = {
@@ -25,57 +21,33 @@ static const char *const filler[] = {
     "sprinter", "goalkeeper", "swimmers", "bridge", "bakers", "driver", "poet",  "teachers", "writers",     "cities",
 };
 
-static void add_document(uint64_t number, struct fathom__random *random) {
-    char text[MOST_ROWS * 16] = "";
-    for (int i = 0; i < WORDS; i++) {
-        strcat(text, " ");
-        strcat(text, filler[fathom__random_below(random, sizeof filler / sizeof *filler)]);
-    }
-    int32_t tokens[MOST_ROWS];
-    bool covered[MOST_ROWS];
-    size_t offsets[MOST_ROWS + 1] = {0}, n_values = 0;
-    uint32_t features[MOST_ROWS];
-    float values[MOST_ROWS];
-    const size_t n = word_tokens(tokens, MOST_ROWS, &pieces, text);
-    for (size_t row = 0; row < n; row++) {
-        const char *word = fathom__intern_text(NULL, &pieces.table, (uint32_t)tokens[row]) + 1;
-        covered[row] = true;
-        if (strcmp(word, "golden") == 0 || strcmp(word, "with") == 0) {
-            features[n_values] = *word == 'g' ? GATE : OTHER;
-            values[n_values++] = 0.5f + (float)fathom__random_unit(random);
-        }
-        offsets[row + 1] = n_values;
-    }
-    const struct fathom_sparse sparse = {.n_rows = n, .offsets = offsets, .features = features, .values = values};
-    assert_int_equal(fathom__evidence_add(evidence, tokens, covered, n, number, &sparse, 0), FATHOM_OK);
+static size_t features_of(uint32_t *features, float *values, const char *word, const char *before,
+                          struct fathom__random *random) {
+    (void)before;
+    if (strcmp(word, "golden") != 0 && strcmp(word, "with") != 0) return 0;
+    *features = *word == 'g' ? GATE : OTHER;
+    *values = 0.5f + (float)fathom__random_unit(random);
+    return 1;
 }
 
 static int set_up(void **state) {
+    static const struct labelled_stream of = {filler,     sizeof filler / sizeof *filler, DOCUMENTS, FEATURES, 3,
+                                              features_of};
     (void)state;
-    struct fathom__random random;
-    const char *folder = scratch_root();
-    int32_t unseen;
-    fathom__random_seed(&random, 3);
-    if (tiny_wordnet_write(folder) || fathom__evidence_open(&evidence, FEATURES, 5, 1)) return -1;
-    for (uint64_t i = 0; i < DOCUMENTS; i++)
-        add_document(i, &random);
-    if (word_tokens(&unseen, 1, &pieces, " unseen") != 1) return -1;
-    return fathom__evidence_seal(evidence) || word_vocabulary(&pieces) || fathom__lexicon_open(&lexicon, folder) ||
-           fathom__stream_open(&stream, evidence, &pieces.vocabulary, lexicon);
+    if (labelled_stream_open(&opened, &of, " unseen")) return -1;
+    stream = opened.stream;
+    return 0;
 }
 
 static int tear_down(void **state) {
     (void)state;
-    fathom__stream_close(stream);
-    fathom__lexicon_close(lexicon);
-    fathom__evidence_close(evidence);
-    word_pieces_free(&pieces);
+    text_stream_close(&opened);
     return 0;
 }
 
 static int32_t token(const char *text) {
     uint32_t id;
-    assert_true(fathom__intern_find(&id, &pieces.table, text, strlen(text)));
+    assert_true(fathom__intern_find(&id, &opened.pieces.table, text, strlen(text)));
     return (int32_t)id;
 }
 

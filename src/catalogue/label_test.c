@@ -1,7 +1,5 @@
-#include "base/scratch.h"
 #include "catalogue/label_internal.h"
-#include "tests/support/tiny_wordnet.h"
-#include "tests/support/word_stream.h"
+#include "tests/support/labelled_stream.h"
 
 #include <fathom/error.h>
 #include <setjmp.h>
@@ -23,12 +21,9 @@ enum {
     POETS,     /* strong on "poets", weak anywhere */
     FEATURES
 };
-enum { DOCUMENTS = 500, WORDS = 40, MOST_ROWS = 128 };
+enum { DOCUMENTS = 500 };
 
-static const char *folder;
-static struct word_pieces pieces;
-static struct fathom__evidence *evidence;
-static fathom__lexicon *lexicon;
+static struct text_stream opened;
 static struct fathom__stream *stream;
 
 static const char *const filler[] = {
@@ -44,73 +39,45 @@ static bool one_of(const char *word, size_t length, const char *list) {
     return false;
 }
 
-/* Which features are on at a word, by what it is and what stood before it. */
-static size_t features_of(uint32_t *features, const char *word, const char *before, struct fathom__random *random,
-                          int *rare) {
+/* Rows that RARE may still have. */
+static int rare = 2;
+
+/* Which features are on at a word. */
+static size_t features_of(uint32_t *features, float *values, const char *word, const char *before,
+                          struct fathom__random *random) {
     size_t n = 0, length = strlen(word);
     if (one_of(word, length, "athletes striker sprinter goalkeeper swimmers")) features[n++] = ATHLETES;
     if (strcmp(word, "Francisco") == 0 && strcmp(before, "San") == 0) features[n++] = FRANCISCO;
     if (word[0] >= '0' && word[0] <= '9') features[n++] = NUMBERS;
     if (fathom__random_below(random, 30) == 0) features[n++] = NOISE;
     if (fathom__random_below(random, 2) == 0) features[n++] = DENSE;
-    if (*rare > 0 && fathom__random_below(random, 1000) == 0) {
+    if (rare > 0 && fathom__random_below(random, 1000) == 0) {
         features[n++] = RARE;
-        --*rare;
+        rare--;
     }
     if (strcmp(word, "golden") == 0) features[n++] = GOLDEN;
     if (length > 3 && strcmp(word + length - 3, "ing") == 0) features[n++] = ENDINGS;
     if (strcmp(word, "poets") == 0 || fathom__random_below(random, 8) == 0) features[n++] = POETS;
+    for (size_t i = 0; i < n; i++) {
+        const float base = features[i] != POETS ? 0.2f : strcmp(word, "poets") == 0 ? 2.5f : 0.7f;
+        const float spread = features[i] == POETS && base < 1 ? 1.3f : 1;
+        values[i] = base + spread * (float)fathom__random_unit(random);
+    }
     return n;
 }
 
-static void add_document(uint64_t number, struct fathom__random *random, int *rare) {
-    char text[MOST_ROWS * 16] = "";
-    for (int i = 0; i < WORDS; i++) {
-        strcat(text, " ");
-        strcat(text, filler[fathom__random_below(random, sizeof filler / sizeof *filler)]);
-    }
-    int32_t tokens[MOST_ROWS];
-    bool covered[MOST_ROWS];
-    size_t offsets[MOST_ROWS + 1] = {0}, n_values = 0;
-    uint32_t features[MOST_ROWS * FEATURES];
-    float values[MOST_ROWS * FEATURES];
-    const size_t n = word_tokens(tokens, MOST_ROWS, &pieces, text);
-    char before[32] = "";
-    for (size_t row = 0; row < n; row++) {
-        const char *word = fathom__intern_text(NULL, &pieces.table, (uint32_t)tokens[row]) + 1; /* past the blank */
-        covered[row] = true;
-        const size_t count = features_of(features + n_values, word, before, random, rare);
-        for (size_t i = 0; i < count; i++) {
-            const float base = features[n_values] != POETS ? 0.2f : strcmp(word, "poets") == 0 ? 2.5f : 0.7f;
-            const float spread = features[n_values] == POETS && base < 1 ? 1.3f : 1;
-            values[n_values++] = base + spread * (float)fathom__random_unit(random);
-        }
-        offsets[row + 1] = n_values;
-        snprintf(before, sizeof before, "%s", word);
-    }
-    const struct fathom_sparse sparse = {.n_rows = n, .offsets = offsets, .features = features, .values = values};
-    assert_int_equal(fathom__evidence_add(evidence, tokens, covered, n, number, &sparse, 0), FATHOM_OK);
-}
-
 static int set_up(void **state) {
+    static const struct labelled_stream of = {filler,     sizeof filler / sizeof *filler, DOCUMENTS, FEATURES, 11,
+                                              features_of};
     (void)state;
-    struct fathom__random random;
-    int rare = 2;
-    fathom__random_seed(&random, 11);
-    folder = scratch_root();
-    if (tiny_wordnet_write(folder) || fathom__evidence_open(&evidence, FEATURES, 5, 1)) return -1;
-    for (uint64_t i = 0; i < DOCUMENTS; i++)
-        add_document(i, &random, &rare);
-    return fathom__evidence_seal(evidence) || word_vocabulary(&pieces) || fathom__lexicon_open(&lexicon, folder) ||
-           fathom__stream_open(&stream, evidence, &pieces.vocabulary, lexicon);
+    if (labelled_stream_open(&opened, &of, NULL)) return -1;
+    stream = opened.stream;
+    return 0;
 }
 
 static int tear_down(void **state) {
     (void)state;
-    fathom__stream_close(stream);
-    fathom__lexicon_close(lexicon);
-    fathom__evidence_close(evidence);
-    word_pieces_free(&pieces);
+    text_stream_close(&opened);
     return 0;
 }
 

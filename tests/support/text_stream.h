@@ -12,7 +12,7 @@ struct text_stream {
 };
 
 /* Returns 0 on success; call text_stream_close in any case. */
-static int text_stream_open(struct text_stream *out, const char *const *texts, size_t n, const char *folder) {
+static inline int text_stream_open(struct text_stream *out, const char *const *texts, size_t n, const char *folder) {
     enum { ROWS = 64 }; /* most tokens of a text */
     int32_t tokens[ROWS];
     bool covered[ROWS];
@@ -30,7 +30,7 @@ static int text_stream_open(struct text_stream *out, const char *const *texts, s
            fathom__stream_open(&out->stream, out->evidence, &out->pieces.vocabulary, out->lexicon);
 }
 
-static void text_stream_close(struct text_stream *read) {
+static inline void text_stream_close(struct text_stream *read) {
     fathom__stream_close(read->stream);
     fathom__lexicon_close(read->lexicon);
     fathom__evidence_close(read->evidence);
