@@ -3,7 +3,8 @@
  * Documents are tokenised, chats by the model's own template, cut into sequences of `context` tokens (the model's bos
  * first where its tokenizer adds one), and run. For speed the harvest may use derived copies of the model (bf16, layers after the last hook left out) and
  * run one single-threaded context per core side by side; blocks are nevertheless delivered one at a time, in corpus
- * order, on the calling thread, so that the same seed gives the same stream whatever the number of threads.
+ * order, on the calling thread, so that the same seed gives the same stream whatever the number of threads. Where the
+ * engine was built for a GPU and finds one, one context runs there instead (docs/gpu.md).
  */
 #ifndef FATHOM_HARVEST_H
 #define FATHOM_HARVEST_H
@@ -26,6 +27,7 @@ struct fathom_harvest_options {
      * the model */
     uint64_t skip_tokens;
     bool original; /* run the model as it is, not a derived bf16 copy */
+    bool no_gpu;   /* run it on the processor also where the engine has a GPU, which then holds all layers otherwise */
     fathom_progress_fn progress;
     void *payload;
 };

@@ -38,6 +38,9 @@ struct fathom_model_options {
 #define FATHOM_MODEL_OPTIONS_INIT                                                                                      \
     { 0 }
 
+/* Whether the engine was built for a GPU and finds one (docs/gpu.md). Any thread. */
+FATHOM_API bool fathom_gpu_present(void);
+
 /* Opens a GGUF file: any quantisation, split files by their first part, or the name of a default model that
  * was fetched before ("smollm2", "gemma3"). For the architectures of hook.h every key, type and shape is checked first;
  * any other architecture is first loaded and run for one token in a child process, because the engine aborts on

@@ -9,6 +9,7 @@
 #include "engine/accelerator.h"
 #include "engine/harvest_parts.h"
 #include <fathom/harvest.h>
+#include <fathom/model.h>
 
 #define PROGRESS_SECONDS 0.25
 #define RATE_SECONDS 5.0
@@ -59,7 +60,9 @@ static int open_model(struct harvest *h, const char *path) {
     fathom_model *source = NULL;
     char *derived = NULL;
     int32_t last_layer;
-    int status = fathom_model_open(&source, path, NULL);
+    const bool on_gpu = !o->no_gpu && fathom_gpu_present();
+    const struct fathom_model_options options = {.gpu_layers = on_gpu ? -1 : 0};
+    int status = fathom_model_open(&source, path, o->original ? &options : NULL);
     if (status != FATHOM_OK) return status;
     status = check_hooks(h, source, &last_layer);
     if (status != FATHOM_OK || o->original) {
@@ -70,7 +73,7 @@ static int open_model(struct harvest *h, const char *path) {
     status = fathom_model_derive(&derived, fathom_model_describe(source)->path, wanted < n_layers ? wanted : 0,
                                  o->progress, o->payload);
     fathom_model_close(source);
-    if (status == FATHOM_OK) status = fathom_model_open(&h->model, derived, NULL);
+    if (status == FATHOM_OK) status = fathom_model_open(&h->model, derived, &options);
     fathom_free(derived);
     return status;
 }
@@ -223,8 +226,9 @@ int fathom_harvest(uint64_t *rows, const char *model_path, fathom_corpus *corpus
     int status = check_options(options);
     if (status != FATHOM_OK) return status;
     h.plan.n_hooks = options->n_hooks;
-    h.plan.n_threads = options->n_threads > 0 ? options->n_threads : fathom__cores();
-    h.plan.accelerate = !options->original && fathom__accelerator_register();
+    const bool on_gpu = !options->no_gpu && fathom_gpu_present();
+    h.plan.n_threads = on_gpu ? 1 : options->n_threads > 0 ? options->n_threads : fathom__cores();
+    h.plan.accelerate = !on_gpu && !options->original && fathom__accelerator_register();
     h.cutter.context = options->context > 0 ? options->context : FATHOM__HARVEST_CONTEXT;
     h.cutter.batch_rows = h.plan.batch_rows =
         h.cutter.context > FATHOM__HARVEST_ROWS ? h.cutter.context : FATHOM__HARVEST_ROWS;

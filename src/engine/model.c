@@ -178,12 +178,16 @@ static int check_loaded_vocabulary(const fathom_model *model) {
     return FATHOM_OK;
 }
 
+bool fathom_gpu_present(void) {
+    return llama_supports_gpu_offload();
+}
+
 /* Without a GPU the engine would keep all layers on the processor and say nothing. */
 static int check_gpu(fathom_model *model, int gpu_layers) {
     if (gpu_layers < -1)
         return fathom__fail(FATHOM_ERROR_ARGUMENT, "%s: gpu_layers %d, where a number, 0 or -1 for all is expected",
                             model->path, gpu_layers);
-    if (gpu_layers != 0 && !llama_supports_gpu_offload())
+    if (gpu_layers != 0 && !fathom_gpu_present())
         return fathom__fail(FATHOM_ERROR_UNSUPPORTED,
                             "%s: gpu_layers %d, but the engine finds no GPU or was built for none (docs/gpu.md); 0 is "
                             "expected here",
