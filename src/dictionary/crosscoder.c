@@ -175,7 +175,7 @@ static int collect(float *rows, int32_t *tokens, size_t *n, size_t wanted, struc
         memcpy(tokens + *n, c->tokens, taken * sizeof *tokens);
         out->rows_left_out += length - c->n_rows;
         *n += taken;
-        if (!status) status = fathom__crosscoding_tell(c, "collect", *n, wanted);
+        if (!status) status = fathom__stage_tell(&c->stage, c->options, "collect", "tokens", *n, wanted);
     }
     if (!status && *n < FEWEST_ROWS)
         status =
@@ -211,7 +211,9 @@ static int measure(struct fathom_crosscoder_evaluation *out, struct fathom__cros
             take_part(guess, guesses, n, d, c->taps[s].offset, width);
             status = fathom__evaluate_quality(&out->sources[s].quality[which], part, guess, n, width);
         }
-        if (!status) status = fathom__crosscoding_tell(c, "measure", (uint64_t)which, FATHOM_RECONSTRUCTIONS);
+        if (!status)
+            status = fathom__stage_tell(&c->stage, c->options, "measure", "reconstructions", (uint64_t)which + 1,
+                                        FATHOM_RECONSTRUCTIONS);
     }
     if (!status) status = fathom_crosscoder_features(out->features, out->shares, c->dictionary, rows, n);
     uint32_t silent = 0;

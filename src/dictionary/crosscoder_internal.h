@@ -38,7 +38,7 @@ struct fathom__crosscoding {
     size_t n_rows;
     int splice; /* the source whose rows are replaced, or -1 */
     struct fathom__reconstructor reconstructor;
-    double told;
+    struct fathom__stage stage;
 };
 
 /* Scales the sources of rows [n, width] as in training, or back. */
@@ -50,7 +50,6 @@ int fathom__crosscoding_reconstruct(float *out, struct fathom__crosscoding *c, e
 int fathom__crosscoding_sequence(const int32_t **out, size_t *n, struct fathom__crosscoding *c);
 /* Runs it through the models and takes its rows. */
 int fathom__crosscoding_take(struct fathom__crosscoding *c, const int32_t *tokens, size_t n);
-int fathom__crosscoding_tell(struct fathom__crosscoding *c, const char *stage, uint64_t done, uint64_t total);
 
 /* crosscoder_losses.c: the edit at each source, and what it costs. */
 int fathom__crosscoding_splice(const struct fathom_block *block, float *rows, bool *changed, void *payload);

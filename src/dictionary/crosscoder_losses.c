@@ -1,21 +1,9 @@
 /* What it costs a model when one source's rows are replaced by their reconstruction. */
 #include <base/error.h>
 #include <base/memory.h>
-#include <base/thread.h>
 #include <dictionary/crosscoder_internal.h>
 #include <math.h>
 #include <string.h>
-
-#define PROGRESS_SECONDS 0.25
-
-int fathom__crosscoding_tell(struct fathom__crosscoding *c, const char *stage, uint64_t done, uint64_t total) {
-    const double now = fathom__seconds();
-    if (!c->options->progress || now - c->told < PROGRESS_SECONDS) return 0;
-    c->told = now;
-    const struct fathom_progress progress = {
-        .stage = stage, .done = done, .total = total, .unit = "tokens", .seconds_left = -1};
-    return fathom__callback_status(c->options->progress(&progress, c->options->payload));
-}
 
 int fathom__crosscoding_splice(const struct fathom_block *block, float *rows, bool *changed, void *payload) {
     const struct fathom__crosscoding_tap *tap = payload;
@@ -90,7 +78,8 @@ int fathom__crosscoding_losses(struct fathom_crosscoder_evaluation *out, struct 
             for (size_t i = 0; i + 1 < n; i++)
                 losses[s].plain -= plain[(size_t)c->taps[s].model * c->context + i];
         if (!status) out->loss_tokens += n - 1;
-        if (!status) status = fathom__crosscoding_tell(c, "losses", out->loss_tokens, c->loss_tokens);
+        if (!status)
+            status = fathom__stage_tell(&c->stage, c->options, "losses", "tokens", out->loss_tokens, c->loss_tokens);
     }
     if (!status && out->loss_tokens == 0)
         status = fathom__fail(FATHOM_ERROR_LIMIT, "crosscoder: the corpus has no text left for the losses");

@@ -1,7 +1,6 @@
 /* Evaluation: rows collected, controls fitted on one half, all measured on the other, then features and losses. */
 #include <base/error.h>
 #include <base/memory.h>
-#include <base/thread.h>
 #include <dictionary/evaluate_internal.h>
 #include <math.h>
 #include <string.h>
@@ -9,16 +8,6 @@
 #define DEFAULT_TOKENS 65536
 #define DEFAULT_CONTEXT 256
 #define FEWEST_ROWS 512
-#define PROGRESS_SECONDS 0.25
-
-int fathom__evaluate_tell(struct fathom__evaluating *e, const char *stage, uint64_t done, uint64_t total) {
-    const double now = fathom__seconds();
-    if (!e->options->progress || now - e->told < PROGRESS_SECONDS) return 0;
-    e->told = now;
-    const struct fathom_progress progress = {
-        .stage = stage, .done = done, .total = total, .unit = "tokens", .seconds_left = -1};
-    return fathom__callback_status(e->options->progress(&progress, e->options->payload));
-}
 
 int fathom__evaluate_sequence(const int32_t **out, size_t *n, struct fathom__evaluating *e) {
     while (e->at + 1 >= e->n_document) { /* a single token predicts nothing */
@@ -66,7 +55,7 @@ static int collect(struct fathom__evaluating *e) {
         if (status || n == 0) break;
         fathom_session_forget(e->session, -1, 0);
         status = fathom_session_feed(e->session, tokens, n, 0, 0, false);
-        if (!status) status = fathom__evaluate_tell(e, "collect", c->n, c->wanted);
+        if (!status) status = fathom__stage_tell(&e->stage, e->options, "collect", "tokens", c->n, c->wanted);
     }
     fathom_session_unhook_all(e->session);
     if (!status && c->n < FEWEST_ROWS)
@@ -96,7 +85,9 @@ static int measure(struct fathom_reconstruction_quality *qualities, struct fatho
         status = fathom__reconstruct(guesses, &e->reconstructor, (enum fathom_reconstruction)which, rows,
                                      c->tokens + fit, n);
         if (!status) status = fathom__evaluate_quality(&qualities[which], rows, guesses, n, e->d);
-        if (!status) status = fathom__evaluate_tell(e, "measure", (uint64_t)which, FATHOM_RECONSTRUCTIONS);
+        if (!status)
+            status = fathom__stage_tell(&e->stage, e->options, "measure", "reconstructions", (uint64_t)which + 1,
+                                        FATHOM_RECONSTRUCTIONS);
         if (status || !whole) continue;
         if (which == FATHOM_RECONSTRUCT_DICTIONARY)
             status = fathom__evaluate_densities(out, e->options->features, sparse, c->sequences + fit,

@@ -13,6 +13,16 @@ struct fathom__collected {
     size_t n, wanted, left_out;
 };
 
+/* How far a stage of long work is. All zero before the first one. */
+struct fathom__stage {
+    const char *name; /* a literal */
+    uint64_t first;
+    double started, last, told;
+};
+/* Tells it a few times a second. */
+int fathom__stage_tell(struct fathom__stage *stage, const struct fathom_evaluate_options *options, const char *name,
+                       const char *unit, uint64_t done, uint64_t total);
+
 struct fathom__evaluating {
     const struct fathom_evaluate_options *options;
     const fathom_dictionary *dictionary;
@@ -28,14 +38,11 @@ struct fathom__evaluating {
     uint32_t sequence;
     struct fathom__collected collected;
     struct fathom__reconstructor reconstructor;
-    double told;
+    struct fathom__stage stage;
 };
 
 /* The next sequence of at most `context` tokens; *n 0 at the corpus' end. */
 int fathom__evaluate_sequence(const int32_t **out, size_t *n, struct fathom__evaluating *evaluating);
-
-/* Tells the caller's progress function, at times. */
-int fathom__evaluate_tell(struct fathom__evaluating *evaluating, const char *stage, uint64_t done, uint64_t total);
 
 /* Fills in what rows f32 [n, d] and their reconstructions tell. */
 int fathom__evaluate_quality(struct fathom_reconstruction_quality *out, const float *rows, const float *guesses,

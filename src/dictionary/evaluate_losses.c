@@ -84,7 +84,8 @@ int fathom__evaluate_losses(struct fathom_evaluation *out, struct fathom__evalua
         status = fathom__evaluate_sequence(&tokens, &n, e);
         if (status || n == 0) break;
         status = add_sequence(&losses, tokens, n);
-        if (!status) status = fathom__evaluate_tell(e, "losses", losses.spliced.tokens, wanted);
+        if (!status)
+            status = fathom__stage_tell(&e->stage, e->options, "losses", "tokens", losses.spliced.tokens, wanted);
     }
     fathom_session_unhook_all(e->session);
     if (!status && losses.spliced.tokens == 0)

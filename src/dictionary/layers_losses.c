@@ -195,7 +195,7 @@ int fathom__layering_losses(struct fathom_layers_evaluation *out, struct fathom_
         status = fathom__evaluate_sequence(&tokens, &n, &e);
         if (status || n == 0) break;
         status = add_sequence(&s, tokens, n);
-        if (!status) status = fathom__evaluate_tell(&e, "losses", s.spliced.tokens, wanted);
+        if (!status) status = fathom__stage_tell(&e.stage, e.options, "losses", "tokens", s.spliced.tokens, wanted);
     }
     if (!status && s.unordered)
         out->not_spliced = "a layer is written before what its features read is there";
