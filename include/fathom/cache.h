@@ -14,7 +14,7 @@ extern "C" {
 
 enum fathom_cache_kind {
     FATHOM_CACHE_MODEL,
-    FATHOM_CACHE_COPY, /* a model in another form, made for speed */
+    FATHOM_CACHE_COPY, /* a model in another form, or a map of a dictionary's features: made once, for speed */
     FATHOM_CACHE_DICTIONARY,
     FATHOM_CACHE_CATALOGUE,
     FATHOM_CACHE_RECORD, /* the ledger of training runs, and folders of a server's jobs */

@@ -171,7 +171,10 @@ int fathom_cache_open(fathom_cache **out) {
     static const struct {
         enum fathom_cache_kind kind;
         const char *folder;
-    } folders[] = {{FATHOM_CACHE_MODEL, "models"}, {FATHOM_CACHE_COPY, "derived"}, {FATHOM_CACHE_ENGINE, "engine"}};
+    } folders[] = {{FATHOM_CACHE_MODEL, "models"},
+                   {FATHOM_CACHE_COPY, "derived"},
+                   {FATHOM_CACHE_COPY, "maps"},
+                   {FATHOM_CACHE_ENGINE, "engine"}};
     fathom_cache *cache = NULL;
     static const struct {
         enum fathom_cache_kind kind;

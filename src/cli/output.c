@@ -166,6 +166,14 @@ void cli_progress_end(void) {
     }
 }
 
+/* Two digits at the least: what takes long is counted by the minute or the hour. */
+static void print_rate(double per_second, const char *unit) {
+    static const double enough = 1.0, many = 10.0, per_minute = 60.0, per_hour = 3600.0;
+    const bool by_minute = per_second < enough, by_hour = per_second * per_minute < enough;
+    const double rate = per_second * (by_hour ? per_hour : by_minute ? per_minute : 1.0);
+    fprintf(stderr, "  %.*f %s/%s", rate < many ? 1 : 0, rate, unit, by_hour ? "h" : by_minute ? "min" : "s");
+}
+
 int cli_progress(const struct fathom_progress *progress, void *payload) {
     static const double terminal_interval = 0.2, log_interval = 10.0;
     static double last;
@@ -182,7 +190,7 @@ int cli_progress(const struct fathom_progress *progress, void *payload) {
         }
         fprintf(stderr, "  %llu %s", (unsigned long long)progress->done, progress->unit);
         if (progress->units_per_second > 0) {
-            fprintf(stderr, "  %.0f %s/s", progress->units_per_second, progress->unit);
+            print_rate(progress->units_per_second, progress->unit);
         }
         if (progress->seconds_left >= 0 && !finished) {
             format_time(left, sizeof left, progress->seconds_left);

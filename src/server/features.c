@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "server/feature_json.h"
 #include "server/handlers.h"
+#include "server/map_file.h"
 #include <string.h>
 
 enum { MOST_HITS = 200, DEFAULT_HITS = 20, MOST_WORDS = 1000, MOST_EXAMPLES = 100, DEFAULT_EXAMPLES = 20 };
@@ -214,15 +215,15 @@ static bool is_stopping(void *payload) {
     return atomic_load(&server->stopping);
 }
 
-/* Made once, when it is first asked for. */
+/* Made or found once, when it is first asked for. */
 int fathom__handle_map(struct fathom__exchange *exchange) {
     fathom_server *server = exchange->server;
     if (!server->options.dictionary)
         return fathom__fail(FATHOM_ERROR_NOT_FOUND, "this server was started without a dictionary of features");
     pthread_mutex_lock(&server->map_lock);
     const int status = server->map.n > 0 ? FATHOM_OK
-                                         : fathom__map_make(&server->map, server->options.dictionary,
-                                                            server->options.n_threads, is_stopping, server);
+                                         : fathom__map_get(&server->map, server->options.dictionary,
+                                                           server->options.n_threads, is_stopping, server);
     pthread_mutex_unlock(&server->map_lock);
     if (status) return status;
     const struct fathom__map *map = &server->map;

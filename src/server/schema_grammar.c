@@ -35,28 +35,60 @@ static int write_alternatives(char name[FATHOM__RULE_NAME], struct fathom__schem
     return fathom__schema_rule(writer, name, &body, status);
 }
 
-/* "#", or "#/a/b": each rule is written once, also where a schema holds itself. */
-static int write_reference(char name[FATHOM__RULE_NAME], struct fathom__schema_writer *writer, const char *reference,
-                           unsigned depth) {
-    const json_t *target = writer->root, *written = json_object_get(writer->named, reference);
-    char *path = NULL, part[FATHOM__RULE_NAME];
-    if (written) {
-        snprintf(name, FATHOM__RULE_NAME, "%s", json_string_value(written));
-        return FATHOM_OK;
-    }
+/* What "#" or "#/a/b" points to. */
+static int find_target(const json_t **out, const json_t *root, const char *reference) {
+    char *path = NULL, *rest = NULL;
     int status = reference[0] == '#' && (!reference[1] || reference[1] == '/')
                      ? fathom__copy_string(&path, reference + 1)
                      : fathom__fail(FATHOM_ERROR_UNSUPPORTED,
                                     "schema: \"$ref\": \"%.100s\" does not point into the schema", reference);
     if (status) return status;
-    char *rest = NULL;
-    for (const char *key = strtok_r(path, "/", &rest); key && target; key = strtok_r(NULL, "/", &rest))
-        target = json_object_get(target, key);
+    *out = root;
+    for (const char *key = strtok_r(path, "/", &rest); key && *out; key = strtok_r(NULL, "/", &rest))
+        *out = json_object_get(*out, key);
     fathom_free(path);
-    if (!target) return fathom__fail(FATHOM_ERROR_FORMAT, "schema: \"$ref\": there is no \"%.100s\"", reference);
-    if ((status = fathom__schema_name(name, writer))) return status;
-    if (json_object_set_new(writer->named, reference, json_string(name))) return fathom__fail_memory(1);
-    status = fathom__schema_any(part, writer, target, depth);
+    return *out ? FATHOM_OK : fathom__fail(FATHOM_ERROR_FORMAT, "schema: \"$ref\": there is no \"%.100s\"", reference);
+}
+
+/* A schema may hold itself in an object or a list; one that is itself, by way of "$ref" and "anyOf" alone, says nothing. `seen`: false
+ * for references on the way here, true for those that are known to be good. */
+static int check_circle(json_t *seen, const json_t *root, const json_t *schema, unsigned depth) {
+    const char *reference = json_string_value(json_object_get(schema, "$ref"));
+    const json_t *list = json_object_get(schema, "anyOf"), *known = reference ? json_object_get(seen, reference) : NULL,
+                 *target = NULL;
+    int status = FATHOM_OK;
+    if (json_is_true(known)) return FATHOM_OK;
+    if (json_is_false(known))
+        return fathom__fail(FATHOM_ERROR_FORMAT, "schema: \"$ref\": \"%.100s\" points to itself, and so to nothing",
+                            reference);
+    if (depth == MOST_DEPTH) return fathom__fail(FATHOM_ERROR_LIMIT, "schema: it nests more than %d deep", MOST_DEPTH);
+    if (reference) {
+        status = find_target(&target, root, reference);
+        if (!status && json_object_set_new(seen, reference, json_false())) status = fathom__fail_memory(1);
+        if (!status) status = check_circle(seen, root, target, depth + 1);
+        if (!status && json_object_set_new(seen, reference, json_true())) status = fathom__fail_memory(1);
+    }
+    for (size_t i = 0; i < json_array_size(list) && !status; i++)
+        status = check_circle(seen, root, json_array_get(list, i), depth + 1);
+    return status;
+}
+
+/* Each rule is written once, also where a schema holds itself. */
+static int write_reference(char name[FATHOM__RULE_NAME], struct fathom__schema_writer *writer, const json_t *schema,
+                           const char *reference, unsigned depth) {
+    const json_t *target = NULL, *written = json_object_get(writer->named, reference);
+    char part[FATHOM__RULE_NAME];
+    if (written) {
+        snprintf(name, FATHOM__RULE_NAME, "%s", json_string_value(written));
+        return FATHOM_OK;
+    }
+    json_t *seen = json_object();
+    int status = seen ? check_circle(seen, writer->root, schema, 0) : fathom__fail_memory(1);
+    json_decref(seen);
+    if (!status) status = find_target(&target, writer->root, reference);
+    if (!status) status = fathom__schema_name(name, writer);
+    if (!status && json_object_set_new(writer->named, reference, json_string(name))) status = fathom__fail_memory(1);
+    if (!status) status = fathom__schema_any(part, writer, target, depth);
     return status ? status : fathom__buffer_format(&writer->text, "%s ::= %s\n", name, part);
 }
 
@@ -114,7 +146,7 @@ int fathom__schema_any(char name[FATHOM__RULE_NAME], struct fathom__schema_write
                             reference ? "$ref" : "anyOf");
     if (reference) {
         status = fathom__schema_members(schema, reference_only);
-        return status ? status : write_reference(name, writer, reference, depth + 1);
+        return status ? status : write_reference(name, writer, schema, reference, depth + 1);
     }
     if (json_object_get(schema, "anyOf")) {
         status = fathom__schema_members(schema, alternatives_only);

@@ -57,6 +57,10 @@ static void what_is_not_understood_is_refused(void **state) {
     fails("{\"type\": \"array\", \"minItems\": 3, \"maxItems\": 2}", FATHOM_ERROR_FORMAT, "maxItems");
     fails("{\"type\": \"string\", \"maxLength\": 100000}", FATHOM_ERROR_FORMAT, "maxLength");
     fails("5", FATHOM_ERROR_FORMAT, "object");
+    fails("{\"$ref\": \"#\"}", FATHOM_ERROR_FORMAT, "\"#\" points to itself");
+    fails("{\"$ref\": \"#/$defs/a\", \"$defs\": {\"a\": {\"$ref\": \"#/$defs/b\"}, \"b\": {\"anyOf\": [{\"type\": "
+          "\"null\"}, {\"$ref\": \"#/$defs/a\"}]}}}",
+          FATHOM_ERROR_FORMAT, "\"#/$defs/a\" points to itself");
     char deep[1024] = "";
     for (int i = 0; i < 40; i++)
         strcat(deep, "{\"items\":");
