@@ -18,6 +18,7 @@ int fathom__stage_tell(struct fathom__stage *stage, const struct fathom_evaluate
     stage->last = now;
     if (!options->progress || now - stage->told < PROGRESS_SECONDS) return FATHOM_OK;
     stage->told = now;
+    total = done > total ? done : total; /* the last sequence is taken whole */
     const double seconds = now - stage->started,
                  rate = seconds > 0 && done > stage->first ? (double)(done - stage->first) / seconds : 0;
     const struct fathom_progress progress = {.stage = name,
@@ -25,7 +26,6 @@ int fathom__stage_tell(struct fathom__stage *stage, const struct fathom_evaluate
                                              .total = total,
                                              .unit = unit,
                                              .units_per_second = rate,
-                                             .seconds_left =
-                                                 rate > 0 && done <= total ? (double)(total - done) / rate : -1};
+                                             .seconds_left = rate > 0 ? (double)(total - done) / rate : -1};
     return fathom__callback_status(options->progress(&progress, options->payload));
 }
