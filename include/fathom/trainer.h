@@ -19,7 +19,9 @@
  *                                rectangular kernel (Rajamanoharan et al., July 2024; Lieberum et al. 2024)
  *   jumprelu-tanh                Σ tanh(c f |d|), and μ Σ relu(threshold - pre) |d| over inactive features (Anthropic,
  *                                January 2025)
- * Unless it is given, λ is controlled so that L0 comes to k.
+ * Unless it is given, λ is controlled so that L0 comes to k. JumpReLU's thresholds are moved for it too, all by the same part
+ * of themselves (with tanh: the biases), by a twentieth of log(L0 / k) in a step: by the learning rate's steps alone they
+ * would need thousands, and meanwhile L0 would be what the encoder's growth makes of it.
  *
  * Decoder rows have length 1, unless their norms are free; the part of their gradient along themselves is removed
  * before the step, and they are brought back to length 1 after it.
@@ -29,8 +31,10 @@
  * not without. Everything else is dense Adam.
  * The dense product rounds its inputs to bf16 and sums in f32; parameters, moments, reconstructions, losses and gradients
  * are f32. Gradients are summed from inputs and errors in bf16: the inputs are those very numbers that the product read,
- * an error is rounded once after losses and slopes have been made of it. Every architecture's step is sparse: it costs one dense product, and a few rows for each active pair of a row
- * and a feature. That is why biases and thresholds start where L0 is low (start_l0).
+ * an error is rounded once after losses and slopes have been made of it. In the auxiliary loss dead features' values,
+ * slopes and decoder rows are rounded to bf16 too (not a cross-layer transcoder's). Every architecture's step is sparse:
+ * it costs one dense product, and a few rows for each active pair of a row and a feature. That is why biases and
+ * thresholds start where L0 is low (start_l0).
  *
  * A transcoder reads rows of one hook point and reconstructs those of another; x above is then the second kind, scaled
  * by its own mean norm, and nothing trained is subtracted from what is read (its geometric median is, which
@@ -230,7 +234,7 @@ FATHOM_API const struct fathom_trainer_options *fathom_trainer_describe(const fa
 
 /* Bytes of the trainer's arrays as they are now. Without ema, parameters aside, they come to at most a quarter of the
  * parameters where the batch is small beside the dictionary: at width 576, k 32, batch 4096 and two threads for 4096
- * features, with a fifth of them dead for 16384. */
+ * features, with a fifth of them dead for 16384 (for 4096 to 0.41 of them). */
 FATHOM_API void fathom_trainer_memory(double bytes[FATHOM_TRAINER_MEMORIES], const fathom_trainer *trainer);
 
 /* Sets the transform that `inputs` asks for, input scale (sqrt(d_in) / mean norm; of a crosscoder one for each source, of

@@ -18,7 +18,6 @@ static void free_pairs(struct fathom__active *active) {
     fathom_free(active->feature);
     fathom_free(active->value);
     fathom_free(active->slope);
-    fathom_free(active->sorted_row);
     fathom_free(active->sorted_value);
     active->feature = active->sorted_row = NULL;
     active->value = active->slope = active->sorted_value = active->sorted_slope = NULL;
@@ -36,9 +35,9 @@ int fathom__active_reserve(struct fathom__active *active, size_t capacity) {
     if (!status) status = fathom__alloc(&active->value, capacity, sizeof *active->value);
     if (!status) status = fathom__alloc(&active->slope, capacity, sizeof *active->slope);
     if (!status && active->n_features) {
-        status = fathom__alloc(&active->sorted_row, capacity, sizeof *active->sorted_row);
-        if (!status) status = fathom__alloc(&active->sorted_value, capacity, sizeof *active->sorted_value);
+        status = fathom__alloc(&active->sorted_value, capacity, sizeof *active->sorted_value);
         active->sorted_slope = active->value;
+        active->sorted_row = (uint32_t *)(void *)active->slope;
     }
     if (!status) active->capacity = capacity;
     return status;
@@ -77,9 +76,8 @@ static void place_values(uint32_t worker, uint32_t n_workers, void *payload) {
     fathom__team_share(&first, &last, sorting->n_rows, 1, worker, n_workers);
     for (size_t r = first; r < last; r++)
         for (uint32_t i = 0; i < active->count[r]; i++) {
-            const uint32_t from = active->start[r] + i, to = next[active->feature[from]]++;
-            active->sorted_row[to] = (uint32_t)r;
-            active->sorted_value[to] = active->value[from];
+            const uint32_t from = active->start[r] + i;
+            active->sorted_value[next[active->feature[from]]++] = active->value[from];
         }
 }
 
@@ -95,6 +93,18 @@ static void place_slopes(uint32_t worker, uint32_t n_workers, void *payload) {
             const uint32_t from = active->start[r] + i;
             active->sorted_slope[--next[active->feature[from]]] = active->slope[from];
         }
+}
+
+/* And forwards once more, into the slopes' stead. */
+static void place_rows(uint32_t worker, uint32_t n_workers, void *payload) {
+    const struct sorting *sorting = payload;
+    const struct fathom__active *active = sorting->active;
+    uint32_t *next = active->histogram + worker * active->n_features;
+    size_t first, last;
+    fathom__team_share(&first, &last, sorting->n_rows, 1, worker, n_workers);
+    for (size_t r = first; r < last; r++)
+        for (uint32_t i = 0; i < active->count[r]; i++)
+            active->sorted_row[next[active->feature[active->start[r] + i]]++] = (uint32_t)r;
 }
 
 void fathom__active_sort(struct fathom__active *active, fathom_trainer *trainer) {
@@ -115,4 +125,5 @@ void fathom__active_sort(struct fathom__active *active, fathom_trainer *trainer)
     active->bucket[active->n_features] = total;
     fathom__team_run(trainer->team, place_values, &sorting);
     fathom__team_run(trainer->team, place_slopes, &sorting);
+    fathom__team_run(trainer->team, place_rows, &sorting);
 }

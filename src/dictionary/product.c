@@ -2,6 +2,7 @@
 #include <base/memory.h>
 #include <dictionary/product.h>
 #include <dictionary/vector.h>
+#include <stdbool.h>
 
 struct fathom__dense {
     const struct fathom__dense_methods *methods;
@@ -9,6 +10,7 @@ struct fathom__dense {
     size_t d, n_tiles;
     unsigned char *scratch; /* [n_workers, scratch_bytes]: what is packed, or what a run gives */
     size_t scratch_bytes;
+    bool borrowed; /* the scratch is another product's */
     uint32_t n_workers;
 };
 
@@ -47,10 +49,26 @@ int fathom__dense_open(fathom__dense **out, enum fathom__dense_backend backend, 
     return status;
 }
 
+int fathom__dense_open_beside(fathom__dense **out, const fathom__dense *other, size_t n_features) {
+    fathom__dense *product = NULL;
+    int status = fathom__alloc(&product, 1, sizeof *product);
+    if (status) return status;
+    *product = *other;
+    product->state = NULL;
+    product->borrowed = true;
+    product->n_tiles = (n_features + FATHOM__TILE_FEATURES - 1) / FATHOM__TILE_FEATURES;
+    status = product->methods->open(&product->state, product->d, product->n_tiles, product->n_workers);
+    if (status)
+        fathom__dense_close(product);
+    else
+        *out = product;
+    return status;
+}
+
 void fathom__dense_close(fathom__dense *product) {
     if (!product) return;
     if (product->state) product->methods->close(product->state);
-    fathom_free(product->scratch);
+    if (!product->borrowed) fathom_free(product->scratch);
     fathom_free(product);
 }
 
@@ -69,7 +87,8 @@ void *fathom__dense_storage(size_t *bytes, const fathom__dense *product) {
 size_t fathom__dense_bytes(const fathom__dense *product) {
     size_t packed;
     fathom__dense_storage(&packed, product);
-    return packed + product->n_workers * product->scratch_bytes + product->methods->scratch(product->state);
+    return packed + (product->borrowed ? 0 : product->n_workers * product->scratch_bytes) +
+           product->methods->scratch(product->state);
 }
 
 const char *fathom__dense_name(const fathom__dense *product) {
@@ -88,12 +107,4 @@ int fathom__dense_pack(fathom__dense *product, uint32_t worker, size_t tile, con
 int fathom__dense_run(float *out, fathom__dense *product, uint32_t worker, size_t tile, const uint16_t *x,
                       size_t n_rows) {
     return product->methods->run(out, product->state, worker, tile, x, n_rows);
-}
-
-bool fathom__dense_can_add(const fathom__dense *product) {
-    return product->methods->add != NULL;
-}
-
-int fathom__dense_add(float *out, fathom__dense *product, uint32_t worker, const uint16_t *a, const uint16_t *b) {
-    return product->methods->add(out, product->state, worker, a, b);
 }

@@ -7,7 +7,6 @@
 #ifndef FATHOM_DICTIONARY_PRODUCT_H
 #define FATHOM_DICTIONARY_PRODUCT_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,6 +21,9 @@ enum fathom__dense_backend { FATHOM__PRODUCT_BEST, FATHOM__PRODUCT_DNNL, FATHOM_
  * UNSUPPORTED (a backend that is not there), ENGINE. */
 int fathom__dense_open(fathom__dense **out, enum fathom__dense_backend backend, size_t d, size_t n_features,
                        uint32_t n_workers);
+/* A product of other features by the same backend, width and workers, which uses the scratch of `other`: it is closed
+ * before that, and no worker uses both at once. */
+int fathom__dense_open_beside(fathom__dense **out, const fathom__dense *other, size_t n_features);
 void fathom__dense_close(fathom__dense *product);
 size_t fathom__dense_tiles(const fathom__dense *product);
 
@@ -35,18 +37,12 @@ int fathom__dense_pack(fathom__dense *product, uint32_t worker, size_t tile, con
 int fathom__dense_run(float *out, fathom__dense *product, uint32_t worker, size_t tile, const uint16_t *x,
                       size_t n_rows);
 
-/* out f32 [FATHOM__TILE_ROWS, d] += a bf16 [FATHOM__TILE_ROWS, FATHOM__TILE_FEATURES] · b bf16 [FATHOM__TILE_FEATURES,
- * d]; nothing packed takes part.
- * Only where the backend can. ENGINE. */
-bool fathom__dense_can_add(const fathom__dense *product);
-int fathom__dense_add(float *out, fathom__dense *product, uint32_t worker, const uint16_t *a, const uint16_t *b);
-
 const char *fathom__dense_name(const fathom__dense *product);
 /* A worker's room for what a run gives, where the caller has none: lost when the same worker packs. */
 float *fathom__dense_tile(const fathom__dense *product, uint32_t worker);
 /* Where the packed tiles lie, aligned to 64 bytes. A caller who packs anew before the next run may use it meanwhile. */
 void *fathom__dense_storage(size_t *bytes, const fathom__dense *product);
-/* All memory that the product holds, the backend's own scratch included as far as it tells. */
+/* All memory that the product holds, borrowed scratch aside, the backend's own scratch included as far as it tells. */
 size_t fathom__dense_bytes(const fathom__dense *product);
 
 /* What a backend fills in. */
@@ -59,7 +55,6 @@ struct fathom__dense_methods {
     int (*run)(float *out, void *state, uint32_t worker, size_t tile, const uint16_t *x, size_t n_rows);
     void *(*storage)(size_t *bytes, const void *state);
     size_t (*scratch)(const void *state); /* bytes, beside the packed tiles */
-    int (*add)(float *out, void *state, uint32_t worker, const uint16_t *a, const uint16_t *b); /* NULL: cannot */
 };
 extern const struct fathom__dense_methods fathom__dense_dnnl; /* only where FATHOM_HAVE_DNNL is defined */
 extern const struct fathom__dense_methods fathom__dense_ggml;

@@ -13,8 +13,7 @@
 struct lane { /* one worker's objects */
     dnnl_stream_t stream;
     dnnl_memory_t x, packed, out, plain;
-    dnnl_memory_t product_scratch, pack_scratch, add_scratch;
-    dnnl_memory_t a, b, sum;
+    dnnl_memory_t product_scratch, pack_scratch;
 };
 
 struct state {
@@ -22,7 +21,7 @@ struct state {
     size_t scratch_bytes; /* of a lane */
     unsigned char *packed;
     dnnl_engine_t engine;
-    dnnl_primitive_t product, pack_tile, add;
+    dnnl_primitive_t product, pack_tile;
     struct lane *lanes;
     uint32_t n_lanes;
     /* The OpenMP team size of the calling thread, where oneDNN was built on OpenMP; found at run time because other
@@ -59,9 +58,6 @@ static dnnl_status_t describe_reorder(dnnl_primitive_desc_t *out, dnnl_engine_t 
                                       const_dnnl_memory_desc_t to, const_dnnl_primitive_attr_t attributes) {
     return dnnl_reorder_primitive_desc_create(out, *from, engine, to, engine, attributes);
 }
-static dnnl_status_t append_sum(dnnl_post_ops_t operations) {
-    return dnnl_post_ops_append_sum(operations, 1, 0, dnnl_data_type_undef);
-}
 typedef const_dnnl_memory_desc_t chosen_description;
 #else
 typedef dnnl_memory_desc_t description;
@@ -85,9 +81,6 @@ static dnnl_status_t describe_reorder(dnnl_primitive_desc_t *out, dnnl_engine_t 
                                       const dnnl_memory_desc_t *to, const_dnnl_primitive_attr_t attributes) {
     return dnnl_reorder_primitive_desc_create(out, from, engine, to, engine, attributes);
 }
-static dnnl_status_t append_sum(dnnl_post_ops_t operations) {
-    return dnnl_post_ops_append_sum(operations, 1);
-}
 typedef const dnnl_memory_desc_t *chosen_description;
 #endif
 
@@ -101,15 +94,10 @@ static void close_dnnl(void *handle) {
         dnnl_memory_destroy(lane->plain);
         dnnl_memory_destroy(lane->product_scratch);
         dnnl_memory_destroy(lane->pack_scratch);
-        dnnl_memory_destroy(lane->add_scratch);
-        dnnl_memory_destroy(lane->a);
-        dnnl_memory_destroy(lane->b);
-        dnnl_memory_destroy(lane->sum);
         dnnl_stream_destroy(lane->stream);
     }
     dnnl_primitive_destroy(state->product);
     dnnl_primitive_destroy(state->pack_tile);
-    dnnl_primitive_destroy(state->add);
     dnnl_engine_destroy(state->engine);
     fathom_free(state->lanes);
     fathom_free(state->packed);
@@ -118,8 +106,8 @@ static void close_dnnl(void *handle) {
 
 /* What a lane is made for. */
 struct shapes {
-    const description *x, *out, *plain, *a, *b, *sum;
-    chosen_description packed, product_scratch, pack_scratch, add_scratch;
+    const description *x, *out, *plain;
+    chosen_description packed, product_scratch, pack_scratch;
 };
 
 static dnnl_status_t open_lane(struct lane *lane, struct state *state, const struct shapes *shapes) {
@@ -134,36 +122,15 @@ static dnnl_status_t open_lane(struct lane *lane, struct state *state, const str
             dnnl_memory_create(&lane->product_scratch, shapes->product_scratch, state->engine, DNNL_MEMORY_ALLOCATE);
     if (!status)
         status = dnnl_memory_create(&lane->pack_scratch, shapes->pack_scratch, state->engine, DNNL_MEMORY_ALLOCATE);
-    if (!status)
-        status = dnnl_memory_create(&lane->add_scratch, shapes->add_scratch, state->engine, DNNL_MEMORY_ALLOCATE);
-    if (!status) status = dnnl_memory_create(&lane->a, DESCRIPTION(*shapes->a), state->engine, DNNL_MEMORY_NONE);
-    if (!status) status = dnnl_memory_create(&lane->b, DESCRIPTION(*shapes->b), state->engine, DNNL_MEMORY_NONE);
-    if (!status) status = dnnl_memory_create(&lane->sum, DESCRIPTION(*shapes->sum), state->engine, DNNL_MEMORY_NONE);
-    return status;
-}
-
-/* The product that adds to what is there. */
-static dnnl_status_t open_add(struct state *state, dnnl_primitive_desc_t *chosen, const struct shapes *shapes) {
-    dnnl_primitive_attr_t attributes = NULL;
-    dnnl_post_ops_t operations = NULL;
-    dnnl_status_t status = dnnl_primitive_attr_create(&attributes);
-    if (!status) status = dnnl_primitive_attr_set_scratchpad_mode(attributes, dnnl_scratchpad_mode_user);
-    if (!status) status = dnnl_post_ops_create(&operations);
-    if (!status) status = append_sum(operations);
-    if (!status) status = dnnl_primitive_attr_set_post_ops(attributes, operations);
-    if (!status) status = describe_product(chosen, state->engine, shapes->a, shapes->b, shapes->sum, attributes);
-    if (!status) status = dnnl_primitive_create(&state->add, *chosen);
-    dnnl_post_ops_destroy(operations);
-    dnnl_primitive_attr_destroy(attributes);
     return status;
 }
 
 static int open_dnnl(void **out, size_t d, size_t n_tiles, uint32_t n_workers) {
     struct state *state = NULL;
-    description x = {0}, any = {0}, plain = {0}, result = {0}, a = {0}, b = {0}, sum = {0};
-    dnnl_primitive_desc_t product = NULL, pack_tile = NULL, add = NULL;
+    description x = {0}, any = {0}, plain = {0}, result = {0};
+    dnnl_primitive_desc_t product = NULL, pack_tile = NULL;
     dnnl_primitive_attr_t attributes = NULL;
-    struct shapes shapes = {.x = &x, .out = &result, .plain = &plain, .a = &a, .b = &b, .sum = &sum};
+    struct shapes shapes = {.x = &x, .out = &result, .plain = &plain};
     const int64_t width = (int64_t)d;
     dnnl_status_t failure;
     int status = fathom__alloc(&state, 1, sizeof *state);
@@ -177,9 +144,6 @@ static int open_dnnl(void **out, size_t d, size_t n_tiles, uint32_t n_workers) {
     if (!failure) failure = describe(&any, width, FATHOM__TILE_FEATURES, dnnl_bf16, dnnl_format_tag_any);
     if (!failure) failure = describe(&plain, width, FATHOM__TILE_FEATURES, dnnl_bf16, dnnl_ba);
     if (!failure) failure = describe(&result, FATHOM__TILE_ROWS, FATHOM__TILE_FEATURES, dnnl_f32, dnnl_ab);
-    if (!failure) failure = describe(&a, FATHOM__TILE_ROWS, FATHOM__TILE_FEATURES, dnnl_bf16, dnnl_ab);
-    if (!failure) failure = describe(&b, FATHOM__TILE_FEATURES, width, dnnl_bf16, dnnl_ab);
-    if (!failure) failure = describe(&sum, FATHOM__TILE_ROWS, width, dnnl_f32, dnnl_ab);
     /* Primitives made under a team of one are also scheduled for one. */
     const int team = state->max_threads ? state->max_threads() : 1;
     if (state->set_threads) state->set_threads(1);
@@ -188,22 +152,19 @@ static int open_dnnl(void **out, size_t d, size_t n_tiles, uint32_t n_workers) {
     if (!failure) failure = dnnl_primitive_attr_set_scratchpad_mode(attributes, dnnl_scratchpad_mode_user);
     if (!failure) failure = describe_product(&product, state->engine, &x, &any, &result, attributes);
     if (!failure) failure = dnnl_primitive_create(&state->product, product);
-    if (!failure) failure = open_add(state, &add, &shapes);
     if (failure) {
         status = failed(failure, "making the product");
         goto done;
     }
     shapes.packed = dnnl_primitive_desc_query_md(product, dnnl_query_weights_md, 0);
-    shapes.add_scratch = dnnl_primitive_desc_query_md(add, dnnl_query_scratchpad_md, 0);
     shapes.product_scratch = dnnl_primitive_desc_query_md(product, dnnl_query_scratchpad_md, 0);
     state->tile_bytes = dnnl_memory_desc_get_size(shapes.packed);
     failure = describe_reorder(&pack_tile, state->engine, &plain, shapes.packed, attributes);
     if (!failure) shapes.pack_scratch = dnnl_primitive_desc_query_md(pack_tile, dnnl_query_scratchpad_md, 0);
     if (!failure) failure = dnnl_primitive_create(&state->pack_tile, pack_tile);
     if (!failure)
-        state->scratch_bytes = dnnl_memory_desc_get_size(shapes.product_scratch) +
-                               dnnl_memory_desc_get_size(shapes.pack_scratch) +
-                               dnnl_memory_desc_get_size(shapes.add_scratch);
+        state->scratch_bytes =
+            dnnl_memory_desc_get_size(shapes.product_scratch) + dnnl_memory_desc_get_size(shapes.pack_scratch);
     status = fathom__alloc(&state->lanes, n_workers, sizeof *state->lanes);
     if (!status) status = fathom__alloc_aligned(&state->packed, n_tiles, state->tile_bytes);
     while (!status && !failure && state->n_lanes < n_workers)
@@ -214,14 +175,10 @@ done:
     dnnl_primitive_attr_destroy(attributes);
     dnnl_primitive_desc_destroy(product);
     dnnl_primitive_desc_destroy(pack_tile);
-    dnnl_primitive_desc_destroy(add);
     forget(&x);
     forget(&any);
     forget(&plain);
     forget(&result);
-    forget(&a);
-    forget(&b);
-    forget(&sum);
     if (status)
         close_dnnl(state);
     else
@@ -270,20 +227,6 @@ static int run_dnnl(float *out, void *handle, uint32_t worker, size_t tile, cons
     return status ? failed(status, "the product") : 0;
 }
 
-static int add_dnnl(float *out, void *handle, uint32_t worker, const uint16_t *a, const uint16_t *b) {
-    struct state *state = handle;
-    struct lane *lane = &state->lanes[worker];
-    dnnl_memory_set_data_handle(lane->a, unconst(a));
-    dnnl_memory_set_data_handle(lane->b, unconst(b));
-    dnnl_memory_set_data_handle(lane->sum, out);
-    const dnnl_exec_arg_t arguments[] = {{DNNL_ARG_SRC, lane->a},
-                                         {DNNL_ARG_WEIGHTS, lane->b},
-                                         {DNNL_ARG_DST, lane->sum},
-                                         {DNNL_ARG_SCRATCHPAD, lane->add_scratch}};
-    dnnl_status_t status = execute(state, lane, state->add, arguments, 4);
-    return status ? failed(status, "the adding product") : 0;
-}
-
 static void *storage_dnnl(size_t *bytes, const void *handle) {
     const struct state *state = handle;
     *bytes = state->n_tiles * state->tile_bytes;
@@ -303,7 +246,6 @@ const struct fathom__dense_methods fathom__dense_dnnl = {
     .run = run_dnnl,
     .storage = storage_dnnl,
     .scratch = scratch_dnnl,
-    .add = add_dnnl,
 };
 
 #endif

@@ -1,5 +1,5 @@
-/* The auxiliary loss: what the strongest dead features make of the error that the others left. Dense products do it
- * where they can add to what is there (trainer_auxiliary_dense.c), else sparse rows as for the main features. */
+/* The auxiliary loss: what the strongest dead features make of the error that the others left. Their sums are those of
+ * trainer_auxiliary_rows.c; of a cross-layer transcoder, whose rows have several lengths, those of the main features. */
 #include <base/error.h>
 #include <base/memory.h>
 #include <dictionary/trainer_internal.h>
@@ -17,7 +17,7 @@ static void find_dead(fathom_trainer *trainer) {
 }
 
 void fathom__auxiliary_close(fathom_trainer *trainer) {
-    fathom__dense_auxiliary_close(trainer);
+    fathom__auxiliary_rows_close(trainer);
     fathom__dense_close(trainer->dead_encoder);
     fathom_free(trainer->dead_bias);
     fathom_free(trainer->auxiliary_error);
@@ -29,34 +29,21 @@ void fathom__auxiliary_close(fathom_trainer *trainer) {
     trainer->dead_capacity = 0;
 }
 
-static int open_sparse(fathom_trainer *trainer, size_t capacity) {
-    const struct fathom_trainer_options *options = &trainer->options;
-    int status = fathom__active_open(&trainer->auxiliary, options->batch, (size_t)options->batch * options->k_aux,
-                                     capacity, trainer->n_workers);
-    if (!status)
-        status = fathom__alloc_aligned(&trainer->auxiliary_error, options->batch * trainer->stride,
-                                       sizeof *trainer->auxiliary_error);
-    return status;
-}
-
 /* Room for the dead features, with some to spare so that it is made seldom. */
 static int reserve(fathom_trainer *trainer) {
     const struct fathom_trainer_options *options = &trainer->options;
     size_t capacity = trainer->n_dead + trainer->n_dead / SPARE;
     if (trainer->n_dead <= trainer->dead_capacity) return 0;
     if (capacity > options->n_features) capacity = options->n_features;
-    capacity = (capacity + CHUNK - 1) / CHUNK * CHUNK;
+    capacity = (capacity + FATHOM__DEAD_CHUNK - 1) / FATHOM__DEAD_CHUNK * FATHOM__DEAD_CHUNK;
     fathom__auxiliary_close(trainer);
     int status = fathom__trainer_room(trainer, options->k_aux);
+    if (!status) status = fathom__dense_open_beside(&trainer->dead_encoder, trainer->products[0], capacity);
     if (!status)
-        status = fathom__dense_open(&trainer->dead_encoder, FATHOM__PRODUCT_BEST, trainer->stride, capacity,
-                                    trainer->n_workers);
-    if (!status) status = fathom__alloc(&trainer->dead_bias, capacity, sizeof *trainer->dead_bias);
+        status = fathom__alloc(&trainer->dead_bias, capacity + FATHOM__TILE_FEATURES, sizeof *trainer->dead_bias);
     if (status) return status;
     trainer->dead_capacity = capacity;
-    trainer->auxiliary_dense = !trainer->forced_sparse && fathom__dense_can_add(trainer->dead_encoder);
-    status =
-        trainer->auxiliary_dense ? fathom__dense_auxiliary_open(trainer, capacity) : open_sparse(trainer, capacity);
+    status = fathom__auxiliary_rows_open(trainer, capacity);
     if (status) fathom__auxiliary_close(trainer);
     return status;
 }
@@ -73,9 +60,8 @@ static int pack_chunk(fathom_trainer *trainer, uint32_t worker, size_t chunk) {
         rows[i] = trainer->encoder.value + (size_t)trainer->dead[first + i] * trainer->stride;
         trainer->dead_bias[first + i] = dead_bias(trainer, trainer->dead[first + i]);
     }
-    int status = fathom__dense_pack(trainer->dead_encoder, worker, chunk, rows, n);
-    if (!status && trainer->auxiliary_dense) status = fathom__dense_auxiliary_pack(trainer, worker, chunk);
-    return status;
+    fathom__auxiliary_rows_begin(trainer, first, first + n);
+    return fathom__dense_pack(trainer->dead_encoder, worker, chunk, rows, n);
 }
 
 static void pack_dead(uint32_t worker, uint32_t n_workers, void *payload) {
@@ -91,31 +77,20 @@ static void pack_dead(uint32_t worker, uint32_t n_workers, void *payload) {
     }
 }
 
-static int sparse_auxiliary(fathom_trainer *trainer, uint32_t k) {
-    struct fathom__active *active = &trainer->auxiliary;
-    const struct fathom__choice choice = {active, &trainer->dead_encoder, 1, trainer->dead_bias, trainer->n_dead, k, 0};
-    const struct fathom__decoding what = {.active = active,
-                                          .number = trainer->dead,
-                                          .from = FATHOM__FROM_ERROR,
-                                          .error = trainer->auxiliary_error,
-                                          .slopes = true};
-    int status = fathom__trainer_choose(&choice, trainer);
-    if (status) return status;
-    fathom__trainer_decode_pairs(trainer, &what);
-    active->n_features = trainer->n_dead;
-    fathom__active_sort(active, trainer);
-    return 0;
-}
-
 /* Of layers' features: by the products of the whole encoder, in which those that are not dead can never be chosen. */
 static int open_layers(fathom_trainer *trainer) {
     const struct fathom_trainer_options *options = &trainer->options;
     if (trainer->dead_capacity) return 0;
     int status = fathom__trainer_room(trainer, options->k_aux);
     if (!status)
+        status = fathom__active_open(&trainer->auxiliary, options->batch, (size_t)options->batch * options->k_aux,
+                                     options->n_features, trainer->n_workers);
+    if (!status)
+        status = fathom__alloc_aligned(&trainer->auxiliary_error, options->batch * trainer->stride,
+                                       sizeof *trainer->auxiliary_error);
+    if (!status)
         status =
             fathom__alloc(&trainer->dead_bias, options->n_features + FATHOM__TILE_FEATURES, sizeof *trainer->dead_bias);
-    if (!status) status = open_sparse(trainer, options->n_features);
     if (status)
         fathom__auxiliary_close(trainer);
     else
@@ -128,7 +103,7 @@ static int layered_auxiliary(fathom_trainer *trainer, uint32_t k) {
     if (status) return status;
     struct fathom__active *active = &trainer->auxiliary;
     const struct fathom__choice choice = {
-        active, trainer->products, trainer->n_layers, trainer->dead_bias, trainer->layer_features, k, 0};
+        active, trainer->products, trainer->n_layers, trainer->dead_bias, trainer->layer_features, k};
     const struct fathom__decoding what = {
         .active = active, .from = FATHOM__FROM_ERROR, .error = trainer->auxiliary_error, .slopes = true};
     for (uint32_t f = 0; f < trainer->options.n_features; f++)
@@ -144,8 +119,7 @@ static int dead_auxiliary(fathom_trainer *trainer, uint32_t k) {
     if (trainer->n_layers > 1) return layered_auxiliary(trainer, k);
     int status = reserve(trainer);
     if (!status) status = fathom__trainer_run(trainer, pack_dead, trainer);
-    if (!status) status = trainer->auxiliary_dense ? fathom__dense_auxiliary(trainer, k) : sparse_auxiliary(trainer, k);
-    return status;
+    return status ? status : fathom__auxiliary_rows(trainer, k);
 }
 
 static double sum_errors(const struct fathom__worker *worker) {

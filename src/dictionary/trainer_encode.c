@@ -142,7 +142,8 @@ static void reset_candidates(struct fathom__worker *own, size_t room, size_t n) 
         own->candidates[r] = (struct fathom__candidates){own->values + r * room, own->features + r * room, 0, 0.0F};
 }
 
-static void keep(struct fathom__active *active, size_t r, uint32_t start, const struct fathom__candidates *candidates) {
+static void keep(struct fathom__active *active, size_t r, uint32_t k, const struct fathom__candidates *candidates) {
+    const uint32_t start = (uint32_t)(r * k);
     active->start[r] = start;
     active->count[r] = (uint32_t)candidates->n;
     memcpy(active->feature + start, candidates->features, candidates->n * sizeof *active->feature);
@@ -169,23 +170,30 @@ static int offer_layer(const struct fathom__choice *choice, fathom_trainer *trai
     return 0;
 }
 
-int fathom__trainer_choose_rows(const struct fathom__choice *choice, fathom_trainer *trainer, uint32_t worker,
-                                size_t first, size_t last) {
+int fathom__trainer_choose_block(const struct fathom__choice *choice, fathom_trainer *trainer, uint32_t worker,
+                                 size_t block, size_t n) {
     struct fathom__worker *own = &trainer->workers[worker];
+    reset_candidates(own, trainer->room, n);
+    for (size_t layer = 0; layer < choice->n_products; layer++) {
+        int status = offer_layer(choice, trainer, worker, layer, block, n);
+        if (status) return status;
+    }
+    const double begin = fathom__seconds();
+    for (size_t r = 0; r < n; r++)
+        fathom__settle(&own->candidates[r], choice->k);
+    own->seconds[FATHOM_TRAINER_SELECT] += fathom__seconds() - begin;
+    return 0;
+}
+
+static int choose_rows(const struct fathom__choice *choice, fathom_trainer *trainer, uint32_t worker, size_t first,
+                       size_t last) {
+    const struct fathom__worker *own = &trainer->workers[worker];
     for (size_t block = first; block < last; block += FATHOM__TILE_ROWS) {
         const size_t n = last - block < FATHOM__TILE_ROWS ? last - block : FATHOM__TILE_ROWS;
-        reset_candidates(own, trainer->room, n);
-        for (size_t layer = 0; layer < choice->n_products; layer++) {
-            int status = offer_layer(choice, trainer, worker, layer, block, n);
-            if (status) return status;
-        }
-        const double begin = fathom__seconds();
-        for (size_t r = 0; r < n; r++) {
-            const size_t row = block + r - choice->base;
-            fathom__settle(&own->candidates[r], choice->k);
-            keep(choice->active, row, (uint32_t)(row * choice->k), &own->candidates[r]);
-        }
-        own->seconds[FATHOM_TRAINER_SELECT] += fathom__seconds() - begin;
+        int status = fathom__trainer_choose_block(choice, trainer, worker, block, n);
+        if (status) return status;
+        for (size_t r = 0; r < n; r++)
+            keep(choice->active, block + r, choice->k, &own->candidates[r]);
     }
     return 0;
 }
@@ -199,7 +207,7 @@ static void choose_share(uint32_t worker, uint32_t n_workers, void *payload) {
     const struct choosing *choosing = payload;
     size_t first, last;
     fathom__team_share(&first, &last, choosing->trainer->n, FATHOM__LANES, worker, n_workers);
-    int status = fathom__trainer_choose_rows(choosing->choice, choosing->trainer, worker, first, last);
+    int status = choose_rows(choosing->choice, choosing->trainer, worker, first, last);
     if (status) fathom__worker_fail(&choosing->trainer->workers[worker], status);
 }
 
@@ -214,7 +222,6 @@ int fathom__trainer_topk(struct fathom__active *active, fathom_trainer *trainer)
                                           trainer->n_layers,
                                           trainer->encoder_bias.value,
                                           trainer->layer_features,
-                                          trainer->options.k,
-                                          0};
+                                          trainer->options.k};
     return fathom__trainer_choose(&choice, trainer);
 }

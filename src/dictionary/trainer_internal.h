@@ -11,8 +11,9 @@
 #include <math.h>
 
 #define FATHOM__ERROR_TEXT 256
-#define FATHOM__RADIX 65536 /* values of half a float's bits */
-#define FATHOM__SCALARS 2   /* most trained numbers that a feature has beside its encoder's bias */
+#define FATHOM__RADIX 65536   /* values of half a float's bits */
+#define FATHOM__SCALARS 2     /* most trained numbers that a feature has beside its encoder's bias */
+#define FATHOM__DEAD_CHUNK 64 /* dead features whose gradients lie together */
 
 /* Active features of the rows of a batch, and the same sorted by feature. `slope` is the loss's derivative by the
  * pre-activation, up to the factor that trainer_step.c applies at the end. */
@@ -21,10 +22,10 @@ struct fathom__active {
     size_t capacity;         /* of pairs; fathom__active_reserve */
     uint32_t *start, *count; /* [batch]: row r has pairs start[r] … start[r] + count[r] - 1 */
     uint32_t *feature;       /* [capacity] */
-    float *value, *slope;    /* the values are lost when pairs are sorted */
+    float *value, *slope;    /* both are lost when pairs are sorted */
     /* by feature: bucket[f] … bucket[f + 1] - 1, rows ascending */
     uint32_t *bucket;                   /* [n_features + 1] */
-    uint32_t *sorted_row;               /* [capacity] */
+    uint32_t *sorted_row;               /* [capacity], where the slopes were */
     float *sorted_value, *sorted_slope; /* sorted_slope lies where the values were */
     uint32_t *histogram;                /* [n_workers, n_features] */
 };
@@ -50,9 +51,8 @@ struct fathom__worker {
     uint32_t *features;
     struct fathom__candidates *candidates; /* [FATHOM__TILE_ROWS] */
     float *gradients;                      /* scratch of trainer_update.c */
-    float *block;                          /* dense auxiliary: [FATHOM__TILE_ROWS, stride] */
-    uint16_t *mix;                         /* two times [FATHOM__TILE_ROWS, FATHOM__TILE_FEATURES] */
-    uint32_t *cursor;                      /* [FATHOM__TILE_ROWS] */
+    uint16_t *rounded;                     /* [k_aux]: a row's values for dead features */
+    float *slopes;                         /* [k_aux] */
     float *bias_gradient;                  /* [stride]: the part of b_dec's gradient that comes through the encoder */
     double *column;                        /* [stride]: sums over rows */
     double sum_squares, sum_errors;        /* of the rows it loaded, of the errors it decoded */
@@ -80,7 +80,15 @@ struct fathom__gradient {
     float input; /* the sum of the slopes: by what is added to every input's product with the encoder row */
     float bias, scalar[FATHOM__SCALARS];
     uint32_t feature;
-    const float *dense; /* a dead feature's auxiliary gradient by dense products, not yet scaled; NULL: none */
+    const float *dead; /* a dead feature's auxiliary gradient by trainer_auxiliary_rows.c, not yet scaled; NULL: none */
+};
+
+/* The auxiliary loss's pairs of some rows, sorted by feature. */
+struct fathom__section_pairs {
+    uint32_t *row;           /* in the section */
+    uint16_t *value, *slope; /* bf16 */
+    uint32_t *bucket;        /* [dead_capacity + 1]: slot s has pairs bucket[s] … bucket[s + 1] - 1, rows ascending */
+    uint32_t *next;          /* [n_workers, dead_capacity]: counts, then places */
 };
 
 /* What sets an architecture apart. Adding one is a file with one of these and a line in trainer_architecture.c. */
@@ -108,6 +116,9 @@ struct fathom__architecture {
                     float factor);
     /* Sets a feature's bias or threshold so that pre-activations above `level` are active. NULL: nothing. */
     void (*start_at)(fathom_trainer *trainer, uint32_t feature, float level);
+    /* Moves the level above which a feature's product with a row is active by this part of itself. NULL: control is by the
+     * sparsity loss's coefficient alone. */
+    void (*shift)(fathom_trainer *trainer, uint32_t feature, float part);
     /* A feature's bias in the auxiliary loss. NULL: the encoder's bias. */
     float (*dead_bias)(const fathom_trainer *trainer, uint32_t feature);
     /* Brings a dead feature that the auxiliary loss worked on a little nearer to firing. NULL: nothing. */
@@ -175,20 +186,20 @@ struct fathom_trainer {
     uint32_t *dead_slot;    /* [F]: index in `dead`, or UINT32_MAX */
     /* What the auxiliary loss needs, made when there are dead features and for as many as there are. */
     size_t dead_capacity;
-    fathom__dense *dead_encoder, *dead_decoder;
-    float *dead_bias;          /* [dead_capacity] */
-    bool auxiliary_dense;      /* this step's products are dense ones; else sparse rows, as for the main features */
-    uint16_t *dead_rows;       /* dense: bf16 decoder rows [dead_capacity, stride] */
-    uint16_t *auxiliary_error; /* the auxiliary reconstruction's errors: sparse [batch, stride], dense of a section */
-    float **dead_gradient;     /* dense: of every chunk of dead features, [2, FATHOM__TILE_FEATURES, stride]: decoder
-                                    * rows, then encoder rows, before their factor */
-    size_t n_lent;             /* so many first chunks' lie behind the errors where the packed encoder was */
-    float *dead_slopes;        /* dense: [dead_capacity], sums of slopes */
-    uint32_t *dead_pairs;      /* dense: [dead_capacity], how many pairs they are of */
+    float *dead_bias;          /* [dead_capacity + FATHOM__TILE_FEATURES] */
+    uint16_t *auxiliary_error; /* [section's rows, of layers batch, stride]: the auxiliary reconstruction's errors */
+    /* where there are no layers */
+    fathom__dense *dead_encoder;
+    uint16_t *dead_rows;   /* [dead_capacity, stride]: decoder rows in bf16 */
+    float **dead_gradient; /* of every chunk of dead features, [2, FATHOM__DEAD_CHUNK, stride]: decoder rows, then
+                            * encoder rows, before their factor */
+    size_t n_lent;         /* so many first chunks' lie behind the errors where the packed encoder was */
+    float *dead_slopes;    /* [dead_capacity]: sums of slopes */
+    uint32_t *dead_pairs;  /* [dead_capacity]: how many pairs they are of */
+    struct fathom__section_pairs section;
     double *column, *error_column; /* [stride]: sums over the whole batch */
     uint32_t forced_dead;          /* measuring: so many first features count as dead always */
-    bool updates_all;   /* measuring: dense Adam, which moves features on their moments when they have no gradient */
-    bool forced_sparse; /* testing: the auxiliary loss takes the sparse way also where dense products are there */
+    bool updates_all; /* measuring: dense Adam, which moves features on their moments when they have no gradient */
 };
 
 /* Runs fn on the team and brings back the first worker's error. */
@@ -268,12 +279,12 @@ struct fathom__choice {
     const float *bias; /* [n_products * n_features padded to a tile] */
     size_t n_features; /* of each product */
     uint32_t k;
-    size_t base; /* the loaded row that is active's first */
 };
 int fathom__trainer_choose(const struct fathom__choice *choice, fathom_trainer *trainer);
-/* The same by one worker for rows [first, last). */
-int fathom__trainer_choose_rows(const struct fathom__choice *choice, fathom_trainer *trainer, uint32_t worker,
-                                size_t first, size_t last);
+/* The same by one worker for one block of n rows: they are left in the worker's candidates, and choice->active is not
+ * used. */
+int fathom__trainer_choose_block(const struct fathom__choice *choice, fathom_trainer *trainer, uint32_t worker,
+                                 size_t block, size_t n);
 /* Room for the candidates of so many; what the workers' candidates held is lost. */
 int fathom__trainer_room(fathom_trainer *trainer, uint32_t k);
 /* The options' k of all features. */
@@ -368,17 +379,21 @@ int fathom__trainer_auxiliary(double *loss, double *factor, fathom_trainer *trai
 void fathom__auxiliary_close(fathom_trainer *trainer);
 /* Pairs of a dead feature. */
 static inline uint32_t fathom__dead_pairs(const fathom_trainer *trainer, uint32_t slot) {
-    return trainer->auxiliary_dense ? trainer->dead_pairs[slot]
-                                    : trainer->auxiliary.bucket[slot + 1] - trainer->auxiliary.bucket[slot];
+    return trainer->n_layers == 1 ? trainer->dead_pairs[slot]
+                                  : trainer->auxiliary.bucket[slot + 1] - trainer->auxiliary.bucket[slot];
 }
 
-/* trainer_auxiliary_dense.c: the same where the product can add. */
-int fathom__dense_auxiliary_open(fathom_trainer *trainer, size_t capacity);
-void fathom__dense_auxiliary_close(fathom_trainer *trainer);
-/* Packs a chunk's decoder rows and clears its sums. */
-int fathom__dense_auxiliary_pack(fathom_trainer *trainer, uint32_t worker, size_t chunk);
+/* trainer_auxiliary_rows.c: the same where there are no layers. */
+int fathom__auxiliary_rows_open(fathom_trainer *trainer, size_t capacity);
+void fathom__auxiliary_rows_close(fathom_trainer *trainer);
+/* Takes over the decoder rows of dead features [first, last) and clears their sums. */
+void fathom__auxiliary_rows_begin(fathom_trainer *trainer, size_t first, size_t last);
+/* A dead feature's decoder row among the gradients; FATHOM__DEAD_CHUNK rows behind it is the encoder's. */
+static inline float *fathom__dead_gradient(const fathom_trainer *trainer, size_t slot) {
+    return trainer->dead_gradient[slot / FATHOM__DEAD_CHUNK] + slot % FATHOM__DEAD_CHUNK * trainer->stride;
+}
 /* The workers' sums of errors, and the dead features' gradients; k: features a row. */
-int fathom__dense_auxiliary(fathom_trainer *trainer, uint32_t k);
+int fathom__auxiliary_rows(fathom_trainer *trainer, uint32_t k);
 
 /* trainer_update.c: gradients and Adam in one pass. */
 struct fathom__update {

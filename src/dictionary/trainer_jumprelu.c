@@ -57,6 +57,10 @@ static void start_at(fathom_trainer *trainer, uint32_t feature, float level) {
     trainer->scalar[0].value[feature] = logf(level > LEAST_START ? level : LEAST_START);
 }
 
+static void shift(fathom_trainer *trainer, uint32_t feature, float part) {
+    trainer->scalar[0].value[feature] += part;
+}
+
 void fathom__jumprelu_revive(fathom_trainer *trainer, uint32_t feature) {
     fathom__raise_bias(&trainer->encoder_bias.value[feature]);
     trainer->scalar[0].value[feature] += logf(FATHOM__REVIVAL);
@@ -73,6 +77,7 @@ const struct fathom__architecture fathom__jumprelu = {
     .slopes = find_slopes,
     .feature = find_feature,
     .start_at = start_at,
+    .shift = shift,
     .dead_bias = fathom__lifted_bias,
     .revive = fathom__jumprelu_revive,
 };

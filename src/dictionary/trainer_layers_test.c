@@ -164,7 +164,6 @@ static void test_blocks(void **state) {
     assert_int_equal(fathom_trainer_prepare(layered, rows, BATCH), 0);
     assert_int_equal(fathom_trainer_prepare(whole, rows, BATCH), 0);
     spread_out(whole, layered);
-    whole->forced_sparse = true;
     fathom__trainer_force_dead(layered, DEAD);
     fathom__trainer_force_dead(whole, DEAD);
     assert_int_equal(fathom_trainer_step(&a, layered, rows, BATCH), 0);
@@ -175,9 +174,11 @@ static void test_blocks(void **state) {
     for (size_t f = 0; f < LEARNED; f++) {
         const struct fathom__span span = fathom__decoder_span(layered, f);
         const size_t begin = f * WIDE + span.begin;
+        /* The transcoder's dead features have values, slopes and decoder rows rounded to bf16. */
+        const double near = f < DEAD ? 1.5e-2 : 2e-3;
         assert_int_equal(span.n, WIDE - f / LEARNED_OF_LAYER * D);
-        assert_true(difference(whole->encoder.first + begin, layered->encoder.first + f * D, D) < 2e-3);
-        assert_true(difference(whole->decoder.first + begin, layered->decoder.first + span.at, span.n) < 2e-3);
+        assert_true(difference(whole->encoder.first + begin, layered->encoder.first + f * D, D) < near);
+        assert_true(difference(whole->decoder.first + begin, layered->decoder.first + span.at, span.n) < near);
     }
     assert_true(difference(whole->decoder_bias.first, layered->decoder_bias.first, WIDE) < 1e-4);
     fathom_trainer_close(layered);

@@ -31,8 +31,7 @@ static double all_parameters(const fathom_trainer *trainer,
 static double active(const struct fathom__active *active, size_t batch, uint32_t n_workers) {
     if (!active->count) return 0;
     const double pair = sizeof *active->feature + sizeof *active->value + sizeof *active->slope,
-                 sorted = sizeof *active->sorted_row + sizeof *active->sorted_value,
-                 row = sizeof *active->start + sizeof *active->count;
+                 sorted = sizeof *active->sorted_value, row = sizeof *active->start + sizeof *active->count;
     const double by_feature = active->bucket ? (double)(active->n_features + 1) * sizeof *active->bucket +
                                                    (double)active->n_features * n_workers * sizeof *active->histogram
                                              : 0;
@@ -80,18 +79,21 @@ static double worker(const fathom_trainer *trainer, const struct fathom__worker 
 }
 
 static double auxiliary(const fathom_trainer *trainer) {
-    const double stride = (double)trainer->stride, dead = (double)trainer->dead_capacity,
-                 section = FATHOM__TILE_ROWS * (double)trainer->n_workers;
+    const double stride = (double)trainer->stride, dead = (double)trainer->dead_capacity, n = trainer->n_workers,
+                 k = trainer->options.k_aux, rows = FATHOM__TILE_ROWS * n, batch = trainer->options.batch;
+    const struct fathom__section_pairs *section = &trainer->section;
     if (trainer->dead_capacity == 0) return 0;
-    const double n = trainer->auxiliary_dense ? section : trainer->options.batch;
-    double bytes = (trainer->dead_encoder ? (double)fathom__dense_bytes(trainer->dead_encoder) : 0) +
-                   dead * sizeof *trainer->dead_bias + active(&trainer->auxiliary, (size_t)n, trainer->n_workers) +
-                   n * stride * sizeof *trainer->auxiliary_error;
-    if (!trainer->auxiliary_dense) return bytes;
-    bytes += (double)fathom__dense_bytes(trainer->dead_decoder) + dead * stride * sizeof *trainer->dead_rows;
+    double bytes = (dead + FATHOM__TILE_FEATURES) * sizeof *trainer->dead_bias;
+    if (trainer->n_layers > 1)
+        return bytes + active(&trainer->auxiliary, (size_t)batch, trainer->n_workers) +
+               batch * stride * sizeof *trainer->auxiliary_error;
+    bytes += (double)fathom__dense_bytes(trainer->dead_encoder) + dead * stride * sizeof *trainer->dead_rows;
+    bytes += rows * stride * sizeof *trainer->auxiliary_error;
     bytes += dead * (sizeof *trainer->dead_slopes + sizeof *trainer->dead_pairs);
-    bytes += (dead - (double)trainer->n_lent * FATHOM__TILE_FEATURES) * 2 * stride * sizeof(float);
-    return bytes + section * (stride * sizeof(float) + 2.0 * FATHOM__TILE_FEATURES * sizeof(uint16_t));
+    bytes += rows * k * (sizeof *section->row + sizeof *section->value + sizeof *section->slope);
+    bytes += (dead + 1) * sizeof *section->bucket + n * dead * sizeof *section->next;
+    bytes += n * k * (sizeof *trainer->workers->rounded + sizeof *trainer->workers->slopes);
+    return bytes + (dead - (double)trainer->n_lent * FATHOM__DEAD_CHUNK) * 2 * stride * sizeof(float);
 }
 
 void fathom_trainer_memory(double bytes[FATHOM_TRAINER_MEMORIES], const fathom_trainer *trainer) {

@@ -9,6 +9,12 @@
 #define GAIN 5
 #define AT_ONCE 1
 #define ERROR_LIMIT 1.5
+/* JumpReLU's thresholds move by the learning rate in a step at most: by a quarter in a run of 200 steps at 1.2e-3, while
+ * the encoder's growth moves L0 by more than that in a few. So control moves all of them together, by SHIFT times the error,
+ * and the coefficient follows what error is left, which is there as long as the loss drives the thresholds to one side. */
+#define SHIFT 0.05
+#define SHIFT_GAIN 0.3
+#define SHIFT_LIMIT 0.1
 
 double fathom__trainer_rate(const struct fathom_trainer_options *options, uint64_t step) {
     const double total = (double)options->total_steps, warmup = options->warmup_steps, pi = acos(-1.0);
@@ -39,7 +45,14 @@ double fathom__trainer_sparsity(const fathom_trainer *trainer, double l0) {
 }
 
 void fathom__trainer_control(fathom_trainer *trainer, double l0) {
-    const double gain = GAIN * fathom__trainer_rate(&trainer->options, trainer->step);
-    if (controlled(trainer) && trainer->step >= trainer->options.sparsity_warmup) /* a float, as checkpoints keep it */
-        trainer->sparsity = (float)(trainer->sparsity * exp(gain * control_error(trainer, l0)));
+    if (!controlled(trainer)) return;
+    const double error = control_error(trainer, l0);
+    double change = GAIN * fathom__trainer_rate(&trainer->options, trainer->step) * error;
+    if (trainer->architecture->shift) {
+        for (uint32_t f = 0; f < trainer->options.n_features; f++)
+            trainer->architecture->shift(trainer, f, (float)(SHIFT * error));
+        change = SHIFT_GAIN * fmax(-SHIFT_LIMIT, fmin(SHIFT_LIMIT, error));
+    }
+    if (trainer->step >= trainer->options.sparsity_warmup) /* a float, as checkpoints keep it */
+        trainer->sparsity = (float)(trainer->sparsity * exp(change));
 }

@@ -205,7 +205,8 @@ static double find_auxiliary(const struct model *model, const double *x, size_t 
 
 /* Gradients of the features that count as dead: those of the auxiliary loss, since they are kept from firing
  * otherwise. */
-static void check_auxiliary(bool sparse) {
+static void test_auxiliary_gradients(void **state) {
+    (void)state;
     enum { DEAD = 20, AUXILIARY = 4 };
     static float rows[ROWS * D];
     static double x[ROWS * D], residual[ROWS * D], expected[DEAD * D], found[DEAD * D];
@@ -225,7 +226,6 @@ static void check_auxiliary(bool sparse) {
     random_rows(rows, ROWS, D, 5);
     assert_int_equal(fathom_trainer_open(&trainer, &options), 0);
     assert_int_equal(fathom_trainer_prepare(trainer, rows, ROWS), 0);
-    trainer->forced_sparse = sparse;
     fathom__trainer_force_dead(trainer, DEAD);
     read_model(&model, trainer);
     for (size_t i = 0; i < ROWS * D; i++)
@@ -243,7 +243,6 @@ static void check_auxiliary(bool sparse) {
         only_dead.encoder_bias[f] = -1e9;
     choose(chosen, &only_dead, x, ROWS, AUXILIARY);
     assert_int_equal(fathom_trainer_step(&metrics, trainer, rows, ROWS), 0);
-    if (sparse) assert_false(trainer->auxiliary_dense);
     assert_true(fabs(metrics.auxiliary_loss / (coefficient * find_auxiliary(&model, x, ROWS, chosen, residual)) - 1) <
                 0.02);
     for (int matrix = 0; matrix < 2; matrix++) {
@@ -269,12 +268,6 @@ static void check_auxiliary(bool sparse) {
         check_direction(found, expected, DEAD * D, matrix ? "auxiliary encoder" : "auxiliary decoder");
     }
     fathom_trainer_close(trainer);
-}
-
-static void test_auxiliary_gradients(void **state) {
-    (void)state;
-    check_auxiliary(false);
-    check_auxiliary(true);
 }
 
 /* Optimiser ------------------------------------------------------------------------------------------------ */

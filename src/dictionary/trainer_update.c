@@ -115,10 +115,10 @@ static void find_gradient(struct fathom__gradient *gradient, const fathom_traine
     const float factor = (float)update->auxiliary_factor;
     const struct fathom__active *auxiliary = &trainer->auxiliary;
     gradient->input = 0;
-    if (gradient->dense) {
-        const float *encoder = gradient->dense + FATHOM__TILE_FEATURES * stride;
+    if (gradient->dead) {
+        const float *encoder = gradient->dead + FATHOM__DEAD_CHUNK * stride;
         for (size_t j = 0; j < stride; j++) {
-            gradient->decoder[j] = factor * gradient->dense[j];
+            gradient->decoder[j] = factor * gradient->dead[j];
             gradient->encoder[j] = factor * encoder[j];
         }
         gradient->input = factor * trainer->dead_slopes[slot];
@@ -187,9 +187,9 @@ static void apply(struct fathom__gradient *gradient, fathom_trainer *trainer, co
     fathom__average_after(trainer, gradient->feature);
 }
 
-/* Dead features whose gradient came by dense products are updated chunk by chunk, not with the others. */
-static bool by_chunk(const fathom_trainer *trainer, const struct fathom__update *update, uint32_t f) {
-    return update->auxiliary_factor > 0 && trainer->auxiliary_dense && trainer->dead_slot[f] != UINT32_MAX;
+/* Dead features whose gradients are summed already are updated by themselves. */
+static bool summed_already(const fathom_trainer *trainer, const struct fathom__update *update, uint32_t f) {
+    return update->auxiliary_factor > 0 && trainer->n_layers == 1 && trainer->dead_slot[f] != UINT32_MAX;
 }
 
 /* 0: the feature has no gradient. */
@@ -211,12 +211,12 @@ static void share_features(uint32_t *first, uint32_t *last, const fathom_trainer
     const uint32_t n = trainer->options.n_features;
     double all = 0, done = 0;
     for (uint32_t f = 0; f < n; f++)
-        if (!by_chunk(trainer, update, f)) all += FEATURE_COST + count_pairs(trainer, update, f);
+        if (!summed_already(trainer, update, f)) all += FEATURE_COST + count_pairs(trainer, update, f);
     *first = *last = 0;
     for (uint32_t f = 0; f < n; f++) {
         if (done < all * worker / n_workers) *first = f + 1;
         if (done < all * (worker + 1) / n_workers || worker + 1 == n_workers) *last = f + 1;
-        if (!by_chunk(trainer, update, f)) done += FEATURE_COST + count_pairs(trainer, update, f);
+        if (!summed_already(trainer, update, f)) done += FEATURE_COST + count_pairs(trainer, update, f);
     }
     if (worker == 0) *first = 0;
 }
@@ -253,10 +253,10 @@ struct grouping {
     uint32_t n;
 };
 
-static void add_to_group(struct grouping *grouping, uint32_t feature, const float *dense, fathom_trainer *trainer,
+static void add_to_group(struct grouping *grouping, uint32_t feature, const float *dead, fathom_trainer *trainer,
                          const struct updating *updating, struct fathom__worker *own) {
     grouping->group[grouping->n].feature = feature;
-    grouping->group[grouping->n++].dense = dense;
+    grouping->group[grouping->n++].dead = dead;
     if (grouping->n < GROUP) return;
     update_group(grouping->group, grouping->n, trainer, updating, own);
     grouping->n = 0;
@@ -271,13 +271,12 @@ static void end_group(struct grouping *grouping, fathom_trainer *trainer, const 
 static void update_dead(struct grouping *grouping, uint32_t worker, uint32_t n_workers, fathom_trainer *trainer,
                         const struct updating *updating) {
     struct fathom__worker *own = &trainer->workers[worker];
-    for (size_t chunk = worker; chunk * FATHOM__TILE_FEATURES < trainer->n_dead; chunk += n_workers) {
-        const size_t first = chunk * FATHOM__TILE_FEATURES, width = fathom__tile_width(trainer->n_dead, chunk);
-        for (size_t i = 0; i < width; i++) {
-            const uint32_t f = trainer->dead[first + i];
-            if (count_pairs(trainer, updating->update, f))
-                add_to_group(grouping, f, trainer->dead_gradient[chunk] + i * trainer->stride, trainer, updating, own);
-        }
+    size_t first, last;
+    fathom__team_share(&first, &last, trainer->n_dead, GROUP, worker, n_workers);
+    for (size_t slot = first; slot < last; slot++) {
+        const uint32_t f = trainer->dead[slot];
+        if (count_pairs(trainer, updating->update, f))
+            add_to_group(grouping, f, fathom__dead_gradient(trainer, slot), trainer, updating, own);
     }
 }
 
@@ -293,11 +292,11 @@ static void update_features(uint32_t worker, uint32_t n_workers, void *payload) 
     for (uint32_t i = 0; i < GROUP; i++)
         grouping.group[i] = (struct fathom__gradient){.encoder = own->gradients + 2 * i * stride,
                                                       .decoder = own->gradients + (2 * i + 1) * stride};
-    if (updating->update->auxiliary_factor > 0 && trainer->auxiliary_dense)
+    if (updating->update->auxiliary_factor > 0 && trainer->n_layers == 1)
         update_dead(&grouping, worker, n_workers, trainer, updating);
     share_features(&first, &last, trainer, updating->update, worker, n_workers);
     for (uint32_t f = first; f < last; f++)
-        if (!by_chunk(trainer, updating->update, f) && count_pairs(trainer, updating->update, f))
+        if (!summed_already(trainer, updating->update, f) && count_pairs(trainer, updating->update, f))
             add_to_group(&grouping, f, NULL, trainer, updating, own);
     end_group(&grouping, trainer, updating, own);
 }
