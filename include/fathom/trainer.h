@@ -7,7 +7,16 @@
  * features which have stopped firing are pulled towards what is left unexplained (Gao et al. 2024). Where the
  * architecture has a sparsity loss, a dead feature's bias counts as 0 there if it is below, and comes a fiftieth nearer
  * to 0 (a threshold: falls by as much) in every such step, until the feature fires. Dead features are not resampled
- * (Bricken et al. 2023): where λ is controlled for L0, dictionaries that were came to a lower FVE.
+ * (Bricken et al. 2023). On known features of which half of the dictionary's cannot fire at first, three seeds
+ * (trainer_resampling_test):
+ *
+ *                           topk: recovered   FVE    dead      standard: recovered   FVE    dead
+ *   nothing                       0.59       0.828   0.49                0.73       0.643   0.47
+ *   auxiliary loss                0.99       0.941   0.31                1.00       0.711   0.01
+ *   resampling                    0.76       0.880   0.42                0.85       0.336   0.30
+ *
+ * There are 64 true features for 96 learned ones: a third has nothing to do. Both were read at equal L0 (3.0; resampling
+ * with standard 3.1).
  *
  * S is the architecture's sparsity loss, with d a feature's decoder row and pre as in dictionary.h:
  *   topk, batchtopk, matryoshka  none: the choice of k makes them sparse. Matryoshka has the mean over the prefixes of
@@ -156,7 +165,7 @@ struct fathom_trainer_options {
     bool no_input_scale; /* leave s at 1 */
     bool freeze_decoder; /* a control: the decoder stays the random one it started as */
     /* the part of the parameters' running mean that a step leaves, such as 0.999: evaluation and the dictionary are then
-     * of the mean; 0: of the parameters themselves */
+     * of the mean; 0: of the parameters themselves. What control moves thresholds by, it moves their mean by at once */
     double ema;
     bool free_norms; /* decoder rows may have any length, 0.1 to start with, and the sparsity loss counts it */
 

@@ -116,8 +116,8 @@ struct fathom__architecture {
                     float factor);
     /* Sets a feature's bias or threshold so that pre-activations above `level` are active. NULL: nothing. */
     void (*start_at)(fathom_trainer *trainer, uint32_t feature, float level);
-    /* Moves the level above which a feature's product with a row is active by this part of itself. NULL: control is by the
-     * sparsity loss's coefficient alone. */
+    /* Moves the level above which a feature's product with a row is active by this part of itself, and its running mean
+     * with it. NULL: control is by the sparsity loss's coefficient alone. */
     void (*shift)(fathom_trainer *trainer, uint32_t feature, float part);
     /* A feature's bias in the auxiliary loss. NULL: the encoder's bias. */
     float (*dead_bias)(const fathom_trainer *trainer, uint32_t feature);
@@ -336,6 +336,8 @@ void fathom__trainer_fill_options(struct fathom_trainer_options *options);
 double fathom__trainer_rate(const struct fathom_trainer_options *options, uint64_t step);
 double fathom__trainer_sparsity(const fathom_trainer *trainer, double l0);
 void fathom__trainer_control(fathom_trainer *trainer, double l0);
+/* By what part of itself control moves every threshold after a step of this L0. */
+double fathom__trainer_shift(const fathom_trainer *trainer, double l0);
 
 /* trainer_start.c: biases or thresholds at which rows f32 [n, d_in] have options.start_l0 features. */
 int fathom__trainer_start(fathom_trainer *trainer, const float *rows, size_t n);

@@ -59,6 +59,7 @@ static void start_at(fathom_trainer *trainer, uint32_t feature, float level) {
 
 static void shift(fathom_trainer *trainer, uint32_t feature, float part) {
     trainer->scalar[0].value[feature] += part;
+    if (trainer->scalar[0].average) trainer->scalar[0].average[feature] += part;
 }
 
 void fathom__jumprelu_revive(fathom_trainer *trainer, uint32_t feature) {

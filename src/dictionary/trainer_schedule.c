@@ -44,13 +44,18 @@ double fathom__trainer_sparsity(const fathom_trainer *trainer, double l0) {
     return controlled(trainer) ? risen * exp(AT_ONCE * control_error(trainer, l0)) : risen;
 }
 
+double fathom__trainer_shift(const fathom_trainer *trainer, double l0) {
+    return controlled(trainer) && trainer->architecture->shift ? SHIFT * control_error(trainer, l0) : 0;
+}
+
 void fathom__trainer_control(fathom_trainer *trainer, double l0) {
     if (!controlled(trainer)) return;
     const double error = control_error(trainer, l0);
     double change = GAIN * fathom__trainer_rate(&trainer->options, trainer->step) * error;
     if (trainer->architecture->shift) {
+        const float part = (float)fathom__trainer_shift(trainer, l0);
         for (uint32_t f = 0; f < trainer->options.n_features; f++)
-            trainer->architecture->shift(trainer, f, (float)(SHIFT * error));
+            trainer->architecture->shift(trainer, f, part);
         change = SHIFT_GAIN * fmax(-SHIFT_LIMIT, fmin(SHIFT_LIMIT, error));
     }
     if (trainer->step >= trainer->options.sparsity_warmup) /* a float, as checkpoints keep it */

@@ -69,8 +69,10 @@ static void start_at(fathom_trainer *trainer, uint32_t feature, float level) {
 
 /* By the bias: the threshold is small beside it. */
 static void shift(fathom_trainer *trainer, uint32_t feature, float part) {
-    float *bias = &trainer->encoder_bias.value[feature];
-    *bias -= part * fabsf(fathom__jumprelu_threshold(trainer, feature) - *bias);
+    struct fathom__parameter *bias = &trainer->encoder_bias;
+    const float by = part * fabsf(fathom__jumprelu_threshold(trainer, feature) - bias->value[feature]);
+    bias->value[feature] -= by;
+    if (bias->average) bias->average[feature] -= by;
 }
 
 const struct fathom__architecture fathom__jumprelu_tanh = {
