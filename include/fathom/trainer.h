@@ -29,7 +29,7 @@
  *   jumprelu-tanh                Σ tanh(c f |d|), and μ Σ relu(threshold - pre) |d| over inactive features (Anthropic,
  *                                January 2025)
  * Unless it is given, λ is controlled so that L0 comes to k. JumpReLU's thresholds are moved for it too, all by the same part
- * of themselves (with tanh: the biases), by a twentieth of log(L0 / k) in a step: by the learning rate's steps alone they
+ * of themselves (not with tanh), by a twentieth of log(L0 / k) in a step: by the learning rate's steps alone they
  * would need thousands, and meanwhile L0 would be what the encoder's growth makes of it.
  *
  * Decoder rows have length 1, unless their norms are free; the part of their gradient along themselves is removed

@@ -67,14 +67,6 @@ static void start_at(fathom_trainer *trainer, uint32_t feature, float level) {
     trainer->encoder_bias.value[feature] = START - level;
 }
 
-/* By the bias: the threshold is small beside it. */
-static void shift(fathom_trainer *trainer, uint32_t feature, float part) {
-    struct fathom__parameter *bias = &trainer->encoder_bias;
-    const float by = part * fabsf(fathom__jumprelu_threshold(trainer, feature) - bias->value[feature]);
-    bias->value[feature] -= by;
-    if (bias->average) bias->average[feature] -= by;
-}
-
 const struct fathom__architecture fathom__jumprelu_tanh = {
     .name = "jumprelu-tanh",
     .kind = "jumprelu",
@@ -88,7 +80,6 @@ const struct fathom__architecture fathom__jumprelu_tanh = {
     .slopes = find_slopes,
     .feature = find_feature,
     .start_at = start_at,
-    .shift = shift,
     .dead_bias = fathom__lifted_bias,
     .revive = fathom__jumprelu_revive,
 };
