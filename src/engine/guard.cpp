@@ -183,10 +183,9 @@ jinja::value value_of(const json_t *json) {
     }
     case JSON_OBJECT: {
         auto object = jinja::mk_val<jinja::value_object>();
-        const char *key;
-        json_t *member;
-        json_object_foreach (const_cast<json_t *>(json), key, member)
-            object->insert(key, value_of(member));
+        json_t *source = const_cast<json_t *>(json);
+        for (void *at = json_object_iter(source); at != nullptr; at = json_object_iter_next(source, at))
+            object->insert(json_object_iter_key(at), value_of(json_object_iter_value(at)));
         return object;
     }
     default: return jinja::mk_val<jinja::value_none>();
