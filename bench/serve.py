@@ -31,8 +31,8 @@ KINDS = {
 class Server:
     def __init__(self, setting, path, flash):
         n = max(CLIENTS)
-        command = [setting.fathom, "serve", "-m", path, "--port", "0", "--parallel", n, "--context", n * (PROMPT + TOKENS), "--threads",
-                   setting.threads, "--no-access-log", *(["--flash-attention"] if flash else [])]
+        command = [setting.fathom, "serve", "-m", path, "--port", "0", "--parallel", n, "--context", PROMPT + TOKENS, "--threads",
+                   setting.threads, "--no-access-log", *([] if flash else ["--no-flash-attention"])]
         self.process = subprocess.Popen([str(part) for part in command], stderr=subprocess.PIPE, text=True)
         line = self.process.stderr.readline()
         found = re.search(r"http://([\d.]+):(\d+)", line)

@@ -51,16 +51,16 @@ struct fathom_server_options {
      * catalogue, checkpoints beside outputs and the ledger of runs). NULL: $XDG_DATA_HOME/fathom. */
     const char *program, *data;
 
-    uint32_t n_parallel;    /* conversations in one batch; 0: 4 */
-    uint32_t n_context;     /* tokens of all of them together; 0: n_parallel × min(trained context, 2048) */
-    uint32_t n_batch;       /* rows of a decode; 0: 256 */
-    uint32_t n_threads;     /* 0: all cores */
-    uint32_t n_queue;       /* requests that may wait; 0: 64 */
-    uint32_t n_connections; /* at once; 0: 256 */
-    bool flash_attention;   /* as of sessions */
-    double request_seconds; /* most from a request's arrival to its last token; 0: 600 */
-    double read_seconds;    /* most that a client may take to send a request; 0: 30 */
-    size_t body_bytes;      /* longest request; 0: 4 MiB */
+    uint32_t n_parallel;     /* conversations in one batch; 0: 4 */
+    uint32_t n_context;      /* most tokens of one, its answer included; 0: min(trained context, 4096) */
+    uint32_t n_batch;        /* rows of a decode; 0: 256 */
+    uint32_t n_threads;      /* 0: all cores */
+    uint32_t n_queue;        /* requests that may wait; 0: 64 */
+    uint32_t n_connections;  /* at once; 0: 256 */
+    bool no_flash_attention; /* flash attention is as of sessions, and on */
+    double request_seconds;  /* most from a request's arrival to its last token; 0: 600 */
+    double read_seconds;     /* most that a client may take to send a request; 0: 30 */
+    size_t body_bytes;       /* longest request; 0: 4 MiB */
 
     fathom_server_log_fn log; /* NULL: none */
     void *payload;

@@ -32,6 +32,10 @@ struct fathom_session_options {
      * processors much slower for the single rows of writing, on others as fast. Where layers are on a GPU the engine
      * chooses. */
     bool flash_attention;
+    /* A cache of its own for each sequence, of n_context / n_sequences tokens rounded up to a multiple of 256: decodes pass
+     * over no keys of other sequences, and none is longer than its cache. A decode then takes rows of one sequence, or
+     * equally many of each of several whose numbers follow each other; a fork copies keys and values. */
+    bool own_caches;
     bool exact; /* F32 KV cache, no flash attention: for comparisons */
 };
 #define FATHOM_SESSION_OPTIONS_INIT                                                                                    \
@@ -43,6 +47,7 @@ FATHOM_API int fathom_session_open(fathom_session **out, const fathom_model *mod
 FATHOM_API void fathom_session_close(fathom_session *session);
 FATHOM_API const fathom_model *fathom_session_model(const fathom_session *session);
 FATHOM_API uint32_t fathom_session_context(const fathom_session *session); /* n_context in force */
+FATHOM_API uint32_t fathom_session_longest(const fathom_session *session); /* most tokens that one sequence can have */
 FATHOM_API uint32_t fathom_session_batch(const fathom_session *session);   /* n_batch in force */
 
 /* Rows at one hook point during one decode. Borrowed: valid only inside the callback.
@@ -111,11 +116,11 @@ FATHOM_API const float *fathom_session_logits(const fathom_session *session, siz
 /* Drops the KV cache of positions >= from of a sequence (-1: of all sequences). */
 FATHOM_API void fathom_session_forget(fathom_session *session, int32_t sequence, int32_t from);
 /* Makes `to` (empty) share the KV cache of `from`, or of its first n_tokens positions: what several texts begin with is
- * computed and kept once. Keys and values are what they were computed as, under the edits that were in force then.
+ * computed once and, but under own_caches, kept once. Keys and values are what they were computed as, under the edits that were in force then.
  * Errors: ARGUMENT, MEMORY, UNSUPPORTED (a memory that cannot be cut back). */
 FATHOM_API int fathom_session_fork(fathom_session *session, int32_t from, int32_t to);
 FATHOM_API int fathom_session_fork_prefix(fathom_session *session, int32_t from, int32_t to, int32_t n_tokens);
-/* How many rows the context still takes; what sequences share counts once. */
+/* How many rows the context still takes, of all sequences together; what sequences share counts once. */
 FATHOM_API uint32_t fathom_session_room(const fathom_session *session);
 
 /* Sampling and generation ---------------------------------------------------------------------------------- */

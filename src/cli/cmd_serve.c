@@ -33,11 +33,12 @@ static const struct cli_option options[] = {
     {"allow-origin", 0, CLI_TEXT, "ORIGIN", "pages that may use this server, such as https://example.org", true, false},
     {"read-only", 0, CLI_FLAG, NULL, "refuse what changes files, such as labels", false, false},
     {"parallel", 0, CLI_INTEGER, "N", "conversations in one batch (4)", false, false},
-    {"context", 0, CLI_INTEGER, "N", "tokens of all conversations together (2048 for each)", false, false},
+    {"context", 0, CLI_INTEGER, "N", "most tokens of a conversation, its answer included (4096)", false, false},
     {"queue", 0, CLI_INTEGER, "N", "requests that may wait (64)", false, false},
     {"request-time", 0, CLI_INTEGER, "SECONDS", "most that a request may take (600)", false, false},
     {"read-time", 0, CLI_INTEGER, "SECONDS", "most that a client may take to send a request (30)", false, false},
-    {"flash-attention", 0, CLI_FLAG, NULL, "attention in one pass: faster for many long conversations", false, false},
+    {"no-flash-attention", 0, CLI_FLAG, NULL, "attention not in one pass: slower, except on some processors", false,
+     false},
     {"no-access-log", 0, CLI_FLAG, NULL, "print no line of JSON for each request", false, false},
     CLI_OPTION_THREADS,
     CLI_OPTION_END,
@@ -142,7 +143,7 @@ static const char *own_program(char *out, size_t size) {
 static int run(struct cli_arguments *arguments) {
     struct serving serving = {.options = {.host = cli_text(arguments, "host", NULL),
                                           .read_only = cli_has(arguments, "read-only"),
-                                          .flash_attention = cli_has(arguments, "flash-attention"),
+                                          .no_flash_attention = cli_has(arguments, "no-flash-attention"),
                                           .log = cli_has(arguments, "no-access-log") ? NULL : print_line}};
     struct fathom_server_options *out = &serving.options;
     const char *token_file = cli_text(arguments, "token-file", NULL);

@@ -13,6 +13,7 @@ struct fathom__sampler {
     struct llama_sampler *chain, *grammar; /* grammar NULL: everything may be written */
     llama_token_data *candidates;          /* [n_vocab] */
     size_t n_vocab;
+    bool plain; /* the likeliest token is all that is asked for */
 };
 
 /* The engine's generator takes 32 bits and reads all ones as "any seed". */
@@ -44,15 +45,26 @@ static int check_sampling(const struct fathom_sampling *sampling) {
     return FATHOM_OK;
 }
 
+static float repetition(const struct fathom_sampling *sampling) {
+    return sampling->repeat_penalty > 0.0f ? sampling->repeat_penalty : 1.0f;
+}
+
+static bool has_penalties(const struct fathom_sampling *sampling) {
+    return repetition(sampling) != 1.0f || sampling->frequency_penalty != 0.0f || sampling->presence_penalty != 0.0f;
+}
+
+static bool is_plain(const struct fathom_sampling *sampling) {
+    return sampling->temperature <= 0.0f && !has_penalties(sampling);
+}
+
 /* A sampling chain; NULL when memory is exhausted. */
 static struct llama_sampler *make_chain(const struct fathom_sampling *sampling, uint32_t n_vocab) {
     struct llama_sampler *chain = llama_sampler_chain_init(llama_sampler_chain_default_params());
     if (!chain) return NULL;
-    float repeat = sampling->repeat_penalty > 0.0f ? sampling->repeat_penalty : 1.0f;
     int32_t window = sampling->penalty_window ? sampling->penalty_window : DEFAULT_PENALTY_WINDOW;
-    if (repeat != 1.0f || sampling->frequency_penalty != 0.0f || sampling->presence_penalty != 0.0f)
+    if (has_penalties(sampling))
         llama_sampler_chain_add(chain,
-                                llama_sampler_init_penalties((int32_t)n_vocab, window, repeat,
+                                llama_sampler_init_penalties((int32_t)n_vocab, window, repetition(sampling),
                                                              sampling->frequency_penalty, sampling->presence_penalty));
     if (sampling->temperature <= 0.0f) {
         llama_sampler_chain_add(chain, llama_sampler_init_greedy());
@@ -73,6 +85,7 @@ int fathom__sampler_open(fathom__sampler **out, const struct fathom_sampling *sa
     if (!status) status = fathom__alloc(&sampler, 1, sizeof *sampler);
     if (status) return status;
     sampler->n_vocab = n_vocab;
+    sampler->plain = is_plain(sampling);
     status = fathom__alloc(&sampler->candidates, n_vocab, sizeof *sampler->candidates);
     if (!status && !(sampler->chain = make_chain(sampling, (uint32_t)n_vocab)))
         status = fathom__fail_memory(n_vocab * sizeof *sampler->candidates);
@@ -146,9 +159,34 @@ static int choose_within(int32_t *token, fathom__sampler *sampler, const float *
     return status ? status : fathom__guard_sampler_accept(sampler->grammar, *token);
 }
 
+/* The first of the largest logits, as the engine's chain would find it among candidates; in lanes, because a running
+ * maximum of floats waits for the one before it. */
+static int32_t likeliest(const float *logits, size_t n) {
+    enum { LANES = 16 };
+    float highest[LANES], most = logits[0];
+    size_t i = 0;
+    for (size_t lane = 0; lane < LANES; lane++)
+        highest[lane] = logits[0];
+    for (; i + LANES <= n; i += LANES)
+        for (size_t lane = 0; lane < LANES; lane++)
+            highest[lane] = logits[i + lane] > highest[lane] ? logits[i + lane] : highest[lane];
+    for (; i < n; i++)
+        most = logits[i] > most ? logits[i] : most;
+    for (size_t lane = 0; lane < LANES; lane++)
+        most = highest[lane] > most ? highest[lane] : most;
+    for (i = 0; i + 1 < n && logits[i] < most;)
+        i++;
+    return (int32_t)i;
+}
+
 int fathom__sampler_next(int32_t *token, fathom__sampler *sampler, const float *logits) {
-    llama_token_data_array array = all_candidates(sampler, logits);
-    int status = choose(token, sampler, &array);
+    int status = FATHOM_OK;
+    if (sampler->plain) {
+        *token = likeliest(logits, sampler->n_vocab);
+    } else {
+        llama_token_data_array array = all_candidates(sampler, logits);
+        status = choose(token, sampler, &array);
+    }
     if (!status && sampler->grammar) status = choose_within(token, sampler, logits);
     if (!status) llama_sampler_accept(sampler->chain, *token);
     return status;

@@ -12,6 +12,7 @@
 #include <string.h>
 
 enum { DEFAULT_CONTEXT = 2048, DEFAULT_BATCH = 512 };
+enum { CACHE_BLOCK = 256 }; /* tokens: the engine's own rounding of caches of sequences */
 
 static uint32_t least(uint32_t a, uint32_t b) {
     return a < b ? a : b;
@@ -71,8 +72,10 @@ static struct llama_context_params engine_options(struct fathom_session *session
     params.n_ubatch = session->n_batch; /* a decode is one graph */
     params.n_seq_max = session->n_sequences;
     params.n_outputs_max = session->n_batch;
-    params.kv_unified = true; /* rows of the graph are rows of the batch, in its order */
-    params.swa_full = true;   /* sequences can be cut back to any position */
+    /* Rows of the graph are rows of the batch, in its order: in one cache always, in several where none needs a graph of its
+     * own (fathom__session_decode). */
+    params.kv_unified = !session->own_caches;
+    params.swa_full = true; /* sequences can be cut back to any position */
     params.n_threads = (int32_t)n_threads;
     params.n_threads_batch = (int32_t)n_threads;
     params.type_k = params.type_v = options->exact ? GGML_TYPE_F32 : kv_types[options->kv_type];
@@ -136,6 +139,12 @@ int fathom_session_open(fathom_session **out, const fathom_model *model, const s
     uint32_t trained = model->info.context_trained ? model->info.context_trained : DEFAULT_CONTEXT;
     session->n_context = options->n_context ? options->n_context : least(trained, DEFAULT_CONTEXT);
     if (session->n_context < session->n_sequences) session->n_context = session->n_sequences;
+    session->own_caches = options->own_caches && session->n_sequences > 1;
+    session->longest = session->n_context;
+    if (session->own_caches) {
+        session->longest = ((session->n_context - 1) / session->n_sequences / CACHE_BLOCK + 1) * CACHE_BLOCK;
+        session->n_context = session->longest * session->n_sequences;
+    }
     session->n_batch = least(options->n_batch ? options->n_batch : DEFAULT_BATCH, session->n_context);
     if (session->n_batch < session->n_sequences) session->n_batch = session->n_sequences;
 
@@ -151,6 +160,7 @@ int fathom_session_open(fathom_session **out, const fathom_model *model, const s
     if (session->workers) llama_attach_threadpool(session->context, session->workers, NULL);
     session->memory = llama_get_memory(session->context);
     session->n_context = llama_n_ctx(session->context);
+    session->longest = llama_n_ctx_seq(session->context);
     if (llama_n_batch(session->context) != session->n_batch || llama_n_ubatch(session->context) != session->n_batch) {
         status =
             fathom__fail(FATHOM_ERROR_ENGINE,
@@ -210,6 +220,10 @@ uint32_t fathom_session_context(const fathom_session *session) {
     return session->n_context;
 }
 
+uint32_t fathom_session_longest(const fathom_session *session) {
+    return session->longest;
+}
+
 uint32_t fathom_session_batch(const fathom_session *session) {
     return session->n_batch;
 }
@@ -264,7 +278,10 @@ int fathom_session_fork_prefix(fathom_session *session, int32_t from, int32_t to
     if (n_tokens < 0) return fathom__fail(FATHOM_ERROR_ARGUMENT, "fork: a prefix of %d tokens", (int)n_tokens);
     const int32_t length = session->sequences[from].length, shared = n_tokens < length ? n_tokens : length;
     if (shared == 0) return FATHOM_OK;
-    const int status = fathom__holdings_share(&session->holdings, from, to, (size_t)shared);
+    int status = FATHOM_OK;
+    if (!session->own_caches) status = fathom__holdings_share(&session->holdings, from, to, (size_t)shared);
+    for (int32_t i = 0; session->own_caches && i < shared && !status; i++)
+        status = fathom__holdings_add(&session->holdings, to);
     if (status) return status;
     llama_memory_seq_cp(session->memory, from, to, -1, -1);
     session->sequences[to] = session->sequences[from];

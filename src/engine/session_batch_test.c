@@ -127,6 +127,20 @@ static void take_logits(struct run *run, const fathom_session *session, const st
     }
 }
 
+/* As many decodes as caches of their own make of a step: rows of one sequence, or one row each of sequences in a row. */
+static void decode(struct run *run, fathom_session *session, const struct fathom_row *rows, size_t n, bool own_caches) {
+    for (size_t first = 0, end = 0; first < n; first = end) {
+        for (end = first + 1; own_caches && end < n && rows[end].sequence == rows[first].sequence;)
+            end++;
+        while (own_caches && end < n && rows[end].sequence == rows[first].sequence + (int32_t)(end - first) &&
+               (end + 1 == n || rows[end + 1].sequence != rows[end].sequence))
+            end++;
+        if (!own_caches) end = n;
+        OK(fathom_session_decode(session, rows + first, end - first));
+        take_logits(run, session, rows + first, end - first);
+    }
+}
+
 /* Texts come into free slots when it is their time, and leave after their last token; a slot's rows begin the batch in
  * turn. At some step all slots are taken, so that a text must wait. */
 static void run_together(struct run *run, const fathom_model *model, const struct fathom_session_options *options) {
@@ -148,8 +162,7 @@ static void run_together(struct run *run, const fathom_model *model, const struc
                 put_rows(rows, &n, run, slot, 1);
             }
         }
-        OK(fathom_session_decode(session, rows, n));
-        take_logits(run, session, rows, n);
+        decode(run, session, rows, n, options->own_caches);
         most = running > most ? running : most;
         for (int slot = 0; slot < SLOTS; slot++) {
             if (run->slot_text[slot] < 0 || run->slot_fed[slot] < texts[run->slot_text[slot]].length) continue;
@@ -199,6 +212,14 @@ static void texts_come_and_go(void **state) {
         {{.n_context = 256, .n_batch = MOST_ROWS, .n_sequences = SLOTS, .n_threads = 1, .flash_attention = true}, 2e-3},
         {{.n_context = 256, .n_batch = MOST_ROWS, .n_sequences = SLOTS, .n_threads = 1, .exact = true},
          5e-4}, /* a GELU is a table of f16 */
+        {{.n_context = 256, .n_batch = MOST_ROWS, .n_sequences = SLOTS, .n_threads = 1, .own_caches = true}, 2e-3},
+        {{.n_context = 256,
+          .n_batch = MOST_ROWS,
+          .n_sequences = SLOTS,
+          .n_threads = 1,
+          .flash_attention = true,
+          .own_caches = true},
+         2e-3},
     };
     static struct run together, alone, others;
     for (int m = 0; m < 2; m++) {
@@ -358,6 +379,54 @@ static void prefixes_are_shared(void **state) {
     }
 }
 
+/* With a cache for each sequence a fork is a copy, and decodes are what the engine computes in one graph. */
+static void caches_are_their_own(void **state) {
+    (void)state;
+    enum { CACHE = 256, SEQUENCES = 4, SHARED = 6, WHOLE = 12 };
+    const struct fathom_session_options options = {
+        .n_context = SEQUENCES * 100, .n_batch = CACHE, .n_sequences = SEQUENCES, .n_threads = 1, .own_caches = true};
+    for (int m = 0; m < 2; m++) {
+        const size_t n_vocab = fathom_model_describe(models[m])->n_vocab;
+        fathom_session *session = NULL;
+        OK(fathom_session_open(&session, models[m], &options));
+        assert_int_equal(fathom_session_longest(session), CACHE);
+        assert_int_equal(fathom_session_context(session), SEQUENCES * CACHE);
+        float *whole = logits_after(session, 2, 0, 0, WHOLE);
+        OK(fathom_session_fork_prefix(session, 0, 3, SHARED));
+        assert_int_equal(fathom_session_room(session), SEQUENCES * CACHE - WHOLE - SHARED);
+        fathom_session_forget(session, 0, 0);
+        fathom_free(logits_after(session, 5, 0, 0, WHOLE));
+        float *again = logits_after(session, 2, 3, SHARED, WHOLE);
+        assert_true(difference(whole, again, n_vocab) < 2e-3);
+        fathom_session_forget(session, -1, 0);
+
+        struct fathom_row rows[CACHE];
+        for (int i = 0; i < 6; i++)
+            rows[i] = (struct fathom_row){token_of(1, i % 3), i % 3, 1 + i / 3, i % 3 == 2};
+        OK(fathom_session_decode(session, rows, 6)); /* three each of 1 and 2 */
+        assert_memory_equal(fathom_session_logits(session, 2), fathom_session_logits(session, 5),
+                            n_vocab * sizeof(float));
+        const int32_t refused[][3] = {{0, 2, 3}, {1, 0, 0}, {0, 1, 1}, {0, 1, 0}};
+        for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+            fathom_session_forget(session, -1, 0);
+            int32_t lengths[SEQUENCES] = {0};
+            for (int r = 0; r < 3; r++)
+                rows[r] = (struct fathom_row){token_of(1, r), lengths[refused[i][r]]++, refused[i][r], true};
+            assert_int_equal(fathom_session_decode(session, rows, 3), FATHOM_ERROR_ARGUMENT);
+            assert_message("caches of their own");
+        }
+        for (int i = 0; i < CACHE; i++)
+            rows[i] = (struct fathom_row){token_of(1, i % LONGEST), i, 2, i + 1 == CACHE};
+        OK(fathom_session_decode(session, rows, CACHE));
+        const struct fathom_row more = {token_of(1, 0), CACHE, 2, true};
+        assert_int_equal(fathom_session_decode(session, &more, 1), FATHOM_ERROR_LIMIT);
+        assert_message("holds 256 tokens");
+        fathom_free(whole);
+        fathom_free(again);
+        fathom_session_close(session);
+    }
+}
+
 /* Sequences that come, fork and go in any order leave the count of free positions, and the engine's own, right. */
 static void rooms_are_counted(void **state) {
     (void)state;
@@ -411,9 +480,8 @@ static void rooms_are_counted(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(texts_come_and_go),
-        cmocka_unit_test(hooks_have_a_scope),
-        cmocka_unit_test(prefixes_are_shared),
+        cmocka_unit_test(texts_come_and_go),   cmocka_unit_test(hooks_have_a_scope),
+        cmocka_unit_test(prefixes_are_shared), cmocka_unit_test(caches_are_their_own),
         cmocka_unit_test(rooms_are_counted),
     };
     return cmocka_run_group_tests(tests, make_models, drop_models);

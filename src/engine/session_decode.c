@@ -78,6 +78,9 @@ static int fill_batch(struct fathom_session *session, const struct fathom_row *r
                 FATHOM_ERROR_ARGUMENT,
                 "decode: row %zu puts position %d after the %d tokens of sequence %d; position %d was expected", i,
                 (int)row->position, (int)sequence->length, (int)row->sequence, (int)sequence->length);
+        if ((uint32_t)row->position >= session->longest)
+            return fathom__fail(FATHOM_ERROR_LIMIT, "decode: sequence %d is full: its cache holds %u tokens",
+                                (int)row->sequence, session->longest);
         const int status = fathom__holdings_add(&session->holdings, row->sequence);
         if (status) return status;
         sequence->length++;
@@ -96,6 +99,21 @@ static int fill_batch(struct fathom_session *session, const struct fathom_row *r
     session->n_rows = n_rows;
     session->batch.n_tokens = (int32_t)n_rows;
     return FATHOM_OK;
+}
+
+/* What sequences with caches of their own give the engine to compute in one graph, with its rows in this order. */
+static int check_caches(const struct fathom_session *session) {
+    const int32_t *sequences = session->one_sequence_each;
+    size_t each = 1;
+    while (each < session->n_rows && sequences[each] == sequences[0])
+        each++;
+    bool good = session->n_rows % each == 0;
+    for (size_t i = each; i < session->n_rows && good; i++)
+        good = sequences[i] == sequences[0] + (int32_t)(i / each);
+    if (good || !session->own_caches) return FATHOM_OK;
+    return fathom__fail(FATHOM_ERROR_ARGUMENT,
+                        "decode: sequences with caches of their own run together with equally many rows each, those of "
+                        "one side by side, and without a gap between their numbers");
 }
 
 /* Follows whether cells are still positions, and refuses attention hooks where they are not. */
@@ -187,6 +205,7 @@ static int decode(struct fathom_session *session, const struct fathom_row *rows,
     uint32_t reach = FATHOM__WHOLE;
     int status = fathom__session_prepare_watches(session);
     if (!status) status = fill_batch(session, rows, n_rows);
+    if (!status) status = check_caches(session);
     if (!status) status = follow_cells(session);
     if (status) return status;
     fathom__session_arm(session, complete);

@@ -54,6 +54,8 @@ struct fathom_session {
     struct ggml_threadpool *workers;
     llama_memory_t memory;
     uint32_t n_context, n_batch, n_sequences;
+    uint32_t longest;     /* of one sequence */
+    bool own_caches;      /* of sequences: each decode is of equally many rows of sequences that follow each other */
     bool flash_attention; /* taken, or left to the engine */
 
     struct fathom__sequence *sequences;

@@ -53,16 +53,18 @@ static void *work(void *payload) {
 static int open_parts(fathom__batcher *batcher) {
     const struct fathom__batcher_options *options = &batcher->options;
     const uint32_t trained = fathom_model_describe(batcher->model)->context_trained;
-    const struct fathom_session_options session = {.n_context = options->n_context,
+    const struct fathom_session_options session = {.n_context = options->n_context * options->n_parallel,
                                                    .n_batch = options->n_batch,
                                                    .n_sequences = options->n_parallel,
                                                    .n_threads = options->n_threads,
-                                                   .flash_attention = options->flash_attention};
+                                                   .flash_attention = options->flash_attention,
+                                                   .own_caches = true};
     int status = fathom__alloc(&batcher->slots, options->n_parallel, sizeof *batcher->slots);
     if (!status) status = fathom__alloc(&batcher->rows, options->n_batch, sizeof *batcher->rows);
     if (!status) status = fathom_session_open(&batcher->session, batcher->model, &session);
     if (status) return status;
-    batcher->longest = fathom_session_context(batcher->session);
+    batcher->longest = fathom_session_longest(batcher->session);
+    if (options->n_context < batcher->longest) batcher->longest = options->n_context;
     if (trained > 0 && trained < batcher->longest) batcher->longest = trained;
     return FATHOM_OK;
 }
@@ -73,6 +75,9 @@ int fathom__batcher_open(fathom__batcher **out, const fathom_model *model,
     if (options->n_parallel == 0 || options->n_batch < options->n_parallel)
         return fathom__fail(FATHOM_ERROR_ARGUMENT, "%u conversations at once do not fit into batches of %u rows",
                             options->n_parallel, options->n_batch);
+    if (options->n_context == 0 || options->n_context > INT32_MAX / 2 / options->n_parallel)
+        return fathom__fail(FATHOM_ERROR_ARGUMENT, "%u conversations of %u tokens of context are not possible",
+                            options->n_parallel, options->n_context);
     int status = fathom__alloc(&batcher, 1, sizeof *batcher);
     if (status) return status;
     batcher->model = model;
@@ -134,11 +139,6 @@ void fathom__batcher_figures(struct fathom__batcher_figures *out, fathom__batche
 
 uint32_t fathom__batcher_longest(const fathom__batcher *batcher) {
     return batcher->longest;
-}
-
-uint32_t fathom__batcher_share(const fathom__batcher *batcher) {
-    const uint32_t share = fathom_session_context(batcher->session) / batcher->options.n_parallel;
-    return share < batcher->longest ? share : batcher->longest;
 }
 
 unsigned fathom__batcher_retry_after(fathom__batcher *batcher) {

@@ -1,7 +1,7 @@
 /* Many conversations in one batch: one thread owns a session, and jobs join and leave it between its steps.
  *
- * A step is one decode: a row of every job that writes, and what is left of the batch for the prompts that are read
- * beside them. A job's logits are those it gets alone, within the rounding of batches of another size, whatever its
+ * A step is one decode: a row of every job that writes, or a piece of a prompt that one reads, in turn. Each slot has
+ * a cache of its own, so that jobs that write stand in one decode where their slots have no gap between them. A job's logits are those it gets alone, within the rounding of batches of another size, whatever its
  * neighbours are steered by. What jobs leave in the cache serves later prompts that begin alike, as far as their own edits
  * would have made the same rows (steer/footprint.h).
  *
@@ -20,8 +20,8 @@ typedef struct fathom__job fathom__job;
 
 struct fathom__batcher_options {
     uint32_t n_parallel; /* jobs in one batch */
-    uint32_t n_context;  /* tokens of all of them together */
-    uint32_t n_batch;    /* rows of a step */
+    uint32_t n_context;  /* most tokens of a job, its answer included */
+    uint32_t n_batch;    /* most rows of a step */
     uint32_t n_threads;  /* 0: all cores */
     uint32_t n_queue;    /* jobs that may wait */
     bool flash_attention;
@@ -109,8 +109,6 @@ void fathom__batcher_close(fathom__batcher *batcher);
 void fathom__batcher_figures(struct fathom__batcher_figures *out, fathom__batcher *batcher);
 /* Most tokens that a prompt and its answer may have together. */
 uint32_t fathom__batcher_longest(const fathom__batcher *batcher);
-/* Those of a job's fair share of the context. */
-uint32_t fathom__batcher_share(const fathom__batcher *batcher);
 /* Seconds after which a refused job may find room. */
 unsigned fathom__batcher_retry_after(fathom__batcher *batcher);
 

@@ -63,6 +63,8 @@ struct fathom__batcher {
     uint32_t longest;
     struct fathom__slot *slots;
     struct fathom_row *rows;
+    uint32_t next_writer, next_reader; /* the first slot that the next step looks at */
+    bool all_wrote;                    /* since the last piece of a prompt was read */
     struct fathom__job *first, **last;
     struct fathom__batcher_figures figures;
     double job_seconds; /* a running mean */
@@ -74,7 +76,7 @@ struct fathom__batcher {
     pthread_cond_t idle;    /* a job ended */
 };
 
-/* Under the lock: puts waiting jobs into free slots as far as the context has room. */
+/* Under the lock: puts waiting jobs into free slots. */
 void fathom__batcher_admit(fathom__batcher *batcher);
 /* Under the lock: ends what was cancelled or is late. */
 void fathom__batcher_sweep(fathom__batcher *batcher);

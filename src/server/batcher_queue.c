@@ -32,33 +32,10 @@ static size_t shared_rows(const struct fathom__slot *slot, const fathom__job *jo
     return n;
 }
 
-static size_t still_wanted(const struct fathom__slot *slot) {
-    return slot->job ? slot->job->request.n + slot->job->request.max_new - slot->fed : 0;
-}
-
-static size_t reserved(const fathom__batcher *batcher) {
-    size_t sum = 0;
-    for (uint32_t i = 0; i < batcher->options.n_parallel; i++)
-        sum += still_wanted(&batcher->slots[i]);
-    return sum;
-}
-
 void fathom__slot_forget(fathom__batcher *batcher, struct fathom__slot *slot) {
     fathom_session_forget(batcher->session, (int32_t)(slot - batcher->slots), 0);
     slot->fed = 0;
     if (!slot->job) slot->n = 0;
-}
-
-/* Forgets what longest was of no use; false when there is nothing to forget. */
-static bool evict(fathom__batcher *batcher, const struct fathom__slot *except) {
-    struct fathom__slot *oldest = NULL;
-    for (uint32_t i = 0; i < batcher->options.n_parallel; i++) {
-        struct fathom__slot *slot = &batcher->slots[i];
-        if (slot->job || slot == except || slot->fed == 0) continue;
-        if (!oldest || slot->last_used < oldest->last_used) oldest = slot;
-    }
-    if (oldest) fathom__slot_forget(batcher, oldest);
-    return oldest != NULL;
 }
 
 /* The slot to run in, and the one whose rows are shared (which may be the same, or NULL). */
@@ -88,16 +65,6 @@ static struct fathom__slot *choose_slot(struct fathom__slot **donor, size_t *n_s
     if (own && n_own == *n_shared) *donor = own;
     if (!*donor) *n_shared = 0;
     return *donor && *donor == own ? own : free_slot;
-}
-
-static bool make_room(fathom__batcher *batcher, struct fathom__slot *slot, size_t total) {
-    for (;;) {
-        const size_t room = fathom_session_room(batcher->session), taken = reserved(batcher);
-        if (room >= taken + total - slot->fed) return true;
-        if (evict(batcher, slot)) continue;
-        if (slot->fed == 0) return false;
-        fathom__slot_forget(batcher, slot);
-    }
 }
 
 /* What a plan waits for may stand in the rows that are shared. */
@@ -141,12 +108,11 @@ static int start(fathom__batcher *batcher, struct fathom__slot *slot, fathom__jo
     return status ? status : recall(slot, sequence, donor ? &donor->levels : NULL);
 }
 
-/* False: there is no room for it yet. */
-static bool place(fathom__batcher *batcher, fathom__job *job) {
+/* Into one of the slots that are free. */
+static void place(fathom__batcher *batcher, fathom__job *job) {
     struct fathom__slot *donor = NULL;
     size_t n_shared = 0;
     struct fathom__slot *slot = choose_slot(&donor, &n_shared, batcher, job);
-    if (!slot) return false;
     const int32_t sequence = (int32_t)(slot - batcher->slots);
     if (donor != slot) fathom__slot_forget(batcher, slot);
     if (donor == slot) {
@@ -156,13 +122,8 @@ static bool place(fathom__batcher *batcher, fathom__job *job) {
                                                    (int32_t)n_shared) == FATHOM_OK) {
         slot->fed = n_shared;
     }
-    if (!make_room(batcher, slot, job->request.n + job->request.max_new)) {
-        fathom__slot_forget(batcher, slot);
-        return false;
-    }
     const int status = start(batcher, slot, job, donor);
     if (status) fathom__slot_end(batcher, slot, FATHOM__FINISH_FAILED, status);
-    return true;
 }
 
 /* The waiting job whose client has the fewest jobs running, of those the first. */
@@ -199,8 +160,8 @@ void fathom__batcher_admit(fathom__batcher *batcher) {
     while (batcher->first && has_free_slot(batcher)) {
         fathom__job **at = next_job(batcher);
         fathom__job *job = *at;
-        if (!place(batcher, job)) return;
         take_out(batcher, at);
+        place(batcher, job);
     }
 }
 

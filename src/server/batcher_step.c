@@ -32,34 +32,49 @@ static struct fathom__slot *find_suspect(fathom__batcher *batcher) {
     return NULL;
 }
 
-/* A job that ran in a failed decode runs alone until it has caught up: what it does to itself then meets no other. */
-static size_t fill_batch(fathom__batcher *batcher) {
-    const uint32_t n_batch = batcher->options.n_batch;
-    struct fathom__slot *suspect = find_suspect(batcher);
-    size_t n_rows = 0, n_readers = 0;
-    if (suspect) {
-        put_rows(batcher, &n_rows, suspect, pending(suspect) < n_batch ? pending(suspect) : n_batch);
-        return n_rows;
-    }
-    for (uint32_t i = 0; i < batcher->options.n_parallel; i++) {
-        struct fathom__slot *slot = &batcher->slots[i];
-        if (writes(slot))
-            put_rows(batcher, &n_rows, slot, 1);
-        else
-            n_readers += pending(slot) > 0;
-    }
-    size_t room = n_batch - n_rows;
-    if (n_rows > 0 && room > PROMPT_ROWS_BESIDE) room = PROMPT_ROWS_BESIDE;
-    for (uint32_t i = 0; i < batcher->options.n_parallel && room > 0 && n_readers > 0; i++) {
-        /* Whoever was read least lately comes first. */
-        struct fathom__slot *slot = &batcher->slots[(i + batcher->figures.steps) % batcher->options.n_parallel];
-        if (pending(slot) == 0) continue;
-        const size_t share = (room + n_readers - 1) / n_readers, count = pending(slot) < share ? pending(slot) : share;
-        put_rows(batcher, &n_rows, slot, count);
-        room -= count;
-        n_readers--;
-    }
+static bool reads(const struct fathom__slot *slot) {
+    return pending(slot) > 0 && !writes(slot);
+}
+
+/* The first slot from `from` on, in a circle, of which that is true; NULL where there is none. */
+static struct fathom__slot *find(const fathom__batcher *batcher, uint32_t from,
+                                 bool (*is)(const struct fathom__slot *slot)) {
+    const uint32_t n = batcher->options.n_parallel;
+    for (uint32_t i = 0; i < n; i++)
+        if (is(&batcher->slots[(from + i) % n])) return &batcher->slots[(from + i) % n];
+    return NULL;
+}
+
+/* A row of each slot that writes, from one up to a gap. */
+static size_t fill_writing(fathom__batcher *batcher, const struct fathom__slot *first) {
+    uint32_t at = (uint32_t)(first - batcher->slots);
+    size_t n_rows = 0;
+    for (; at < batcher->options.n_parallel && writes(&batcher->slots[at]); at++)
+        put_rows(batcher, &n_rows, &batcher->slots[at], 1);
+    const struct fathom__slot *next = find(batcher, at, writes);
+    batcher->all_wrote = !next || next < &batcher->slots[at];
+    batcher->next_writer = batcher->all_wrote ? 0 : at;
     return n_rows;
+}
+
+static size_t fill_reading(fathom__batcher *batcher, struct fathom__slot *slot, size_t most) {
+    size_t n_rows = 0;
+    put_rows(batcher, &n_rows, slot, pending(slot) < most ? pending(slot) : most);
+    batcher->next_reader = (uint32_t)(slot - batcher->slots) + 1;
+    batcher->all_wrote = false;
+    return n_rows;
+}
+
+/* Jobs that write and pieces of prompts take turns. A job that ran in a failed decode runs alone until it has caught up:
+ * what it does to itself then meets no other. */
+static size_t fill_batch(fathom__batcher *batcher) {
+    struct fathom__slot *suspect = find_suspect(batcher), *reader = find(batcher, batcher->next_reader, reads);
+    const struct fathom__slot *writer = find(batcher, batcher->next_writer, writes);
+    const size_t n_batch = batcher->options.n_batch;
+    if (suspect) return fill_reading(batcher, suspect, n_batch);
+    if (reader && (!writer || batcher->all_wrote))
+        return fill_reading(batcher, reader, writer && n_batch > PROMPT_ROWS_BESIDE ? PROMPT_ROWS_BESIDE : n_batch);
+    return writer ? fill_writing(batcher, writer) : 0;
 }
 
 static double log_sum_exp(const float *logits, size_t n) {

@@ -34,8 +34,12 @@ static int close_all(void **state) {
 }
 
 static fathom__batcher *open_batcher(uint32_t n_parallel, uint32_t n_context, uint32_t n_queue) {
-    const struct fathom__batcher_options options = {
-        .n_parallel = n_parallel, .n_context = n_context, .n_batch = 16, .n_threads = 1, .n_queue = n_queue};
+    const struct fathom__batcher_options options = {.n_parallel = n_parallel,
+                                                    .n_context = n_context,
+                                                    .n_batch = 16,
+                                                    .n_threads = 1,
+                                                    .n_queue = n_queue,
+                                                    .flash_attention = true};
     fathom__batcher *batcher = NULL;
     check_ok(fathom__batcher_open(&batcher, model, &options));
     return batcher;

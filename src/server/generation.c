@@ -12,7 +12,7 @@
 #include <time.h>
 
 /* A seed that is drawn is a number that every JSON reader holds exactly. */
-enum { MOST_ANSWERS = 16, LEAST_DEFAULT_ANSWER = 256, MOST_TOP_K = 1 << 20, SEED_BITS = 53 };
+enum { MOST_ANSWERS = 16, MOST_TOP_K = 1 << 20, SEED_BITS = 53 };
 #define HOTTEST 100.0
 #define MOST_PENALTY 100.0
 
@@ -217,15 +217,10 @@ int fathom__generation_add_prompt(struct fathom__generation *generation, int32_t
     return FATHOM_OK;
 }
 
-/* An answer whose length nobody gives gets what is left of the prompt's share of the context, and a fair piece more
- * where that is little. */
+/* An answer whose length nobody gives gets what its prompt leaves. */
 static uint32_t default_length(const struct fathom__generation *generation, size_t n_prompt) {
-    const size_t share = fathom__batcher_share(generation->server->batcher),
-                 longest = fathom__batcher_longest(generation->server->batcher);
-    size_t most = share > n_prompt ? share - n_prompt : 0;
-    if (most < LEAST_DEFAULT_ANSWER) most = LEAST_DEFAULT_ANSWER;
-    if (n_prompt + most > longest) most = longest > n_prompt ? longest - n_prompt : 1;
-    return (uint32_t)most;
+    const size_t longest = fathom__batcher_longest(generation->server->batcher);
+    return longest > n_prompt ? (uint32_t)(longest - n_prompt) : 1;
 }
 
 /* Templates hold ids to letters and digits, some to just so many. */

@@ -126,10 +126,9 @@ int fathom__handle_status(struct fathom__exchange *exchange) {
     struct fathom__batcher_figures figures;
     fathom__batcher_figures(&figures, server->batcher);
     json_t *limits = json_pack(
-        "{s:I, s:I, s:I, s:I, s:I, s:f}", "at_once", (json_int_t)server->options.n_parallel, "context",
-        (json_int_t)server->options.n_context, "longest", (json_int_t)fathom__batcher_longest(server->batcher), "queue",
-        (json_int_t)server->options.n_queue, "body_bytes", (json_int_t)server->options.body_bytes, "request_seconds",
-        server->options.request_seconds);
+        "{s:I, s:I, s:I, s:I, s:f}", "at_once", (json_int_t)server->options.n_parallel, "longest",
+        (json_int_t)fathom__batcher_longest(server->batcher), "queue", (json_int_t)server->options.n_queue,
+        "body_bytes", (json_int_t)server->options.body_bytes, "request_seconds", server->options.request_seconds);
     return fathom__reply_json(exchange, MHD_HTTP_OK,
                               json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:b, s:I, s:I}", "version", fathom_version(),
                                         "engine", about->engine, "model", model, "dictionary", dictionary_json(server),

@@ -9,7 +9,7 @@
 
 enum {
     DEFAULT_PARALLEL = 4,
-    DEFAULT_CONTEXT = 2048, /* tokens of a conversation */
+    DEFAULT_CONTEXT = 4096, /* tokens of a conversation */
     DEFAULT_BATCH = 256,
     DEFAULT_QUEUE = 64,
     DEFAULT_CONNECTIONS = 256,
@@ -30,8 +30,7 @@ static void fill_defaults(struct fathom_server_options *options) {
     if (!options->host) options->host = "127.0.0.1";
     if (options->n_parallel == 0) options->n_parallel = DEFAULT_PARALLEL;
     if (options->n_context == 0)
-        options->n_context =
-            options->n_parallel * (trained > 0 && trained < DEFAULT_CONTEXT ? trained : (uint32_t)DEFAULT_CONTEXT);
+        options->n_context = trained > 0 && trained < DEFAULT_CONTEXT ? trained : (uint32_t)DEFAULT_CONTEXT;
     if (options->n_batch == 0) options->n_batch = DEFAULT_BATCH;
     if (options->n_queue == 0) options->n_queue = DEFAULT_QUEUE;
     if (options->n_connections == 0) options->n_connections = DEFAULT_CONNECTIONS;
@@ -101,7 +100,7 @@ static int open_parts(fathom_server *server) {
                                                     .n_batch = options->n_batch,
                                                     .n_threads = options->n_threads,
                                                     .n_queue = options->n_queue,
-                                                    .flash_attention = options->flash_attention};
+                                                    .flash_attention = !options->no_flash_attention};
     int status = copy_options(server);
     if (!status && options->dictionary)
         status = fathom_dictionary_match(&server->dictionary_hook, options->dictionary, options->model);

@@ -165,7 +165,7 @@ const STATUS = {
     },
     dictionary: { name: "standin", architecture: "batchtopk", hook: "blocks.11.hook_resid_post", features: FEATURES, dtype: "q8_0" },
     catalogue: { corpus: "corpus.jsonl", tokens: 541349, alive: 15506, labelled: 3 },
-    limits: { at_once: 4, context: 8192, longest: 8192, queue: 64, body_bytes: 4194304, request_seconds: 600 },
+    limits: { at_once: 4, longest: 4096, queue: 64, body_bytes: 4194304, request_seconds: 600 },
     read_only: false, running: 0, waiting: 0,
 };
 

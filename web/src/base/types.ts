@@ -126,7 +126,6 @@ export interface Status {
     catalogue: { corpus: string | null; tokens: number; alive: number; labelled: number } | null;
     limits: {
         at_once: number;
-        context: number;
         longest: number;
         queue: number;
         body_bytes: number;
