@@ -14,5 +14,5 @@ esac
 mkdir -p "$folder"
 # Fewer rows are mixed than for one dictionary: they are held at every MLP's input and output.
 exec "${FATHOM:-fathom}" train -m "$model" --hook 'mlp_in.*' --hook-out 'mlp_out.*' --arch batchtopk \
-    --features 4096 --k 32 --inputs "$inputs" --shuffle 16384 --held-out 4096 --corpus "$@" \
-    --tokens "${TOKENS:-2000000}" --dtype q8_0 --checkpoint-every 100 -o "$folder/transcoder.gguf"
+    --features 4096 --k 32 --inputs "$inputs" --batch 1024 --lr 1.2e-3 --shuffle 16384 --held-out 4096 --corpus "$@" \
+    --tokens "${TOKENS:-2000000}" --dtype q8_0 --checkpoint-every 400 -o "$folder/transcoder.gguf"
