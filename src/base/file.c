@@ -174,3 +174,9 @@ int fathom__cache_path(char **out, const char *name) {
 int fathom__data_path(char **out, const char *name) {
     return user_path(out, "XDG_DATA_HOME", ".local/share", name);
 }
+
+size_t fathom__stem_length(const char *path) {
+    static const char ending[] = ".gguf";
+    const size_t length = strlen(path), n = sizeof ending - 1;
+    return length > n && path[length - n - 1] != '/' && strcmp(path + length - n, ending) == 0 ? length - n : length;
+}

@@ -41,5 +41,8 @@ int fathom__cache_path(char **out, const char *name);
 int fathom__data_path(char **out, const char *name);
 /* base + "/" + name, new. */
 int fathom__path_join(char **out, const char *base, const char *name);
+/* Length of a GGUF file's path without its ending. Names hold points of their own, as "resid_post.11" does: what follows the last one
+ * is an ending only where it is "gguf". */
+size_t fathom__stem_length(const char *path);
 
 #endif

@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -121,6 +122,15 @@ static void test_user_folders(void **state) {
     assert_message_has("XDG_DATA_HOME");
 }
 
+static void test_stems(void **state) {
+    (void)state;
+    assert_int_equal(fathom__stem_length("a/resid_post.11.gguf"), strlen("a/resid_post.11"));
+    assert_int_equal(fathom__stem_length("a.gguf/resid_post.11"), strlen("a.gguf/resid_post.11"));
+    assert_int_equal(fathom__stem_length("a/.gguf"), strlen("a/.gguf"));
+    assert_int_equal(fathom__stem_length(".gguf"), strlen(".gguf"));
+    assert_int_equal(fathom__stem_length(""), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_read),
@@ -129,6 +139,7 @@ int main(void) {
         cmocka_unit_test(test_map),
         cmocka_unit_test(test_folders_and_existence),
         cmocka_unit_test(test_join),
+        cmocka_unit_test(test_stems),
         cmocka_unit_test(test_user_folders),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,14 +3,11 @@
 #include <base/file.h>
 #include <base/json.h>
 #include <base/memory.h>
-#include <string.h>
 
 #define BEST "best_cosine"
 
 int stability_file_path(char **out, const char *dictionary_path) {
-    const char *dot = strrchr(dictionary_path, '.'), *slash = strrchr(dictionary_path, '/');
-    if (!dot || (slash && dot < slash)) dot = dictionary_path + strlen(dictionary_path);
-    return fathom__format(out, "%.*s.stability.json", (int)(dot - dictionary_path), dictionary_path);
+    return fathom__format(out, "%.*s.stability.json", (int)fathom__stem_length(dictionary_path), dictionary_path);
 }
 
 static int read_file(json_t **out, const char *path, uint32_t n_features, uint32_t feature) {

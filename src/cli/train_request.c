@@ -3,6 +3,7 @@
 #include "hook_list.h"
 #include "trainer_arguments.h"
 #include <base/error.h>
+#include <base/file.h>
 #include <base/memory.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -122,16 +123,15 @@ static int count_commas(const char *text) {
 /* The path of one of several dictionaries: `path` with what sets it apart before its ending. */
 static int vary_path(char **out, const char *path, const struct fathom_train_dictionary *dictionary, bool seeds,
                      bool tokens, bool architectures) {
-    const char *dot = strrchr(path, '.'), *slash = strrchr(path, '/');
+    const size_t stem = fathom__stem_length(path);
     char seed[32] = "", count[32] = "", architecture[LONGEST_NAME] = "";
-    if (!dot || (slash && dot < slash)) dot = path + strlen(path);
     if (seeds) snprintf(seed, sizeof seed, "-seed%llu", (unsigned long long)dictionary->options.seed);
     if (architectures)
         snprintf(architecture, sizeof architecture, "-%s",
                  fathom_trainer_architecture_name(dictionary->options.architecture));
     if (tokens) snprintf(count, sizeof count, "-%llu", (unsigned long long)dictionary->tokens);
-    return fathom__format(out, "%.*s-%s%s-%u-%u%s%s%s", (int)(dot - path), path, dictionary->hook, architecture,
-                          dictionary->options.n_features, dictionary->options.k, count, seed, dot);
+    return fathom__format(out, "%.*s-%s%s-%u-%u%s%s%s", (int)stem, path, dictionary->hook, architecture,
+                          dictionary->options.n_features, dictionary->options.k, count, seed, path + stem);
 }
 
 struct lists {

@@ -1,5 +1,6 @@
 /* The end of a run: each learner's dictionary becomes a file. */
 #include <base/error.h>
+#include <base/file.h>
 #include <base/json.h>
 #include <base/memory.h>
 #include <dictionary/train_internal.h>
@@ -28,7 +29,7 @@ int fathom__run_finish(struct fathom_train_result *result, struct fathom__run *r
     json_decref(record);
     const char *base = strrchr(wanted->path, '/');
     if (!status) status = fathom__copy_string(&name, wanted->name ? wanted->name : base ? base + 1 : wanted->path);
-    if (!status && !wanted->name && strrchr(name, '.')) *strrchr(name, '.') = '\0';
+    if (!status && !wanted->name) name[fathom__stem_length(name)] = '\0';
     if (!status) {
         struct fathom_dictionary_source *sources = NULL;
         struct fathom_dictionary_layer *layers = NULL;

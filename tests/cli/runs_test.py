@@ -101,6 +101,9 @@ class Runs(command.Case):
         self.assertEqual(len(file["best_cosine"]), 64)
         self.assertEqual(len(file["others"]), 2)
         self.assertEqual(self.runs()[0]["notes"]["stability"][1]["seed"], 5)
+        self.good(*self.train("s", features=16, seeds=2))
+        for seed in 1, 2:
+            self.assertTrue((self.folder / f"s-resid_post.1-16-4-seed{seed}.stability.json").exists())
         same = json.loads(self.good(*self.train("s.gguf", features="16,32", seeds=2), "--json").out)
         self.assertEqual([d["features"] for d in same["dictionaries"]], [16, 16, 32, 32])
         self.assertIn("random directions", self.good(*self.train("s.gguf", seeds=2)).out)
