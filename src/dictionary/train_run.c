@@ -94,14 +94,17 @@ static int tell(struct fathom__run *run, bool training) {
                  first->evaluation.l0, 100 * first->evaluation.dead_fraction);
     else if (first->last.step)
         snprintf(note, sizeof note, "FVE %.4f, L0 %.1f", first->last.fve, first->last.l0);
+    /* Before the first step rows are held out and a pool is filled, or as much of it as all steps will take. */
+    const struct fathom__rows *stream = &run->streams[0];
+    const uint64_t pool = run->tokens < stream->pool_capacity ? run->tokens : stream->pool_capacity;
     struct fathom_progress progress = {.stage = training ? "train" : "fill",
-                                       .done = reached,
-                                       .total = run->tokens,
+                                       .done = training ? reached : stream->n_held_out + stream->n_pool,
+                                       .total = training ? run->tokens : stream->held_out_wanted + pool,
                                        .unit = "tokens",
                                        .units_per_second = run->rate,
                                        .seconds_left = -1,
                                        .note = note[0] ? note : NULL};
-    const uint64_t taken = reached + run->streams[0].n_pool;
+    const uint64_t taken = reached + stream->n_pool;
     if (run->rate > 0) progress.seconds_left = run->tokens > taken ? (double)(run->tokens - taken) / run->rate : 0;
     return fathom__callback_status(o->progress(&progress, o->payload));
 }
