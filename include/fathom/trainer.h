@@ -228,9 +228,9 @@ enum fathom_trainer_memory {
     FATHOM_TRAINER_MEMORY_PRODUCT, /* the encoder as the dense product reads it, in whose place the errors are after it */
     FATHOM_TRAINER_MEMORY_ROWS,  /* inputs, errors that found no room there, maps; the caller's rows are not counted */
     FATHOM_TRAINER_MEMORY_PAIRS, /* active features of rows */
-    FATHOM_TRAINER_MEMORY_FEATURES,  /* single numbers of features */
-    FATHOM_TRAINER_MEMORY_WORKERS,   /* the threads' scratch */
-    FATHOM_TRAINER_MEMORY_AUXILIARY, /* what dead features need: nothing as long as there are none */
+    FATHOM_TRAINER_MEMORY_FEATURES, /* single numbers of features */
+    FATHOM_TRAINER_MEMORY_WORKERS,  /* the threads' scratch */
+    FATHOM_TRAINER_MEMORY_AUXILIARY, /* what dead features need beside what other parts lend: 0 as long as there are none */
     FATHOM_TRAINER_MEMORIES
 };
 FATHOM_API const char *fathom_trainer_memory_name(enum fathom_trainer_memory part);

@@ -16,9 +16,6 @@ int fathom__active_open(struct fathom__active *active, size_t batch, size_t capa
 
 static void free_pairs(struct fathom__active *active) {
     fathom_free(active->feature);
-    fathom_free(active->value);
-    fathom_free(active->slope);
-    fathom_free(active->sorted_value);
     active->feature = active->sorted_row = NULL;
     active->value = active->slope = active->sorted_value = active->sorted_slope = NULL;
     active->capacity = 0;
@@ -31,16 +28,19 @@ int fathom__active_reserve(struct fathom__active *active, size_t capacity) {
     if (capacity <= active->capacity) return 0;
     capacity += active->capacity ? capacity / 4 : 0; /* what grew once will grow again */
     free_pairs(active);
-    int status = fathom__alloc(&active->feature, capacity, sizeof *active->feature);
-    if (!status) status = fathom__alloc(&active->value, capacity, sizeof *active->value);
-    if (!status) status = fathom__alloc(&active->slope, capacity, sizeof *active->slope);
-    if (!status && active->n_features) {
-        status = fathom__alloc(&active->sorted_value, capacity, sizeof *active->sorted_value);
+    unsigned char *block = NULL;
+    int status = fathom__alloc_aligned(&block, capacity, fathom__pair_bytes(active));
+    if (status) return status;
+    active->feature = (uint32_t *)(void *)block;
+    active->value = (float *)(void *)(active->feature + capacity);
+    active->slope = active->value + capacity;
+    if (active->n_features) {
+        active->sorted_value = active->slope + capacity;
         active->sorted_slope = active->value;
         active->sorted_row = (uint32_t *)(void *)active->slope;
     }
-    if (!status) active->capacity = capacity;
-    return status;
+    active->capacity = capacity;
+    return 0;
 }
 
 void fathom__active_close(struct fathom__active *active) {

@@ -2,7 +2,6 @@
 #include <base/memory.h>
 #include <dictionary/product.h>
 #include <dictionary/vector.h>
-#include <stdbool.h>
 
 struct fathom__dense {
     const struct fathom__dense_methods *methods;
@@ -21,6 +20,10 @@ static const struct fathom__dense_methods *find_methods(enum fathom__dense_backe
     return backend == FATHOM__PRODUCT_DNNL ? NULL : &fathom__dense_ggml;
 }
 
+static size_t count_tiles(size_t n_features) {
+    return (n_features + FATHOM__TILE_FEATURES - 1) / FATHOM__TILE_FEATURES;
+}
+
 int fathom__dense_open(fathom__dense **out, enum fathom__dense_backend backend, size_t d, size_t n_features,
                        uint32_t n_workers) {
     const struct fathom__dense_methods *methods = find_methods(backend);
@@ -30,17 +33,19 @@ int fathom__dense_open(fathom__dense **out, enum fathom__dense_backend backend, 
     if (status) return status;
     product->methods = methods;
     product->d = d;
-    product->n_tiles = (n_features + FATHOM__TILE_FEATURES - 1) / FATHOM__TILE_FEATURES;
+    product->n_tiles = count_tiles(n_features);
     product->n_workers = n_workers;
     product->scratch_bytes = FATHOM__TILE_FEATURES * d * sizeof(uint16_t);
     if (product->scratch_bytes < FATHOM__TILE_ROWS * FATHOM__TILE_FEATURES * sizeof(float))
         product->scratch_bytes = FATHOM__TILE_ROWS * FATHOM__TILE_FEATURES * sizeof(float);
     status = fathom__alloc_aligned(&product->scratch, n_workers, product->scratch_bytes);
-    if (!status) status = methods->open(&product->state, d, product->n_tiles, n_workers);
+    const struct fathom__dense_plan plan = {
+        .d = d, .n_tiles = product->n_tiles, .n_rows = FATHOM__TILE_ROWS, .n_workers = n_workers};
+    if (!status) status = methods->open(&product->state, &plan);
     /* oneDNN may be there and know no bf16 product for this processor. */
     if (status == FATHOM_ERROR_UNSUPPORTED && backend == FATHOM__PRODUCT_BEST && methods != &fathom__dense_ggml) {
         product->methods = &fathom__dense_ggml;
-        status = product->methods->open(&product->state, d, product->n_tiles, n_workers);
+        status = product->methods->open(&product->state, &plan);
     }
     if (status)
         fathom__dense_close(product);
@@ -49,15 +54,18 @@ int fathom__dense_open(fathom__dense **out, enum fathom__dense_backend backend, 
     return status;
 }
 
-int fathom__dense_open_beside(fathom__dense **out, const fathom__dense *other, size_t n_features) {
+int fathom__dense_open_beside(fathom__dense **out, const fathom__dense *other,
+                              const struct fathom__dense_shape *shape) {
     fathom__dense *product = NULL;
     int status = fathom__alloc(&product, 1, sizeof *product);
     if (status) return status;
     *product = *other;
     product->state = NULL;
     product->borrowed = true;
-    product->n_tiles = (n_features + FATHOM__TILE_FEATURES - 1) / FATHOM__TILE_FEATURES;
-    status = product->methods->open(&product->state, product->d, product->n_tiles, product->n_workers);
+    product->n_tiles = count_tiles(shape->n_features);
+    const struct fathom__dense_plan plan = {product->d,         product->n_tiles, shape->n_rows,
+                                            product->n_workers, shape->storage,   shape->storage_bytes};
+    status = product->methods->open(&product->state, &plan);
     if (status)
         fathom__dense_close(product);
     else
@@ -84,9 +92,16 @@ void *fathom__dense_storage(size_t *bytes, const fathom__dense *product) {
     return product->methods->storage(bytes, product->state);
 }
 
+size_t fathom__dense_tile_bytes(const fathom__dense *product, size_t n_features) {
+    size_t packed;
+    fathom__dense_storage(&packed, product);
+    return packed / product->n_tiles * count_tiles(n_features);
+}
+
 size_t fathom__dense_bytes(const fathom__dense *product) {
     size_t packed;
     fathom__dense_storage(&packed, product);
+    if (product->methods->borrows(product->state)) packed = 0;
     return packed + (product->borrowed ? 0 : product->n_workers * product->scratch_bytes) +
            product->methods->scratch(product->state);
 }

@@ -7,6 +7,7 @@
 #ifndef FATHOM_DICTIONARY_PRODUCT_H
 #define FATHOM_DICTIONARY_PRODUCT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,8 +23,16 @@ enum fathom__dense_backend { FATHOM__PRODUCT_BEST, FATHOM__PRODUCT_DNNL, FATHOM_
 int fathom__dense_open(fathom__dense **out, enum fathom__dense_backend backend, size_t d, size_t n_features,
                        uint32_t n_workers);
 /* A product of other features by the same backend, width and workers, which uses the scratch of `other`: it is closed
- * before that, and no worker uses both at once. */
-int fathom__dense_open_beside(fathom__dense **out, const fathom__dense *other, size_t n_features);
+ * before that, and no worker uses both at once. Its runs are of n_rows <= FATHOM__TILE_ROWS in place of that many. Its
+ * tiles lie in `storage` (borrowed, aligned to 64 bytes) where that is given and large enough. */
+struct fathom__dense_shape {
+    size_t n_features, n_rows;
+    void *storage; /* or NULL */
+    size_t storage_bytes;
+};
+int fathom__dense_open_beside(fathom__dense **out, const fathom__dense *other, const struct fathom__dense_shape *shape);
+/* Bytes of so many features' tiles, packed as `product` has them. */
+size_t fathom__dense_tile_bytes(const fathom__dense *product, size_t n_features);
 void fathom__dense_close(fathom__dense *product);
 size_t fathom__dense_tiles(const fathom__dense *product);
 
@@ -42,18 +51,25 @@ const char *fathom__dense_name(const fathom__dense *product);
 float *fathom__dense_tile(const fathom__dense *product, uint32_t worker);
 /* Where the packed tiles lie, aligned to 64 bytes. A caller who packs anew before the next run may use it meanwhile. */
 void *fathom__dense_storage(size_t *bytes, const fathom__dense *product);
-/* All memory that the product holds, borrowed scratch aside, the backend's own scratch included as far as it tells. */
+/* All memory that the product holds, borrowed scratch and storage aside, the backend's own scratch included as far as it tells. */
 size_t fathom__dense_bytes(const fathom__dense *product);
 
 /* What a backend fills in. */
+struct fathom__dense_plan {
+    size_t d, n_tiles, n_rows;
+    uint32_t n_workers;
+    void *storage; /* for the packed tiles, if they are not more bytes than these; NULL: none */
+    size_t storage_bytes;
+};
 struct fathom__dense_methods {
     const char *name;
-    int (*open)(void **state, size_t d, size_t n_tiles, uint32_t n_workers);
+    int (*open)(void **state, const struct fathom__dense_plan *plan);
     void (*close)(void *state);
     /* bf16 [FATHOM__TILE_FEATURES, d] */
     int (*pack)(void *state, uint32_t worker, size_t tile, const uint16_t *features);
     int (*run)(float *out, void *state, uint32_t worker, size_t tile, const uint16_t *x, size_t n_rows);
     void *(*storage)(size_t *bytes, const void *state);
+    bool (*borrows)(const void *state);   /* whether the packed tiles lie in the plan's storage */
     size_t (*scratch)(const void *state); /* bytes, beside the packed tiles */
 };
 extern const struct fathom__dense_methods fathom__dense_dnnl; /* only where FATHOM_HAVE_DNNL is defined */

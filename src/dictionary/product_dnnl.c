@@ -20,6 +20,7 @@ struct state {
     size_t d, n_tiles, tile_bytes;
     size_t scratch_bytes; /* of a lane */
     unsigned char *packed;
+    bool borrows; /* `packed` is the plan's */
     dnnl_engine_t engine;
     dnnl_primitive_t product, pack_tile;
     struct lane *lanes;
@@ -100,7 +101,7 @@ static void close_dnnl(void *handle) {
     dnnl_primitive_destroy(state->pack_tile);
     dnnl_engine_destroy(state->engine);
     fathom_free(state->lanes);
-    fathom_free(state->packed);
+    if (!state->borrows) fathom_free(state->packed);
     fathom_free(state);
 }
 
@@ -125,25 +126,25 @@ static dnnl_status_t open_lane(struct lane *lane, struct state *state, const str
     return status;
 }
 
-static int open_dnnl(void **out, size_t d, size_t n_tiles, uint32_t n_workers) {
+static int open_dnnl(void **out, const struct fathom__dense_plan *plan) {
     struct state *state = NULL;
     description x = {0}, any = {0}, plain = {0}, result = {0};
     dnnl_primitive_desc_t product = NULL, pack_tile = NULL;
     dnnl_primitive_attr_t attributes = NULL;
     struct shapes shapes = {.x = &x, .out = &result, .plain = &plain};
-    const int64_t width = (int64_t)d;
+    const int64_t width = (int64_t)plan->d, n_rows = (int64_t)plan->n_rows;
     dnnl_status_t failure;
     int status = fathom__alloc(&state, 1, sizeof *state);
     if (status) return status;
-    state->d = d;
-    state->n_tiles = n_tiles;
+    state->d = plan->d;
+    state->n_tiles = plan->n_tiles;
     *(void **)&state->set_threads = dlsym(RTLD_DEFAULT, "omp_set_num_threads");
     *(void **)&state->max_threads = dlsym(RTLD_DEFAULT, "omp_get_max_threads");
     failure = dnnl_engine_create(&state->engine, dnnl_cpu, 0);
-    if (!failure) failure = describe(&x, FATHOM__TILE_ROWS, width, dnnl_bf16, dnnl_ab);
+    if (!failure) failure = describe(&x, n_rows, width, dnnl_bf16, dnnl_ab);
     if (!failure) failure = describe(&any, width, FATHOM__TILE_FEATURES, dnnl_bf16, dnnl_format_tag_any);
     if (!failure) failure = describe(&plain, width, FATHOM__TILE_FEATURES, dnnl_bf16, dnnl_ba);
-    if (!failure) failure = describe(&result, FATHOM__TILE_ROWS, FATHOM__TILE_FEATURES, dnnl_f32, dnnl_ab);
+    if (!failure) failure = describe(&result, n_rows, FATHOM__TILE_FEATURES, dnnl_f32, dnnl_ab);
     /* Primitives made under a team of one are also scheduled for one. */
     const int team = state->max_threads ? state->max_threads() : 1;
     if (state->set_threads) state->set_threads(1);
@@ -165,9 +166,13 @@ static int open_dnnl(void **out, size_t d, size_t n_tiles, uint32_t n_workers) {
     if (!failure)
         state->scratch_bytes =
             dnnl_memory_desc_get_size(shapes.product_scratch) + dnnl_memory_desc_get_size(shapes.pack_scratch);
-    status = fathom__alloc(&state->lanes, n_workers, sizeof *state->lanes);
-    if (!status) status = fathom__alloc_aligned(&state->packed, n_tiles, state->tile_bytes);
-    while (!status && !failure && state->n_lanes < n_workers)
+    status = fathom__alloc(&state->lanes, plan->n_workers, sizeof *state->lanes);
+    state->borrows = plan->storage && state->n_tiles * state->tile_bytes <= plan->storage_bytes;
+    if (state->borrows)
+        state->packed = plan->storage;
+    else if (!status)
+        status = fathom__alloc_aligned(&state->packed, state->n_tiles, state->tile_bytes);
+    while (!status && !failure && state->n_lanes < plan->n_workers)
         failure = open_lane(&state->lanes[state->n_lanes++], state, &shapes);
     if (!status && failure) status = failed(failure, "making memory");
 done:
@@ -233,6 +238,11 @@ static void *storage_dnnl(size_t *bytes, const void *handle) {
     return state->packed;
 }
 
+static bool borrows_dnnl(const void *handle) {
+    const struct state *state = handle;
+    return state->borrows;
+}
+
 static size_t scratch_dnnl(const void *handle) {
     const struct state *state = handle;
     return state->n_lanes * state->scratch_bytes;
@@ -245,6 +255,7 @@ const struct fathom__dense_methods fathom__dense_dnnl = {
     .pack = pack_dnnl,
     .run = run_dnnl,
     .storage = storage_dnnl,
+    .borrows = borrows_dnnl,
     .scratch = scratch_dnnl,
 };
 

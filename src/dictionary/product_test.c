@@ -85,6 +85,16 @@ static void *multiply(void *payload) {
     return NULL;
 }
 
+static void pack(fathom__dense *product) {
+    for (size_t tile = 0; tile < TILES; tile++) {
+        const float *rows[FATHOM__TILE_FEATURES];
+        size_t n = 0;
+        for (size_t f = tile * FATHOM__TILE_FEATURES; n < FATHOM__TILE_FEATURES && f < FEATURES; f++)
+            rows[n++] = features + f * WIDTH;
+        assert_int_equal(fathom__dense_pack(product, (uint32_t)tile % WORKERS, tile, rows, n), 0);
+    }
+}
+
 /* Workers on threads other than the one that made the product, at the same time. */
 static void check_backend(enum fathom__dense_backend backend) {
     fathom__dense *product = NULL;
@@ -94,13 +104,7 @@ static void check_backend(enum fathom__dense_backend backend) {
     if (status == FATHOM_ERROR_UNSUPPORTED) skip();
     assert_int_equal(status, 0);
     assert_int_equal(fathom__dense_tiles(product), TILES);
-    for (size_t tile = 0; tile < TILES; tile++) {
-        const float *rows[FATHOM__TILE_FEATURES];
-        size_t n = 0;
-        for (size_t f = tile * FATHOM__TILE_FEATURES; n < FATHOM__TILE_FEATURES && f < FEATURES; f++)
-            rows[n++] = features + f * WIDTH;
-        assert_int_equal(fathom__dense_pack(product, (uint32_t)tile % WORKERS, tile, rows, n), 0);
-    }
+    pack(product);
     for (uint32_t w = 0; w < WORKERS; w++) {
         jobs[w] = (struct job){product, w, 0};
         assert_int_equal(pthread_create(&threads[w], NULL, multiply, &jobs[w]), 0);
@@ -112,14 +116,60 @@ static void check_backend(enum fathom__dense_backend backend) {
     fathom__dense_close(product);
 }
 
+/* A product beside another, of shorter runs, in the caller's memory if that is enough. */
+static void check_beside(enum fathom__dense_backend backend) {
+    enum { ROWS = FATHOM__TILE_ROWS / 2 };
+    const float untouched = -7;
+    fathom__dense *product = NULL;
+    int status = fathom__dense_open(&product, backend, WIDTH, FEATURES, WORKERS);
+    if (status == FATHOM_ERROR_UNSUPPORTED) skip();
+    assert_int_equal(status, 0);
+    const size_t bytes = fathom__dense_tile_bytes(product, FEATURES);
+    size_t held = 0;
+    assert_true(bytes >= FEATURES * WIDTH * sizeof *x);
+    for (int enough = 0; enough < 2; enough++) {
+        fathom__dense *beside = NULL;
+        void *storage = NULL;
+        float *out = NULL;
+        uint16_t *rows = NULL;
+        size_t packed;
+        assert_int_equal(fathom__alloc_aligned(&storage, bytes, 1), 0);
+        assert_int_equal(fathom__alloc_aligned(&rows, ROWS * WIDTH, sizeof *rows), 0);
+        assert_int_equal(fathom__alloc_aligned(&out, (ROWS + 1) * FATHOM__TILE_FEATURES, sizeof *out), 0);
+        memcpy(rows, x, ROWS * WIDTH * sizeof *rows);
+        const struct fathom__dense_shape shape = {FEATURES, ROWS, storage, enough ? bytes : bytes - 1};
+        assert_int_equal(fathom__dense_open_beside(&beside, product, &shape), 0);
+        assert_true((fathom__dense_storage(&packed, beside) == storage) == enough);
+        assert_int_equal(packed, bytes);
+        if (enough) assert_int_equal(fathom__dense_bytes(beside), held - bytes);
+        held = fathom__dense_bytes(beside);
+        pack(beside);
+        for (size_t tile = 0; tile < TILES; tile++) {
+            out[(size_t)ROWS * FATHOM__TILE_FEATURES] = untouched;
+            assert_int_equal(fathom__dense_run(out, beside, 1, tile, rows, ROWS), 0);
+            for (size_t i = 0; i < (size_t)ROWS * FATHOM__TILE_FEATURES; i++)
+                assert_true(fabs((double)out[i] - expected[tile * FATHOM__TILE_ROWS * FATHOM__TILE_FEATURES + i]) <
+                            1e-3);
+            assert_true(out[(size_t)ROWS * FATHOM__TILE_FEATURES] == untouched);
+        }
+        fathom__dense_close(beside);
+        fathom_free(storage);
+        fathom_free(rows);
+        fathom_free(out);
+    }
+    fathom__dense_close(product);
+}
+
 static void test_dnnl(void **state) {
     (void)state;
     check_backend(FATHOM__PRODUCT_DNNL);
+    check_beside(FATHOM__PRODUCT_DNNL);
 }
 
 static void test_ggml(void **state) {
     (void)state;
     check_backend(FATHOM__PRODUCT_GGML);
+    check_beside(FATHOM__PRODUCT_GGML);
 }
 
 int main(void) {

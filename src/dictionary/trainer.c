@@ -219,7 +219,7 @@ int fathom_trainer_open(fathom_trainer **out, const struct fathom_trainer_option
     if (!status) status = fathom__alloc(&trainer->workers, trainer->n_workers, sizeof *trainer->workers);
     for (uint32_t w = 0; w < trainer->n_workers && !status; w++)
         status = open_worker(&trainer->workers[w], trainer);
-    if (!status) status = fathom__trainer_room(trainer, options->k);
+    if (!status) status = fathom__trainer_room(trainer, options->k, FATHOM__TILE_ROWS);
     if (!status) status = open_arrays(trainer);
     if (!status) status = open_batch(trainer);
     if (!status) status = open_transforms(trainer);

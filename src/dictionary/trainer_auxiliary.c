@@ -4,7 +4,10 @@
 #include <base/memory.h>
 #include <dictionary/trainer_internal.h>
 
-enum { CHUNK = FATHOM__TILE_FEATURES, SPARE = 16 }; /* SPARE: a sixteenth more dead features than there are */
+enum {
+    CHUNK = FATHOM__TILE_FEATURES,
+    STEPS = 64 /* room for dead features grows by this part of all, so that it is made seldom */
+};
 
 static void find_dead(fathom_trainer *trainer) {
     const uint64_t dead_after = trainer->options.dead_after;
@@ -19,8 +22,7 @@ static void find_dead(fathom_trainer *trainer) {
 void fathom__auxiliary_close(fathom_trainer *trainer) {
     fathom__auxiliary_rows_close(trainer);
     fathom__dense_close(trainer->dead_encoder);
-    fathom_free(trainer->dead_bias);
-    fathom_free(trainer->auxiliary_error);
+    fathom__loans_close(trainer);
     fathom__active_close(&trainer->auxiliary);
     trainer->dead_encoder = NULL;
     trainer->dead_bias = NULL;
@@ -29,22 +31,30 @@ void fathom__auxiliary_close(fathom_trainer *trainer) {
     trainer->dead_capacity = 0;
 }
 
-/* Room for the dead features, with some to spare so that it is made seldom. */
+static size_t round_up(size_t n, size_t grain) {
+    return (n + grain - 1) / grain * grain;
+}
+
+/* Room for the dead features. */
 static int reserve(fathom_trainer *trainer) {
     const struct fathom_trainer_options *options = &trainer->options;
-    size_t capacity = trainer->n_dead + trainer->n_dead / SPARE;
-    if (trainer->n_dead <= trainer->dead_capacity) return 0;
-    if (capacity > options->n_features) capacity = options->n_features;
-    capacity = (capacity + FATHOM__DEAD_CHUNK - 1) / FATHOM__DEAD_CHUNK * FATHOM__DEAD_CHUNK;
+    const size_t capacity =
+        round_up(trainer->n_dead, round_up((options->n_features + STEPS - 1) / STEPS, FATHOM__DEAD_CHUNK));
+    const bool moved = trainer->lent_pairs && trainer->lent_pairs != trainer->main.feature;
+    if (trainer->n_dead <= trainer->dead_capacity && !moved) return 0;
     fathom__auxiliary_close(trainer);
-    int status = fathom__trainer_room(trainer, options->k_aux);
-    if (!status) status = fathom__dense_open_beside(&trainer->dead_encoder, trainer->products[0], capacity);
-    if (!status)
-        status = fathom__alloc(&trainer->dead_bias, capacity + FATHOM__TILE_FEATURES, sizeof *trainer->dead_bias);
-    if (status) return status;
-    trainer->dead_capacity = capacity;
-    status = fathom__auxiliary_rows_open(trainer, capacity);
-    if (status) fathom__auxiliary_close(trainer);
+    fathom__loans_open(trainer);
+    /* Small blocks come to more passes over the gradients, which only a small dictionary has few of. */
+    trainer->block_rows = FATHOM__TILE_ROWS / (options->n_features < 2 * (size_t)options->batch ? 2 : 1);
+    const size_t bytes = fathom__dense_tile_bytes(trainer->products[0], capacity);
+    const struct fathom__dense_shape shape = {capacity, trainer->block_rows, fathom__lend(trainer, bytes), bytes};
+    int status = fathom__trainer_room(trainer, options->k_aux, trainer->block_rows);
+    if (!status) status = fathom__dense_open_beside(&trainer->dead_encoder, trainer->products[0], &shape);
+    if (!status) status = fathom__auxiliary_rows_open(trainer, capacity);
+    if (status)
+        fathom__auxiliary_close(trainer);
+    else
+        trainer->dead_capacity = capacity;
     return status;
 }
 
@@ -81,16 +91,16 @@ static void pack_dead(uint32_t worker, uint32_t n_workers, void *payload) {
 static int open_layers(fathom_trainer *trainer) {
     const struct fathom_trainer_options *options = &trainer->options;
     if (trainer->dead_capacity) return 0;
-    int status = fathom__trainer_room(trainer, options->k_aux);
+    int status = fathom__trainer_room(trainer, options->k_aux, FATHOM__TILE_ROWS);
     if (!status)
         status = fathom__active_open(&trainer->auxiliary, options->batch, (size_t)options->batch * options->k_aux,
                                      options->n_features, trainer->n_workers);
     if (!status)
-        status = fathom__alloc_aligned(&trainer->auxiliary_error, options->batch * trainer->stride,
-                                       sizeof *trainer->auxiliary_error);
+        status = fathom__take(&trainer->auxiliary_error, trainer, options->batch * trainer->stride,
+                              sizeof *trainer->auxiliary_error);
     if (!status)
-        status =
-            fathom__alloc(&trainer->dead_bias, options->n_features + FATHOM__TILE_FEATURES, sizeof *trainer->dead_bias);
+        status = fathom__take(&trainer->dead_bias, trainer, options->n_features + FATHOM__TILE_FEATURES,
+                              sizeof *trainer->dead_bias);
     if (status)
         fathom__auxiliary_close(trainer);
     else
@@ -99,26 +109,24 @@ static int open_layers(fathom_trainer *trainer) {
 }
 
 static int layered_auxiliary(fathom_trainer *trainer, uint32_t k) {
-    int status = open_layers(trainer);
-    if (status) return status;
     struct fathom__active *active = &trainer->auxiliary;
     const struct fathom__choice choice = {
-        active, trainer->products, trainer->n_layers, trainer->dead_bias, trainer->layer_features, k};
+        active, trainer->products, trainer->n_layers, trainer->dead_bias, trainer->layer_features, k, NULL};
     const struct fathom__decoding what = {
         .active = active, .from = FATHOM__FROM_ERROR, .error = trainer->auxiliary_error, .slopes = true};
     for (uint32_t f = 0; f < trainer->options.n_features; f++)
         trainer->dead_bias[f] = trainer->dead_slot[f] == UINT32_MAX ? -INFINITY : dead_bias(trainer, f);
-    status = fathom__trainer_choose(&choice, trainer);
+    int status = fathom__trainer_choose(&choice, trainer);
     if (status) return status;
     fathom__trainer_decode_pairs(trainer, &what);
     fathom__active_sort(active, trainer);
     return 0;
 }
 
-static int dead_auxiliary(fathom_trainer *trainer, uint32_t k) {
+static int dead_auxiliary(fathom_trainer *trainer, const struct fathom__update *update, uint32_t k) {
     if (trainer->n_layers > 1) return layered_auxiliary(trainer, k);
-    int status = reserve(trainer);
-    if (!status) status = fathom__trainer_run(trainer, pack_dead, trainer);
+    fathom__auxiliary_rows_clear(trainer, update);
+    int status = fathom__trainer_run(trainer, pack_dead, trainer);
     return status ? status : fathom__auxiliary_rows(trainer, k);
 }
 
@@ -135,22 +143,25 @@ static double residual_spread(fathom_trainer *trainer) {
     return residual - means / (double)trainer->n;
 }
 
-int fathom__trainer_auxiliary(double *loss, double *factor, fathom_trainer *trainer) {
+int fathom__auxiliary_begin(double *factor, fathom_trainer *trainer) {
     const struct fathom_trainer_options *options = &trainer->options;
-    *loss = *factor = 0;
+    *factor = 0;
     find_dead(trainer);
     if (trainer->n_dead == 0 || options->auxiliary_coefficient < 0) return 0;
     const double spread = residual_spread(trainer);
     if (!(spread > 0)) return 0;
-    const uint32_t k = options->k_aux < trainer->n_dead ? options->k_aux : trainer->n_dead;
-    int status = dead_auxiliary(trainer, k);
-    if (status) return status;
-    double left = 0;
-    for (uint32_t w = 0; w < trainer->n_workers; w++)
-        left += trainer->workers[w].sum_errors;
     const double coefficient = options->auxiliary_coefficient *
                                (trainer->n_dead < options->k_aux ? (double)trainer->n_dead / options->k_aux : 1.0);
-    *loss = coefficient * left / spread;
     *factor = coefficient * 2 / spread;
-    return 0;
+    return trainer->n_layers > 1 ? open_layers(trainer) : reserve(trainer);
+}
+
+int fathom__trainer_auxiliary(double *loss, fathom_trainer *trainer, const struct fathom__update *update) {
+    const uint32_t k_aux = trainer->options.k_aux;
+    *loss = 0;
+    if (!(update->auxiliary_factor > 0)) return 0;
+    int status = dead_auxiliary(trainer, update, k_aux < trainer->n_dead ? k_aux : trainer->n_dead);
+    for (uint32_t w = 0; w < trainer->n_workers && !status; w++)
+        *loss += update->auxiliary_factor / 2 * trainer->workers[w].sum_errors;
+    return status;
 }

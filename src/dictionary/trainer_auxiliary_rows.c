@@ -1,22 +1,22 @@
 /* The auxiliary loss by sums of rows.
  *
  * One dense product finds the dead features' pre-activations; all else is done for the k_aux that a row is given, not for
- * all dead features. The batch is gone through in sections of as many blocks of 256 rows as there are workers:
+ * all dead features. The batch is gone through in sections of as many blocks of 128 or 256 rows as there are workers:
  *
  *   each worker for its block     the strongest dead features of each row, the row's error with what they make of it, and
  *                                 the slopes; how many rows of the block each feature has
  *   each worker for its block     the section's pairs, sorted by feature
  *   each worker for its features  what the section adds to their gradients
  *
- * so that neither pairs nor errors of a whole batch are held. The gradients are: where the packed encoder was there is room
- * for most of them. Values, slopes, errors and decoder rows are rounded to bf16, and summed in f32.
+ * so that the pairs of a whole batch are not held. The gradients are, in memory that is lent (trainer_auxiliary_memory.c).
+ * Values, slopes, errors and decoder rows are rounded to bf16, and summed in f32.
  */
 #include <base/error.h>
 #include <base/memory.h>
 #include <dictionary/row_sums.h>
 #include <dictionary/trainer_internal.h>
 
-enum { ROWS = FATHOM__TILE_ROWS, CHUNK = FATHOM__DEAD_CHUNK };
+enum { CHUNK = FATHOM__DEAD_CHUNK };
 
 /* A value and its slope, in the place where the value was. */
 struct pair {
@@ -24,85 +24,124 @@ struct pair {
 };
 
 static size_t section_rows(const fathom_trainer *trainer) {
-    return (size_t)ROWS * trainer->n_workers;
+    return trainer->block_rows * trainer->n_workers;
 }
 
 static int open_gradients(fathom_trainer *trainer, size_t n_chunks) {
-    const size_t count = 2 * CHUNK * trainer->stride;
-    size_t bytes, used = trainer->options.batch * trainer->stride * sizeof *trainer->error; /* by the errors */
-    unsigned char *storage = fathom__dense_storage(&bytes, trainer->products[0]);
-    used = (used + FATHOM__CACHE_LINE - 1) / FATHOM__CACHE_LINE * FATHOM__CACHE_LINE;
-    trainer->n_lent = trainer->errors_lent && bytes > used ? (bytes - used) / (count * sizeof(float)) : 0;
-    if (trainer->n_lent > n_chunks) trainer->n_lent = n_chunks;
     int status = fathom__alloc(&trainer->dead_gradient, n_chunks, sizeof *trainer->dead_gradient);
     for (size_t chunk = 0; chunk < n_chunks && !status; chunk++)
-        if (chunk < trainer->n_lent)
-            trainer->dead_gradient[chunk] = (float *)(void *)(storage + used) + chunk * count;
-        else
-            status = fathom__alloc_aligned(&trainer->dead_gradient[chunk], count, sizeof(float));
+        status = fathom__take(&trainer->dead_gradient[chunk], trainer, 2 * CHUNK * trainer->stride, sizeof(float));
+    return status;
+}
+
+static int open_section(fathom_trainer *trainer, size_t capacity) {
+    const size_t rows = section_rows(trainer), pairs = rows * trainer->options.k_aux, count = rows * trainer->stride;
+    struct fathom__section_pairs *section = &trainer->section;
+    int status = 0;
+    if (trainer->dead_last)
+        status = fathom__take(&trainer->section_inputs, trainer, count, sizeof *trainer->section_inputs);
+    else
+        status = fathom__take(&trainer->auxiliary_error, trainer, count, sizeof *trainer->auxiliary_error);
+    if (!status) status = fathom__take(&section->row, trainer, pairs, sizeof *section->row);
+    if (!status) status = fathom__take(&section->value, trainer, pairs, sizeof *section->value);
+    if (!status) status = fathom__take(&section->slope, trainer, pairs, sizeof *section->slope);
+    if (!status) status = fathom__take(&section->bucket, trainer, capacity + 1, sizeof *section->bucket);
+    if (!status) status = fathom__take(&section->next, trainer, trainer->n_workers * capacity, sizeof *section->next);
     return status;
 }
 
 int fathom__auxiliary_rows_open(fathom_trainer *trainer, size_t capacity) {
-    const size_t rows = section_rows(trainer), pairs = rows * trainer->options.k_aux;
-    struct fathom__section_pairs *section = &trainer->section;
-    int status = fathom__alloc_aligned(&trainer->dead_rows, capacity * trainer->stride, sizeof *trainer->dead_rows);
+    const size_t k = trainer->options.k_aux;
+    int status = open_gradients(trainer, capacity / CHUNK);
+    if (!status) status = fathom__take(&trainer->dead_slopes, trainer, capacity, sizeof *trainer->dead_slopes);
+    if (!status) status = fathom__take(&trainer->dead_pairs, trainer, capacity, sizeof *trainer->dead_pairs);
+    fathom__loans_add_pairs(trainer);
+    if (!status)
+        status = fathom__take(&trainer->dead_rows, trainer, capacity * trainer->stride, sizeof *trainer->dead_rows);
+    if (!status) status = open_section(trainer, capacity);
     if (!status)
         status =
-            fathom__alloc_aligned(&trainer->auxiliary_error, rows * trainer->stride, sizeof *trainer->auxiliary_error);
-    if (!status) status = fathom__alloc(&trainer->dead_slopes, capacity, sizeof *trainer->dead_slopes);
-    if (!status) status = fathom__alloc(&trainer->dead_pairs, capacity, sizeof *trainer->dead_pairs);
-    if (!status) status = fathom__alloc(&section->row, pairs, sizeof *section->row);
-    if (!status) status = fathom__alloc(&section->value, pairs, sizeof *section->value);
-    if (!status) status = fathom__alloc(&section->slope, pairs, sizeof *section->slope);
-    if (!status) status = fathom__alloc(&section->bucket, capacity + 1, sizeof *section->bucket);
-    if (!status) status = fathom__alloc(&section->next, trainer->n_workers * capacity, sizeof *section->next);
+            fathom__take(&trainer->dead_bias, trainer, capacity + FATHOM__TILE_FEATURES, sizeof *trainer->dead_bias);
     for (uint32_t w = 0; w < trainer->n_workers && !status; w++) {
         struct fathom__worker *worker = &trainer->workers[w];
-        status = fathom__alloc(&worker->rounded, trainer->options.k_aux, sizeof *worker->rounded);
-        if (!status) status = fathom__alloc(&worker->slopes, trainer->options.k_aux, sizeof *worker->slopes);
+        status = fathom__take(&worker->rounded, trainer, k, sizeof *worker->rounded);
+        if (!status) status = fathom__take(&worker->slopes, trainer, k, sizeof *worker->slopes);
     }
-    if (!status) status = open_gradients(trainer, capacity / CHUNK);
     return status;
 }
 
 void fathom__auxiliary_rows_close(fathom_trainer *trainer) {
-    struct fathom__section_pairs *section = &trainer->section;
     for (uint32_t w = 0; trainer->workers && w < trainer->n_workers; w++) {
-        fathom_free(trainer->workers[w].rounded);
-        fathom_free(trainer->workers[w].slopes);
         trainer->workers[w].rounded = NULL;
         trainer->workers[w].slopes = NULL;
     }
-    for (size_t chunk = trainer->n_lent; trainer->dead_gradient && chunk < trainer->dead_capacity / CHUNK; chunk++)
-        fathom_free(trainer->dead_gradient[chunk]);
     fathom_free(trainer->dead_gradient);
-    fathom_free(trainer->dead_slopes);
-    fathom_free(trainer->dead_pairs);
-    fathom_free(trainer->dead_rows);
-    fathom_free(section->row);
-    fathom_free(section->value);
-    fathom_free(section->slope);
-    fathom_free(section->bucket);
-    fathom_free(section->next);
-    *section = (struct fathom__section_pairs){0};
+    trainer->section = (struct fathom__section_pairs){0};
     trainer->dead_gradient = NULL;
     trainer->dead_slopes = NULL;
     trainer->dead_pairs = NULL;
     trainer->dead_rows = NULL;
+    trainer->section_inputs = NULL;
 }
 
 void fathom__auxiliary_rows_begin(fathom_trainer *trainer, size_t first, size_t last) {
     const size_t stride = trainer->stride;
-    for (size_t slot = first; slot < last; slot++) {
-        float *gradient = fathom__dead_gradient(trainer, slot);
+    for (size_t slot = first; slot < last; slot++)
         fathom__row_to_bf16(trainer->dead_rows + slot * stride,
                             trainer->decoder.value + (size_t)trainer->dead[slot] * stride, stride);
+}
+
+/* A row's input as it was loaded. */
+static void make_input(uint16_t *out, const fathom_trainer *trainer, struct fathom__worker *own, size_t row) {
+    fathom__trainer_input(own->input_row, trainer, row);
+    fathom__row_to_bf16(out, own->input_row, trainer->stride);
+}
+
+/* The gradients of a feature's main pairs, times `part`. */
+static void add_main_pairs(fathom_trainer *trainer, struct fathom__worker *own, size_t slot, float part) {
+    const struct fathom__active *active = &trainer->main;
+    const uint32_t f = trainer->dead[slot];
+    const size_t stride = trainer->stride;
+    const uint16_t *errors = fathom__trainer_errors(trainer, f);
+    float *decoder = fathom__dead_gradient(trainer, slot), *encoder = decoder + CHUNK * stride;
+    uint16_t *input = (uint16_t *)(void *)own->gradients;
+    for (uint32_t i = active->bucket[f]; i < active->bucket[f + 1]; i++) {
+        const size_t row = active->sorted_row[i];
+        const float slope = part * active->sorted_slope[i];
+        if (i + 1 < active->bucket[f + 1])
+            fathom__prefetch_row(trainer->given + active->sorted_row[i + 1] * trainer->row_width,
+                                 trainer->options.d_in * sizeof *trainer->given);
+        make_input(input, trainer, own, row);
+        fathom__add_scaled_bf16(decoder, part * active->sorted_value[i], errors + row * stride, stride);
+        fathom__add_scaled_bf16(encoder, slope, input, stride);
+        trainer->dead_slopes[slot] += slope;
+    }
+}
+
+struct clearing {
+    fathom_trainer *trainer;
+    float part; /* the main gradients' factor over the auxiliary ones' */
+};
+
+static void clear_gradients(uint32_t worker, uint32_t n_workers, void *payload) {
+    const struct clearing *clearing = payload;
+    fathom_trainer *trainer = clearing->trainer;
+    const size_t stride = trainer->stride;
+    size_t first, last;
+    fathom__team_share(&first, &last, trainer->n_dead, 1, worker, n_workers);
+    for (size_t slot = first; slot < last; slot++) {
+        float *gradient = fathom__dead_gradient(trainer, slot);
         memset(gradient, 0, stride * sizeof *gradient);
         memset(gradient + CHUNK * stride, 0, stride * sizeof *gradient);
         trainer->dead_slopes[slot] = 0;
         trainer->dead_pairs[slot] = 0;
+        if (trainer->dead_last) add_main_pairs(trainer, &trainer->workers[worker], slot, clearing->part);
     }
+}
+
+void fathom__auxiliary_rows_clear(fathom_trainer *trainer, const struct fathom__update *update) {
+    struct clearing clearing = {trainer, (float)(update->factor / update->auxiliary_factor)};
+    fathom__team_run(trainer->team, clear_gradients, &clearing);
 }
 
 /* What workers go through together. */
@@ -114,21 +153,44 @@ struct section {
 
 /* A worker's rows of the section; none: *first is *last. */
 static void own_rows(size_t *first, size_t *last, const struct section *section, uint32_t worker) {
-    *first = section->first + (size_t)worker * ROWS;
+    const size_t rows = section->trainer->block_rows;
+    *first = section->first + worker * rows;
     if (*first > section->last) *first = section->last;
-    *last = section->last - *first < ROWS ? section->last : *first + ROWS;
+    *last = section->last - *first < rows ? section->last : *first + rows;
 }
 
 static uint32_t *own_counts(const fathom_trainer *trainer, uint32_t worker) {
     return trainer->section.next + worker * trainer->dead_capacity;
 }
 
+/* Of the section's rows: their inputs; their auxiliary errors. */
+static uint16_t *section_inputs(const struct section *section) {
+    const fathom_trainer *trainer = section->trainer;
+    return trainer->dead_last ? trainer->section_inputs : trainer->x_bf16 + section->first * trainer->stride;
+}
+static uint16_t *section_errors(const struct section *section) {
+    const fathom_trainer *trainer = section->trainer;
+    return trainer->dead_last ? trainer->error + section->first * trainer->stride : trainer->auxiliary_error;
+}
+
+/* The rows that the product reads. */
+static void make_inputs(const struct section *section, struct fathom__worker *own, size_t first, size_t last) {
+    const fathom_trainer *trainer = section->trainer;
+    const size_t stride = trainer->stride;
+    uint16_t *inputs = section_inputs(section) + (first - section->first) * stride;
+    if (!trainer->dead_last) return;
+    for (size_t r = first; r < last; r++)
+        make_input(inputs + (r - first) * stride, trainer, own, r);
+    memset(inputs + (last - first) * stride, 0, (trainer->block_rows - (last - first)) * stride * sizeof *inputs);
+}
+
 /* A row's error: what the main features left and the dead ones' reconstruction added; and its slopes. */
-static void explain_row(fathom_trainer *trainer, struct fathom__worker *own, struct fathom__candidates *candidates,
-                        size_t row, size_t place) {
+static void explain_row(const struct section *section, struct fathom__worker *own,
+                        struct fathom__candidates *candidates, size_t row) {
+    const fathom_trainer *trainer = section->trainer;
     const size_t stride = trainer->stride;
     const struct fathom__some_rows rows = {trainer->dead_rows, stride, candidates->features, candidates->n};
-    uint16_t *rounded = trainer->auxiliary_error + place * stride;
+    uint16_t *rounded = section_errors(section) + (row - section->first) * stride;
     float *error = own->error_row, *slopes = own->slopes;
     for (size_t i = 0; i < candidates->n; i++)
         own->rounded[i] = fathom__bf16(candidates->values[i]);
@@ -149,12 +211,18 @@ static void explain_block(uint32_t worker, uint32_t n_workers, void *payload) {
     fathom_trainer *trainer = section->trainer;
     struct fathom__worker *own = &trainer->workers[worker];
     uint32_t *count = own_counts(trainer, worker);
-    const struct fathom__choice choice = {NULL,      &trainer->dead_encoder, 1, trainer->dead_bias, trainer->n_dead,
-                                          section->k};
     size_t first, last;
     own_rows(&first, &last, section, worker);
+    const struct fathom__choice choice = {NULL,
+                                          &trainer->dead_encoder,
+                                          1,
+                                          trainer->dead_bias,
+                                          trainer->n_dead,
+                                          section->k,
+                                          section_inputs(section) + (first - section->first) * trainer->stride};
     memset(count, 0, trainer->n_dead * sizeof *count);
     if (first == last) return;
+    make_inputs(section, own, first, last);
     int status = fathom__trainer_choose_block(&choice, trainer, worker, first, last - first);
     if (status) {
         fathom__worker_fail(own, status);
@@ -162,7 +230,7 @@ static void explain_block(uint32_t worker, uint32_t n_workers, void *payload) {
     }
     for (size_t r = first; r < last; r++) {
         struct fathom__candidates *candidates = &own->candidates[r - first];
-        explain_row(trainer, own, candidates, r, r - section->first);
+        explain_row(section, own, candidates, r);
         for (size_t i = 0; i < candidates->n; i++)
             count[candidates->features[i]]++;
     }
@@ -208,7 +276,7 @@ static void add_decoder_gradient(const struct section *section, size_t slot) {
     const fathom_trainer *trainer = section->trainer;
     const struct fathom__section_pairs *pairs = &trainer->section;
     const uint32_t first = pairs->bucket[slot], n = pairs->bucket[slot + 1] - first;
-    const struct fathom__some_rows errors = {trainer->auxiliary_error, trainer->stride, pairs->row + first, n};
+    const struct fathom__some_rows errors = {section_errors(section), trainer->stride, pairs->row + first, n};
     fathom__add_rows(fathom__dead_gradient(trainer, slot), pairs->value + first, &errors);
     trainer->dead_pairs[slot] += n;
 }
@@ -217,8 +285,7 @@ static void add_encoder_gradient(const struct section *section, size_t slot) {
     const fathom_trainer *trainer = section->trainer;
     const struct fathom__section_pairs *pairs = &trainer->section;
     const uint32_t first = pairs->bucket[slot], n = pairs->bucket[slot + 1] - first;
-    const struct fathom__some_rows inputs = {fathom__layer_inputs(trainer, 0, section->first), trainer->stride,
-                                             pairs->row + first, n};
+    const struct fathom__some_rows inputs = {section_inputs(section), trainer->stride, pairs->row + first, n};
     float slopes = 0;
     fathom__add_rows(fathom__dead_gradient(trainer, slot) + CHUNK * trainer->stride, pairs->slope + first, &inputs);
     for (uint32_t i = first; i < first + n; i++)

@@ -87,6 +87,9 @@ int fathom__trainer_load(fathom_trainer *trainer, const float *rows, size_t n) {
     trainer->given = rows;
     trainer->n = n;
     fathom__team_run(trainer->team, load, trainer);
+    /* Products read past the last row, and what was lent may have left anything there. */
+    if (trainer->lent_pairs)
+        memset(trainer->x_bf16 + n * trainer->stride, 0, FATHOM__TILE_ROWS * trainer->stride * sizeof *trainer->x_bf16);
     for (uint32_t w = 0; w < trainer->n_workers; w++)
         if (trainer->workers[w].bad_row != SIZE_MAX)
             return fathom__fail(FATHOM_ERROR_NUMERIC, "trainer: row %zu of the batch is not finite",
@@ -119,8 +122,8 @@ int fathom__trainer_pack(fathom_trainer *trainer) {
     return status;
 }
 
-int fathom__trainer_room(fathom_trainer *trainer, uint32_t k) {
-    const size_t room = fathom__candidate_room(k);
+int fathom__trainer_room(fathom_trainer *trainer, uint32_t k, size_t rows) {
+    const size_t room = rows * fathom__candidate_room(k);
     if (room <= trainer->room) return 0;
     for (uint32_t w = 0; w < trainer->n_workers; w++) {
         struct fathom__worker *worker = &trainer->workers[w];
@@ -129,8 +132,8 @@ int fathom__trainer_room(fathom_trainer *trainer, uint32_t k) {
         worker->values = NULL;
         worker->features = NULL;
         trainer->room = 0;
-        int status = fathom__alloc(&worker->values, FATHOM__TILE_ROWS * room, sizeof *worker->values);
-        if (!status) status = fathom__alloc(&worker->features, FATHOM__TILE_ROWS * room, sizeof *worker->features);
+        int status = fathom__alloc(&worker->values, room, sizeof *worker->values);
+        if (!status) status = fathom__alloc(&worker->features, room, sizeof *worker->features);
         if (status) return status;
     }
     trainer->room = room;
@@ -154,11 +157,11 @@ static void keep(struct fathom__active *active, size_t r, uint32_t k, const stru
 static int offer_layer(const struct fathom__choice *choice, fathom_trainer *trainer, uint32_t worker, size_t layer,
                        size_t block, size_t n) {
     struct fathom__worker *own = &trainer->workers[worker];
+    const uint16_t *inputs = choice->inputs ? choice->inputs : fathom__layer_inputs(trainer, layer, block);
     for (size_t tile = 0; tile * FATHOM__TILE_FEATURES < choice->n_features; tile++) {
         const size_t first = layer * choice->n_features + tile * FATHOM__TILE_FEATURES;
         const double begin = fathom__seconds();
-        int status = fathom__dense_run(own->tile, choice->products[layer], worker, tile,
-                                       fathom__layer_inputs(trainer, layer, block), n);
+        int status = fathom__dense_run(own->tile, choice->products[layer], worker, tile, inputs, n);
         if (status) return status;
         const double middle = fathom__seconds();
         for (size_t r = 0; r < n; r++)
@@ -173,7 +176,7 @@ static int offer_layer(const struct fathom__choice *choice, fathom_trainer *trai
 int fathom__trainer_choose_block(const struct fathom__choice *choice, fathom_trainer *trainer, uint32_t worker,
                                  size_t block, size_t n) {
     struct fathom__worker *own = &trainer->workers[worker];
-    reset_candidates(own, trainer->room, n);
+    reset_candidates(own, fathom__candidate_room(choice->k), n);
     for (size_t layer = 0; layer < choice->n_products; layer++) {
         int status = offer_layer(choice, trainer, worker, layer, block, n);
         if (status) return status;
@@ -222,6 +225,7 @@ int fathom__trainer_topk(struct fathom__active *active, fathom_trainer *trainer)
                                           trainer->n_layers,
                                           trainer->encoder_bias.value,
                                           trainer->layer_features,
-                                          trainer->options.k};
+                                          trainer->options.k,
+                                          NULL};
     return fathom__trainer_choose(&choice, trainer);
 }

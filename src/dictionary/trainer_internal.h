@@ -21,7 +21,7 @@ struct fathom__active {
     size_t n_features;       /* 0: pairs are never sorted, and there is nothing to sort them with */
     size_t capacity;         /* of pairs; fathom__active_reserve */
     uint32_t *start, *count; /* [batch]: row r has pairs start[r] … start[r] + count[r] - 1 */
-    uint32_t *feature;       /* [capacity] */
+    uint32_t *feature;       /* [capacity]; the pairs' memory begins with it, and is one piece */
     float *value, *slope;    /* both are lost when pairs are sorted */
     /* by feature: bucket[f] … bucket[f + 1] - 1, rows ascending */
     uint32_t *bucket;                   /* [n_features + 1] */
@@ -29,6 +29,12 @@ struct fathom__active {
     float *sorted_value, *sorted_slope; /* sorted_slope lies where the values were */
     uint32_t *histogram;                /* [n_workers, n_features] */
 };
+
+/* Bytes that a pair takes. */
+static inline size_t fathom__pair_bytes(const struct fathom__active *active) {
+    return sizeof *active->feature + sizeof *active->value + sizeof *active->slope +
+           (active->n_features ? sizeof *active->sorted_value : 0);
+}
 
 /* One trained array, Adam's two moments of it and, where asked for, its running mean. */
 struct fathom__parameter {
@@ -47,7 +53,7 @@ enum fathom__sum {
 /* What one worker owns. */
 struct fathom__worker {
     float *tile;   /* [FATHOM__TILE_ROWS, FATHOM__TILE_FEATURES], the product's */
-    float *values; /* candidates: [FATHOM__TILE_ROWS, room] */
+    float *values; /* candidates of a block's rows: [room] */
     uint32_t *features;
     struct fathom__candidates *candidates; /* [FATHOM__TILE_ROWS] */
     float *gradients;                      /* scratch of trainer_update.c */
@@ -89,6 +95,17 @@ struct fathom__section_pairs {
     uint16_t *value, *slope; /* bf16 */
     uint32_t *bucket;        /* [dead_capacity + 1]: slot s has pairs bucket[s] … bucket[s + 1] - 1, rows ascending */
     uint32_t *next;          /* [n_workers, dead_capacity]: counts, then places */
+};
+
+/* Memory that other parts of a step do not need while the auxiliary loss works, and what had to be allocated beside. */
+struct fathom__loans {
+    struct fathom__loan {
+        unsigned char *at;
+        size_t left; /* bytes */
+    } loan[3];
+    void **own;
+    size_t n_own, own_capacity;
+    double own_bytes;
 };
 
 /* What sets an architecture apart. Adding one is a file with one of these and a line in trainer_architecture.c. */
@@ -136,7 +153,7 @@ struct fathom_trainer {
     fathom__team *team;
     fathom__dense **products; /* [n_layers] */
     struct fathom__worker *workers;
-    size_t room; /* keys a row */
+    size_t room; /* candidates that a worker can hold */
 
     struct fathom__parameter encoder, encoder_bias, decoder,
         decoder_bias; /* [F, read], [F padded to a tile], fathom__decoder_count numbers, [stride] */
@@ -187,15 +204,20 @@ struct fathom_trainer {
     /* What the auxiliary loss needs, made when there are dead features and for as many as there are. */
     size_t dead_capacity;
     float *dead_bias;          /* [dead_capacity + FATHOM__TILE_FEATURES] */
-    uint16_t *auxiliary_error; /* [section's rows, of layers batch, stride]: the auxiliary reconstruction's errors */
+    uint16_t *auxiliary_error; /* [section's rows, of layers batch, stride]: the auxiliary reconstruction's errors;
+                                * NULL: they take the place of `error` */
+    struct fathom__loans loans;
     /* where there are no layers */
     fathom__dense *dead_encoder;
-    uint16_t *dead_rows;   /* [dead_capacity, stride]: decoder rows in bf16 */
-    float **dead_gradient; /* of every chunk of dead features, [2, FATHOM__DEAD_CHUNK, stride]: decoder rows, then
-                            * encoder rows, before their factor */
-    size_t n_lent;         /* so many first chunks' lie behind the errors where the packed encoder was */
-    float *dead_slopes;    /* [dead_capacity]: sums of slopes */
-    uint32_t *dead_pairs;  /* [dead_capacity]: how many pairs they are of */
+    size_t block_rows;        /* that a worker takes of a section */
+    bool dead_last;           /* the dead features come after all others: see trainer_auxiliary_memory.c */
+    const void *lent_pairs;   /* where main's pairs were when memory was lent */
+    uint16_t *section_inputs; /* [section's rows, stride]; NULL: x_bf16 has them */
+    uint16_t *dead_rows;      /* [dead_capacity, stride]: decoder rows in bf16 */
+    float **dead_gradient;    /* of every chunk of dead features, [2, FATHOM__DEAD_CHUNK, stride]: decoder rows, then
+                               * encoder rows, before their factor */
+    float *dead_slopes;       /* [dead_capacity]: sums of slopes */
+    uint32_t *dead_pairs;     /* [dead_capacity]: how many pairs they are of */
     struct fathom__section_pairs section;
     double *column, *error_column; /* [stride]: sums over the whole batch */
     uint32_t forced_dead;          /* measuring: so many first features count as dead always */
@@ -279,14 +301,15 @@ struct fathom__choice {
     const float *bias; /* [n_products * n_features padded to a tile] */
     size_t n_features; /* of each product */
     uint32_t k;
+    const uint16_t *inputs; /* fathom__trainer_choose_block: the block's rows; NULL: the loaded ones */
 };
 int fathom__trainer_choose(const struct fathom__choice *choice, fathom_trainer *trainer);
 /* The same by one worker for one block of n rows: they are left in the worker's candidates, and choice->active is not
  * used. */
 int fathom__trainer_choose_block(const struct fathom__choice *choice, fathom_trainer *trainer, uint32_t worker,
                                  size_t block, size_t n);
-/* Room for the candidates of so many; what the workers' candidates held is lost. */
-int fathom__trainer_room(fathom_trainer *trainer, uint32_t k);
+/* Room for the candidates of so many in each of a block's rows; what the workers' candidates held is lost. */
+int fathom__trainer_room(fathom_trainer *trainer, uint32_t k, size_t rows);
 /* The options' k of all features. */
 int fathom__trainer_topk(struct fathom__active *active, fathom_trainer *trainer);
 /* BatchTopK: the k·n strongest of the batch. *least: the smallest value kept, 0 when none. */
@@ -375,10 +398,29 @@ void fathom__trainer_decode_pairs(fathom_trainer *trainer, const struct fathom__
 double fathom__trainer_sum(const fathom_trainer *trainer, double *column,
                            double (*part)(const struct fathom__worker *));
 
-/* trainer_auxiliary.c: the dead features' turn, after fathom__trainer_decode. *loss includes its coefficient; *factor
- * is what their gradients are multiplied with, 0 when there is nothing to do. */
-int fathom__trainer_auxiliary(double *loss, double *factor, fathom_trainer *trainer);
+struct fathom__update {
+    double factor, auxiliary_factor; /* of the main and the auxiliary gradients */
+    double learning_rate;
+    bool begun;       /* all but the dead features are updated */
+    double skip_norm; /* squared, of the skip's gradient, where begun */
+};
+
+/* trainer_auxiliary.c: the dead features' turn, after fathom__trainer_decode. First, whether they have one, and memory
+ * for it: *factor is what their gradients are multiplied with, 0 when there is nothing to do. */
+int fathom__auxiliary_begin(double *factor, fathom_trainer *trainer);
+/* *loss includes its coefficient. */
+int fathom__trainer_auxiliary(double *loss, fathom_trainer *trainer, const struct fathom__update *update);
 void fathom__auxiliary_close(fathom_trainer *trainer);
+
+/* trainer_auxiliary_memory.c */
+void fathom__loans_open(fathom_trainer *trainer);
+/* From now on, the memory of main's pairs too: only for what is not written before they have been read. */
+void fathom__loans_add_pairs(fathom_trainer *trainer);
+void fathom__loans_close(fathom_trainer *trainer);
+/* Some lent memory aligned to a cache line, lost with every step; NULL: there is not so much. */
+void *fathom__lend(fathom_trainer *trainer, size_t bytes);
+/* Lent memory or, where there is none, new; not zeroed. Given back by fathom__loans_close. */
+int fathom__take(void *out, fathom_trainer *trainer, size_t count, size_t size);
 /* Pairs of a dead feature. */
 static inline uint32_t fathom__dead_pairs(const fathom_trainer *trainer, uint32_t slot) {
     return trainer->n_layers == 1 ? trainer->dead_pairs[slot]
@@ -388,7 +430,9 @@ static inline uint32_t fathom__dead_pairs(const fathom_trainer *trainer, uint32_
 /* trainer_auxiliary_rows.c: the same where there are no layers. */
 int fathom__auxiliary_rows_open(fathom_trainer *trainer, size_t capacity);
 void fathom__auxiliary_rows_close(fathom_trainer *trainer);
-/* Takes over the decoder rows of dead features [first, last) and clears their sums. */
+/* Clears the dead features' sums. Where they come last, their gradients get what their main pairs say too. */
+void fathom__auxiliary_rows_clear(fathom_trainer *trainer, const struct fathom__update *update);
+/* Takes over the decoder rows of dead features [first, last). */
 void fathom__auxiliary_rows_begin(fathom_trainer *trainer, size_t first, size_t last);
 /* A dead feature's decoder row among the gradients; FATHOM__DEAD_CHUNK rows behind it is the encoder's. */
 static inline float *fathom__dead_gradient(const fathom_trainer *trainer, size_t slot) {
@@ -398,11 +442,9 @@ static inline float *fathom__dead_gradient(const fathom_trainer *trainer, size_t
 int fathom__auxiliary_rows(fathom_trainer *trainer, uint32_t k);
 
 /* trainer_update.c: gradients and Adam in one pass. */
-struct fathom__update {
-    double factor, auxiliary_factor; /* of the main and the auxiliary gradients */
-    double learning_rate;
-};
-/* errors: [stride], the sum of the batch's errors. Returns the gradients' norm before clipping. */
+/* All features but the dead ones, where those come last. */
+void fathom__trainer_update_others(fathom_trainer *trainer, struct fathom__update *update);
+/* The rest. errors: [stride], the sum of the batch's errors. Returns the gradients' norm before clipping. */
 double fathom__trainer_update(fathom_trainer *trainer, const struct fathom__update *update, const double *errors);
 /* One Adam step of n parameters. */
 void fathom__trainer_adam(const fathom_trainer *trainer, const struct fathom__parameter *parameter,

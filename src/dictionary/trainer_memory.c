@@ -30,12 +30,11 @@ static double all_parameters(const fathom_trainer *trainer,
 
 static double active(const struct fathom__active *active, size_t batch, uint32_t n_workers) {
     if (!active->count) return 0;
-    const double pair = sizeof *active->feature + sizeof *active->value + sizeof *active->slope,
-                 sorted = sizeof *active->sorted_value, row = sizeof *active->start + sizeof *active->count;
+    const double row = sizeof *active->start + sizeof *active->count;
     const double by_feature = active->bucket ? (double)(active->n_features + 1) * sizeof *active->bucket +
                                                    (double)active->n_features * n_workers * sizeof *active->histogram
                                              : 0;
-    return (double)batch * row + (double)active->capacity * (pair + (active->bucket ? sorted : 0)) + by_feature;
+    return (double)batch * row + (double)active->capacity * (double)fathom__pair_bytes(active) + by_feature;
 }
 
 static double map(const struct fathom__map *map) {
@@ -67,7 +66,7 @@ static double features(const fathom_trainer *trainer) {
 
 static double worker(const fathom_trainer *trainer, const struct fathom__worker *worker) {
     const double stride = (double)trainer->stride, groups = trainer->options.n_groups ? trainer->options.n_groups : 1;
-    double bytes = FATHOM__TILE_ROWS * (double)trainer->room * (sizeof *worker->values + sizeof *worker->features);
+    double bytes = (double)trainer->room * (sizeof *worker->values + sizeof *worker->features);
     bytes += FATHOM__TILE_ROWS * sizeof *worker->candidates;
     bytes += (double)fathom__trainer_update_scratch(trainer->stride) * sizeof *worker->gradients;
     bytes += stride * ((2 + groups) * sizeof(float) + 3 * sizeof(double));
@@ -79,21 +78,11 @@ static double worker(const fathom_trainer *trainer, const struct fathom__worker 
 }
 
 static double auxiliary(const fathom_trainer *trainer) {
-    const double stride = (double)trainer->stride, dead = (double)trainer->dead_capacity, n = trainer->n_workers,
-                 k = trainer->options.k_aux, rows = FATHOM__TILE_ROWS * n, batch = trainer->options.batch;
-    const struct fathom__section_pairs *section = &trainer->section;
     if (trainer->dead_capacity == 0) return 0;
-    double bytes = (dead + FATHOM__TILE_FEATURES) * sizeof *trainer->dead_bias;
     if (trainer->n_layers > 1)
-        return bytes + active(&trainer->auxiliary, (size_t)batch, trainer->n_workers) +
-               batch * stride * sizeof *trainer->auxiliary_error;
-    bytes += (double)fathom__dense_bytes(trainer->dead_encoder) + dead * stride * sizeof *trainer->dead_rows;
-    bytes += rows * stride * sizeof *trainer->auxiliary_error;
-    bytes += dead * (sizeof *trainer->dead_slopes + sizeof *trainer->dead_pairs);
-    bytes += rows * k * (sizeof *section->row + sizeof *section->value + sizeof *section->slope);
-    bytes += (dead + 1) * sizeof *section->bucket + n * dead * sizeof *section->next;
-    bytes += n * k * (sizeof *trainer->workers->rounded + sizeof *trainer->workers->slopes);
-    return bytes + (dead - (double)trainer->n_lent * FATHOM__DEAD_CHUNK) * 2 * stride * sizeof(float);
+        return trainer->loans.own_bytes + active(&trainer->auxiliary, trainer->options.batch, trainer->n_workers);
+    return trainer->loans.own_bytes + (double)fathom__dense_bytes(trainer->dead_encoder) +
+           (double)(trainer->dead_capacity / FATHOM__DEAD_CHUNK) * sizeof *trainer->dead_gradient;
 }
 
 void fathom_trainer_memory(double bytes[FATHOM_TRAINER_MEMORIES], const fathom_trainer *trainer) {

@@ -102,7 +102,7 @@ static double surplus(uint32_t n_features, double dead) {
 static void test_bound(void **state) {
     (void)state;
     assert_true(surplus(4096, 0) <= 0.25);
-    assert_true(surplus(4096, 0.2) <= 0.42); /* the batch's rows are large beside such a dictionary */
+    assert_true(surplus(4096, 0.2) <= 0.25);
     assert_true(surplus(16384, 0.2) <= 0.25);
 }
 

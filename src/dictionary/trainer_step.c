@@ -165,7 +165,14 @@ int fathom_trainer_step(struct fathom_trainer_metrics *out, fathom_trainer *trai
     const double prefixes = trainer->architecture->nested ? options->n_groups : 1;
     struct fathom__update update = {.factor = total > 0 ? 2 / (prefixes * total) : 0,
                                     .learning_rate = fathom__trainer_rate(options, trainer->step)};
-    status = fathom__trainer_auxiliary(&metrics.auxiliary_loss, &update.auxiliary_factor, trainer);
+    status = fathom__auxiliary_begin(&update.auxiliary_factor, trainer);
+    if (status) return status;
+    lap(&metrics, FATHOM_TRAINER_AUXILIARY, &begin);
+    if (update.auxiliary_factor > 0 && trainer->dead_last) {
+        fathom__trainer_update_others(trainer, &update);
+        begin = fathom__seconds(); /* the workers have taken this time themselves */
+    }
+    status = fathom__trainer_auxiliary(&metrics.auxiliary_loss, trainer, &update);
     if (status) return status;
     lap(&metrics, FATHOM_TRAINER_AUXILIARY, &begin);
     for (int p = 0; p <= FATHOM_TRAINER_SELECT; p++)

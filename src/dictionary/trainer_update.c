@@ -19,8 +19,9 @@ enum { GROUP = 16 };
 struct updating {
     fathom_trainer *trainer;
     const struct fathom__update *update;
-    bool measure; /* only the gradient's norm is wanted */
-    float clip;   /* gradients are multiplied by this */
+    bool measure;                       /* only the gradient's norm is wanted */
+    enum { EVERY, OTHERS, DEAD } which; /* others: without the dead features whose gradients are summed already */
+    float clip;                         /* gradients are multiplied by this */
 };
 
 struct rates {
@@ -129,8 +130,9 @@ static void find_gradient(struct fathom__gradient *gradient, const fathom_traine
             add_pairs(gradient, trainer, auxiliary, auxiliary->bucket[slot], auxiliary->bucket[slot + 1],
                       trainer->auxiliary_error, factor);
     }
-    add_pairs(gradient, trainer, &trainer->main, trainer->main.bucket[f], trainer->main.bucket[f + 1],
-              fathom__trainer_errors(trainer, f), (float)update->factor);
+    if (!gradient->dead || !trainer->dead_last)
+        add_pairs(gradient, trainer, &trainer->main, trainer->main.bucket[f], trainer->main.bucket[f + 1],
+                  fathom__trainer_errors(trainer, f), (float)update->factor);
     gradient->bias = gradient->input;
     if (!trainer->architecture->exact) add_penalty(gradient, trainer, own, (float)update->factor);
     if (trainer->options.free_norms) return;
@@ -287,14 +289,17 @@ static void update_features(uint32_t worker, uint32_t n_workers, void *payload) 
     const size_t stride = trainer->stride;
     struct grouping grouping = {.n = 0};
     uint32_t first, last;
-    own->norm = own->sum_inactive = 0;
-    memset(own->bias_gradient, 0, stride * sizeof(float));
+    if (updating->which != DEAD) {
+        own->norm = own->sum_inactive = 0;
+        memset(own->bias_gradient, 0, stride * sizeof(float));
+    }
     for (uint32_t i = 0; i < GROUP; i++)
         grouping.group[i] = (struct fathom__gradient){.encoder = own->gradients + 2 * i * stride,
                                                       .decoder = own->gradients + (2 * i + 1) * stride};
-    if (updating->update->auxiliary_factor > 0 && trainer->n_layers == 1)
+    if (updating->which != OTHERS && updating->update->auxiliary_factor > 0 && trainer->n_layers == 1)
         update_dead(&grouping, worker, n_workers, trainer, updating);
-    share_features(&first, &last, trainer, updating->update, worker, n_workers);
+    first = last = 0;
+    if (updating->which != DEAD) share_features(&first, &last, trainer, updating->update, worker, n_workers);
     for (uint32_t f = first; f < last; f++)
         if (!summed_already(trainer, updating->update, f) && count_pairs(trainer, updating->update, f))
             add_to_group(&grouping, f, NULL, trainer, updating, own);
@@ -329,10 +334,21 @@ static void update_decoder_bias(fathom_trainer *trainer, const struct updating *
     adam(trainer->decoder_bias, 0, gradient, trainer->stride, find_rates(trainer, updating->update->learning_rate, 1));
 }
 
+static double skip_gradient(fathom_trainer *trainer, const struct fathom__update *update) {
+    return trainer->skip.value ? fathom__skip_gradient(trainer, (float)update->factor) : 0;
+}
+
+void fathom__trainer_update_others(fathom_trainer *trainer, struct fathom__update *update) {
+    struct updating updating = {trainer, update, false, OTHERS, 1};
+    update->skip_norm = skip_gradient(trainer, update);
+    update->begun = true;
+    fathom__team_run(trainer->team, update_features, &updating);
+}
+
 double fathom__trainer_update(fathom_trainer *trainer, const struct fathom__update *update, const double *errors) {
-    struct updating updating = {trainer, update, false, 1};
+    struct updating updating = {trainer, update, false, update->begun ? DEAD : EVERY, 1};
     const size_t n_skip = trainer->options.d_out * trainer->stride;
-    const double skip = trainer->skip.value ? fathom__skip_gradient(trainer, (float)update->factor) : 0;
+    const double skip = update->begun ? update->skip_norm : skip_gradient(trainer, update);
     if (trainer->options.gradient_clip > 0) {
         updating.measure = true;
         fathom__team_run(trainer->team, update_features, &updating);
