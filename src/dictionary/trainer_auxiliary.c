@@ -46,9 +46,10 @@ static int reserve(fathom_trainer *trainer) {
     fathom__loans_open(trainer);
     /* Small blocks come to more passes over the gradients, which only a small dictionary has few of. */
     trainer->block_rows = FATHOM__TILE_ROWS / (options->n_features < 2 * (size_t)options->batch ? 2 : 1);
+    int status = fathom__auxiliary_gradients_open(trainer, capacity); /* first: best behind the errors */
     const size_t bytes = fathom__dense_tile_bytes(trainer->products[0], capacity);
     const struct fathom__dense_shape shape = {capacity, trainer->block_rows, fathom__lend(trainer, bytes), bytes};
-    int status = fathom__trainer_room(trainer, options->k_aux, trainer->block_rows);
+    if (!status) status = fathom__trainer_room(trainer, options->k_aux, trainer->block_rows);
     if (!status) status = fathom__dense_open_beside(&trainer->dead_encoder, trainer->products[0], &shape);
     if (!status) status = fathom__auxiliary_rows_open(trainer, capacity);
     if (status)

@@ -27,7 +27,8 @@ static size_t section_rows(const fathom_trainer *trainer) {
     return trainer->block_rows * trainer->n_workers;
 }
 
-static int open_gradients(fathom_trainer *trainer, size_t n_chunks) {
+int fathom__auxiliary_gradients_open(fathom_trainer *trainer, size_t capacity) {
+    const size_t n_chunks = capacity / CHUNK;
     int status = fathom__alloc(&trainer->dead_gradient, n_chunks, sizeof *trainer->dead_gradient);
     for (size_t chunk = 0; chunk < n_chunks && !status; chunk++)
         status = fathom__take(&trainer->dead_gradient[chunk], trainer, 2 * CHUNK * trainer->stride, sizeof(float));
@@ -52,8 +53,7 @@ static int open_section(fathom_trainer *trainer, size_t capacity) {
 
 int fathom__auxiliary_rows_open(fathom_trainer *trainer, size_t capacity) {
     const size_t k = trainer->options.k_aux;
-    int status = open_gradients(trainer, capacity / CHUNK);
-    if (!status) status = fathom__take(&trainer->dead_slopes, trainer, capacity, sizeof *trainer->dead_slopes);
+    int status = fathom__take(&trainer->dead_slopes, trainer, capacity, sizeof *trainer->dead_slopes);
     if (!status) status = fathom__take(&trainer->dead_pairs, trainer, capacity, sizeof *trainer->dead_pairs);
     fathom__loans_add_pairs(trainer);
     if (!status)
@@ -97,7 +97,7 @@ static void make_input(uint16_t *out, const fathom_trainer *trainer, struct fath
     fathom__row_to_bf16(out, own->input_row, trainer->stride);
 }
 
-/* The gradients of a feature's main pairs, times `part`. */
+/* The gradients of a feature's main pairs, times `part`, when the loaded inputs are lost. */
 static void add_main_pairs(fathom_trainer *trainer, struct fathom__worker *own, size_t slot, float part) {
     const struct fathom__active *active = &trainer->main;
     const uint32_t f = trainer->dead[slot];
@@ -121,7 +121,13 @@ static void add_main_pairs(fathom_trainer *trainer, struct fathom__worker *own, 
 struct clearing {
     fathom_trainer *trainer;
     float part; /* the main gradients' factor over the auxiliary ones' */
+    bool lost;  /* those gradients that take the loaded inputs' place, which is the last that is made of these */
 };
+
+static bool lies_in_inputs(const fathom_trainer *trainer, const float *gradient) {
+    const uintptr_t inputs = (uintptr_t)trainer->x_bf16, at = (uintptr_t)gradient;
+    return at >= inputs && at < inputs + trainer->x_rows * trainer->stride * sizeof *trainer->x_bf16;
+}
 
 static void clear_gradients(uint32_t worker, uint32_t n_workers, void *payload) {
     const struct clearing *clearing = payload;
@@ -130,17 +136,28 @@ static void clear_gradients(uint32_t worker, uint32_t n_workers, void *payload) 
     size_t first, last;
     fathom__team_share(&first, &last, trainer->n_dead, 1, worker, n_workers);
     for (size_t slot = first; slot < last; slot++) {
-        float *gradient = fathom__dead_gradient(trainer, slot);
-        memset(gradient, 0, stride * sizeof *gradient);
-        memset(gradient + CHUNK * stride, 0, stride * sizeof *gradient);
+        struct fathom__gradient gradient = {.decoder = fathom__dead_gradient(trainer, slot),
+                                            .feature = trainer->dead[slot]};
+        if (lies_in_inputs(trainer, gradient.decoder) != clearing->lost) continue;
+        gradient.encoder = gradient.decoder + CHUNK * stride;
+        memset(gradient.decoder, 0, stride * sizeof *gradient.decoder);
+        memset(gradient.encoder, 0, stride * sizeof *gradient.encoder);
         trainer->dead_slopes[slot] = 0;
         trainer->dead_pairs[slot] = 0;
-        if (trainer->dead_last) add_main_pairs(trainer, &trainer->workers[worker], slot, clearing->part);
+        if (!trainer->dead_last) continue;
+        if (clearing->lost) {
+            add_main_pairs(trainer, &trainer->workers[worker], slot, clearing->part);
+        } else {
+            fathom__trainer_add_main(&gradient, trainer, clearing->part);
+            trainer->dead_slopes[slot] = gradient.input;
+        }
     }
 }
 
 void fathom__auxiliary_rows_clear(fathom_trainer *trainer, const struct fathom__update *update) {
-    struct clearing clearing = {trainer, (float)(update->factor / update->auxiliary_factor)};
+    struct clearing clearing = {trainer, (float)(update->factor / update->auxiliary_factor), false};
+    fathom__team_run(trainer->team, clear_gradients, &clearing);
+    clearing.lost = true;
     fathom__team_run(trainer->team, clear_gradients, &clearing);
 }
 

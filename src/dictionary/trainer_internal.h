@@ -428,6 +428,7 @@ static inline uint32_t fathom__dead_pairs(const fathom_trainer *trainer, uint32_
 }
 
 /* trainer_auxiliary_rows.c: the same where there are no layers. */
+int fathom__auxiliary_gradients_open(fathom_trainer *trainer, size_t capacity);
 int fathom__auxiliary_rows_open(fathom_trainer *trainer, size_t capacity);
 void fathom__auxiliary_rows_close(fathom_trainer *trainer);
 /* Clears the dead features' sums. Where they come last, their gradients get what their main pairs say too. */
@@ -442,6 +443,8 @@ static inline float *fathom__dead_gradient(const fathom_trainer *trainer, size_t
 int fathom__auxiliary_rows(fathom_trainer *trainer, uint32_t k);
 
 /* trainer_update.c: gradients and Adam in one pass. */
+/* A gradient += `factor` times what the feature's main pairs say of it. */
+void fathom__trainer_add_main(struct fathom__gradient *gradient, const fathom_trainer *trainer, float factor);
 /* All features but the dead ones, where those come last. */
 void fathom__trainer_update_others(fathom_trainer *trainer, struct fathom__update *update);
 /* The rest. errors: [stride], the sum of the batch's errors. Returns the gradients' norm before clipping. */

@@ -99,6 +99,12 @@ static void add_pairs(struct fathom__gradient *gradient, const fathom_trainer *t
     }
 }
 
+void fathom__trainer_add_main(struct fathom__gradient *gradient, const fathom_trainer *trainer, float factor) {
+    const uint32_t *bucket = trainer->main.bucket + gradient->feature;
+    add_pairs(gradient, trainer, &trainer->main, bucket[0], bucket[1],
+              fathom__trainer_errors(trainer, gradient->feature), factor);
+}
+
 /* What the sparsity loss says of a feature itself: its decoder row's length, its scalars. */
 static void add_penalty(struct fathom__gradient *gradient, const fathom_trainer *trainer, struct fathom__worker *own,
                         float factor) {
@@ -130,9 +136,7 @@ static void find_gradient(struct fathom__gradient *gradient, const fathom_traine
             add_pairs(gradient, trainer, auxiliary, auxiliary->bucket[slot], auxiliary->bucket[slot + 1],
                       trainer->auxiliary_error, factor);
     }
-    if (!gradient->dead || !trainer->dead_last)
-        add_pairs(gradient, trainer, &trainer->main, trainer->main.bucket[f], trainer->main.bucket[f + 1],
-                  fathom__trainer_errors(trainer, f), (float)update->factor);
+    if (!gradient->dead || !trainer->dead_last) fathom__trainer_add_main(gradient, trainer, (float)update->factor);
     gradient->bias = gradient->input;
     if (!trainer->architecture->exact) add_penalty(gradient, trainer, own, (float)update->factor);
     if (trainer->options.free_norms) return;
