@@ -19,6 +19,9 @@ tools=${FATHOM_ENGINE_TOOLS:-OFF} programs="llama-bench llama-batched-bench"
 # Further options for the engine's own build, such as -DGGML_CUDA=ON (docs/gpu.md).
 options=${FATHOM_ENGINE_OPTIONS:-}
 sanitize=${FATHOM_ENGINE_SANITIZE:-}
+# Completes Vulkan's headers where they are older than ggml expects.
+vulkan=
+case $options in *GGML_VULKAN=ON*) vulkan=$root/cmake/vulkan ;; esac
 toolchain=${FATHOM_TOOLCHAIN:-}
 recipe=engine folder=$engine_version what="llama.cpp $engine_version (about 90 seconds on 2 cores)"
 if [ "${FATHOM_ENGINE:-system}" != own ] && [ -z "$sanitize$options$toolchain${LLAMA_SOURCE_DIR:-}" ] && [ "$tools" = OFF ]; then
@@ -44,7 +47,7 @@ describe_machine() {
     grep -m1 -E '^(flags|Features)' /proc/cpuinfo 2>/dev/null || uname -mp
     ${CXX:-c++} -dumpfullversion 2>/dev/null || ${CXX:-c++} --version
 }
-key=$( { describe_machine; cat "$root/cmake/$recipe"/*; echo "$tools ${LLAMA_SOURCE_DIR:-}${sanitize:+ $sanitize}${options:+ $options}"; [ "$tools" = OFF ] || echo "$programs"; } | cksum | cut -d' ' -f1)
+key=$( { describe_machine; cat "$root/cmake/$recipe"/* ${vulkan:+"$vulkan/vulkan/vulkan.hpp"}; echo "$tools ${LLAMA_SOURCE_DIR:-}${sanitize:+ $sanitize}${options:+ $options}"; [ "$tools" = OFF ] || echo "$programs"; } | cksum | cut -d' ' -f1)
 prefix=$cache/engine/$folder-$machine-$key
 
 if [ ! -f "$prefix/complete" ]; then
@@ -77,7 +80,7 @@ if [ ! -f "$prefix/complete" ]; then
     log=$work/build.log
     if ! { cmake -S "$root/cmake/$recipe" -B "$work/build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DLLAMA_SOURCE_DIR="$source" \
                -DFATHOM_ENGINE_TOOLS="$tools" -DCMAKE_INSTALL_PREFIX="$prefix" ${toolchain:+-DCMAKE_TOOLCHAIN_FILE="$toolchain"} $options \
-               -DCMAKE_C_FLAGS="${sanitize:+-fsanitize=$sanitize}" -DCMAKE_CXX_FLAGS="${sanitize:+-fsanitize=$sanitize}" &&
+               -DCMAKE_C_FLAGS="${sanitize:+-fsanitize=$sanitize}" -DCMAKE_CXX_FLAGS="${sanitize:+-fsanitize=$sanitize} ${vulkan:+-I$vulkan}" &&
            cmake --build "$work/build" --target engine && cmake --install "$work/build" &&
            { [ "$tools" = OFF ] || { cmake --build "$work/build" --target $programs && cmake -E make_directory "$prefix/bin" &&
                (cd "$work/build/bin" && cp $programs "$prefix/bin/"); }; }; } >"$log" 2>&1; then

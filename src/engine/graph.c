@@ -19,9 +19,19 @@ void fathom__graph_leaf_name(char out[GGML_MAX_NAME], const struct ggml_tensor *
     }
 }
 
+/* The node that computed a tensor. What another backend computed reaches a node as a copy, a leaf named after it. */
 static int32_t index_of(const struct fathom__graph *graph, const struct ggml_tensor *tensor) {
     for (size_t i = graph->n; i-- > 0;)
         if (graph->tensors[i] == tensor) return (int32_t)i;
+    char original[GGML_MAX_NAME];
+    fathom__graph_leaf_name(original, tensor);
+    if (strcmp(original, tensor->name) == 0) return -1;
+    for (size_t i = graph->n; i-- > 0;) {
+        const struct fathom__graph_node *node = &graph->nodes[i];
+        if (node->type == tensor->type && memcmp(node->shape, tensor->ne, sizeof node->shape) == 0 &&
+            strcmp(node->name, original) == 0)
+            return (int32_t)i;
+    }
     return -1;
 }
 

@@ -34,8 +34,11 @@ static bool report_loading(float done, void *payload) {
 static int load(fathom_model *model, const struct fathom_model_options *options) {
     struct llama_model_params params = llama_model_default_params();
     struct loading loading = {options->progress, options->payload, model->info.file_bytes, 0};
+    ggml_backend_dev_t none[] = {NULL};
     const char **paths = NULL;
     params.n_gpu_layers = options->gpu_layers;
+    /* A GPU that holds no layers would still be given the products of large batches. */
+    if (!model->on_gpu) params.devices = none;
     params.load_mode = options->no_mmap ? LLAMA_LOAD_MODE_NONE : LLAMA_LOAD_MODE_AUTO;
     if (options->progress != NULL) {
         params.progress_callback = report_loading;
