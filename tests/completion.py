@@ -18,7 +18,7 @@ CASES = [
     ("fathom do", {"doctor"}, {"demo", "steer"}),
     ("fathom probe ", {"train", "eval", "apply"}, {"steer", "sample"}),
     ("fathom bench tr", {"train"}, {"generate"}),
-    ("fathom doctor --", {"--model", "--adapter", "--json", "--help", "--quiet"}, {"--corpus"}),
+    ("fathom doctor --", {"--model", "--adapter", "--json", "--help", "--quiet", "--no-gpu"}, {"--corpus"}),
     ("fathom steer --", {"--strength", "--plan"}, {"--arch"}),
     ("fathom steer candidates --", {"--json", "--help"}, {"--strength", "--plan"}),
     ("fathom probe train --p", {"--pool"}, {"--plan"}),

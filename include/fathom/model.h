@@ -38,8 +38,11 @@ struct fathom_model_options {
 #define FATHOM_MODEL_OPTIONS_INIT                                                                                      \
     { 0 }
 
-/* Whether the engine was built for a GPU and finds one (docs/gpu.md). Any thread. */
+/* Whether the engine was built for a GPU and finds one (docs/gpu.md), unless it is forbidden. Harvest's models and the dense
+ * product of what trains or reads dictionaries go there by themselves. Any thread. */
 FATHOM_API bool fathom_gpu_present(void);
+/* allow false: nothing that this process opens from now on is put on a GPU; true: as at the start. Any thread. */
+FATHOM_API void fathom_gpu_allow(bool allow);
 
 /* Opens a GGUF file: any quantisation, split files by their first part, or the name of a default model that
  * was fetched before ("smollm2", "gemma3"). For the architectures of hook.h every key, type and shape is checked first;

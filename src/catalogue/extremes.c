@@ -144,7 +144,7 @@ static int run_block(struct own *own, struct work *work, uint32_t worker, size_t
         for (size_t i = 0; i < n_y; i++)
             memcpy(own->tile + i * work->padded, task->y + (first_y + i) * task->d, task->d * sizeof *own->tile);
         if ((status = fathom__dense_pack(work->product, worker, worker, own->rows, n_y)) ||
-            (status = fathom__dense_run(own->out, work->product, worker, worker, own->x, n_x)))
+            (status = fathom__dense_run(own->out, work->product, worker, worker, 1, own->x, n_x)))
             return status;
         take_tile(own, work, first_x, n_x, first_y, n_y);
         if (atomic_load(&work->status)) return FATHOM_OK;
@@ -201,7 +201,7 @@ int fathom__extremes(struct fathom__extreme *largest, struct fathom__extreme *sm
     fathom__team *team = NULL;
     int status = fathom__team_open(&team, task->n_threads);
     if (!status)
-        status = fathom__dense_open(&work.product, FATHOM__PRODUCT_BEST, work.padded,
+        status = fathom__dense_open(&work.product, FATHOM__PRODUCT_HOST, work.padded,
                                     (size_t)fathom__team_size(team) * FATHOM__TILE_FEATURES, fathom__team_size(team));
     if (!status) {
         fathom__team_run(team, run, &work);

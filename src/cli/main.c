@@ -40,6 +40,7 @@ static int run_command(const struct cli_command *command, int argc, char *const 
         cli_help_command(stdout, command);
     } else {
         cli_output_start(cli_has(arguments, "quiet"));
+        fathom_gpu_allow(!cli_has(arguments, "no-gpu"));
         status = check_outputs(arguments, command);
         if (status == CLI_OK) {
             status = command->run(arguments);

@@ -31,6 +31,7 @@ struct cli_arguments {
 const struct cli_option cli_common_options[] = {
     {"help", 'h', CLI_FLAG, NULL, "show this help", false, false},
     {"quiet", 'q', CLI_FLAG, NULL, "show no progress", false, false},
+    {"no-gpu", 0, CLI_FLAG, NULL, "keep everything on the processor, also where the engine finds a GPU", false, false},
     CLI_OPTION_END,
 };
 

@@ -290,10 +290,10 @@ static int encode_block(struct fathom_sparse *out, struct encoding *encoding, co
                         const int32_t *positions, size_t first, size_t n) {
     int status = load_rows(encoding, rows, positions, first, n);
     const struct fathom__whole *whole = encoding->whole;
-    for (size_t tile = encoding->first_tile; !status && tile < encoding->tiles; tile++) {
+    for (size_t tile = encoding->first_tile; !status && tile < encoding->tiles; tile += whole->n_tiles) {
         const size_t layer = tile / whole->n_tiles;
         status = fathom__dense_run(encoding->products + tile * FATHOM__TILE_ROWS * FATHOM__TILE_FEATURES,
-                                   whole->products[layer], encoding->lane, tile % whole->n_tiles,
+                                   whole->products[layer], encoding->lane, 0, whole->n_tiles,
                                    encoding->x_bf16 + layer * FATHOM__TILE_ROWS * encoding->dictionary->read, n);
     }
     for (size_t r = 0; r < n && !status; r++) {

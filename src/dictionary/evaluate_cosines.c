@@ -45,6 +45,19 @@ static int pack(fathom__dense *product, const struct directions *directions) {
     return status;
 }
 
+/* What a tile's features are to n rows from `first` on. */
+static void keep_nearest(struct nearest *out, const struct search *search, const float *products, size_t tile,
+                         size_t first, size_t n) {
+    const size_t begin = tile * FATHOM__TILE_FEATURES, rest = search->directions->n - begin,
+                 width = rest < FATHOM__TILE_FEATURES ? rest : FATHOM__TILE_FEATURES;
+    for (size_t r = 0; r < n; r++)
+        for (size_t i = 0; i < width; i++) {
+            const float value = products[r * FATHOM__TILE_FEATURES + i];
+            if (value > out[r].cosine && begin + i != first + r)
+                out[r] = (struct nearest){(uint32_t)(begin + i), value};
+        }
+}
+
 /* Nearest rows of those from `first` on; x and products are the worker's own. */
 static int search_block(struct search *search, uint32_t worker, size_t first, uint16_t *x, float *products) {
     const struct directions *directions = search->directions;
@@ -56,16 +69,12 @@ static int search_block(struct search *search, uint32_t worker, size_t first, ui
                             directions->stride);
         out[r] = (struct nearest){(uint32_t)(first + r), -HUGE_VALF};
     }
-    for (size_t tile = 0; tile < fathom__dense_tiles(search->product) && !status; tile++) {
-        const size_t begin = tile * FATHOM__TILE_FEATURES, rest = directions->n - begin,
-                     width = rest < FATHOM__TILE_FEATURES ? rest : FATHOM__TILE_FEATURES;
-        status = fathom__dense_run(products, search->product, worker, tile, x, n);
-        for (size_t r = 0; r < n && !status; r++)
-            for (size_t i = 0; i < width; i++) {
-                const float value = products[r * FATHOM__TILE_FEATURES + i];
-                if (value > out[r].cosine && begin + i != first + r)
-                    out[r] = (struct nearest){(uint32_t)(begin + i), value};
-            }
+    const size_t tiles = fathom__dense_tiles(search->product), span = fathom__dense_span(search->product);
+    for (size_t tile = 0; tile < tiles && !status; tile += span) {
+        const size_t n_tiles = tiles - tile < span ? tiles - tile : span;
+        status = fathom__dense_run(products, search->product, worker, tile, n_tiles, x, n);
+        for (size_t t = 0; t < n_tiles && !status; t++)
+            keep_nearest(out, search, products + t * fathom__dense_room(search->product), tile + t, first, n);
     }
     for (size_t r = 0; r < n && !status; r++)
         out[r].cosine = out[r].row == first + r
@@ -81,7 +90,9 @@ static void search_blocks(uint32_t worker, uint32_t n_workers, void *payload) {
     float *products = NULL;
     (void)n_workers;
     int status = fathom__alloc(&x, FATHOM__TILE_ROWS * search->directions->stride, sizeof *x);
-    if (!status) status = fathom__alloc_aligned(&products, FATHOM__TILE_ROWS * FATHOM__TILE_FEATURES, sizeof *products);
+    if (!status)
+        status = fathom__alloc_aligned(
+            &products, fathom__dense_span(search->product) * fathom__dense_room(search->product), sizeof *products);
     while (!status && !atomic_load(&search->status)) {
         const size_t first = atomic_fetch_add(&search->next, 1) * FATHOM__TILE_ROWS;
         if (first >= search->n_wanted) break;

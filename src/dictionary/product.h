@@ -2,7 +2,8 @@
  *
  * Features are packed once (after each change) into tiles of FATHOM__TILE_FEATURES; a run multiplies up to
  * FATHOM__TILE_ROWS rows by one tile, so that what comes out is still in the core's own cache when it is looked at.
- * Numbers are rounded to bf16 and summed in f32. oneDNN does it where it was found, else ggml.
+ * Numbers are rounded to bf16 and summed in f32. A GPU does it where the engine has one (several tiles in a run, since
+ * each costs it a start and two copies), else oneDNN where it was found, else ggml.
  */
 #ifndef FATHOM_DICTIONARY_PRODUCT_H
 #define FATHOM_DICTIONARY_PRODUCT_H
@@ -16,7 +17,17 @@
 
 typedef struct fathom__dense fathom__dense;
 
-enum fathom__dense_backend { FATHOM__PRODUCT_BEST, FATHOM__PRODUCT_DNNL, FATHOM__PRODUCT_GGML };
+enum fathom__dense_backend {
+    FATHOM__PRODUCT_BEST,
+    FATHOM__PRODUCT_HOST, /* the best on the processor: where features are packed anew for every few runs */
+    FATHOM__PRODUCT_DNNL,
+    FATHOM__PRODUCT_GGML,
+    FATHOM__PRODUCT_DEVICE /* by ggml's backend for a GPU; where there is none, by the one for the processor */
+};
+
+/* What BEST means in this process from now on: so that a test has everything computed by a backend that would not be
+ * chosen. */
+void fathom__dense_prefer(enum fathom__dense_backend backend);
 
 /* d: a multiple of FATHOM__LANES. n_workers threads may pack and run at once, each with its own number. Errors: MEMORY,
  * UNSUPPORTED (a backend that is not there), ENGINE. */
@@ -40,16 +51,23 @@ size_t fathom__dense_tiles(const fathom__dense *product);
  * less than a tile's number: the rest are zeros. ENGINE. */
 int fathom__dense_pack(fathom__dense *product, uint32_t worker, size_t tile, const float *const *rows, size_t n);
 
-/* out[r, i] = x[r] · feature tile * FATHOM__TILE_FEATURES + i, f32 [n_rows, FATHOM__TILE_FEATURES]. x is bf16
- * [FATHOM__TILE_ROWS, d] whatever n_rows is (rows past n_rows are read and may hold anything finite); out has room
- * for FATHOM__TILE_ROWS rows. ENGINE. */
-int fathom__dense_run(float *out, fathom__dense *product, uint32_t worker, size_t tile, const uint16_t *x,
-                      size_t n_rows);
+/* out[t, r, i] = x[r] · feature (tile + t) * FATHOM__TILE_FEATURES + i, f32 [n_tiles, FATHOM__TILE_ROWS or
+ * what the product's shape says, FATHOM__TILE_FEATURES], of which rows past n_rows are left undefined. x is bf16 [FATHOM__TILE_ROWS, d] whatever n_rows
+ * is (rows past n_rows are read and may hold anything finite). ENGINE. */
+int fathom__dense_run(float *out, fathom__dense *product, uint32_t worker, size_t tile, size_t n_tiles,
+                      const uint16_t *x, size_t n_rows);
+/* How many tiles a run should take at once where the caller looks at them one after another: 1 where they are computed
+ * so. */
+size_t fathom__dense_span(const fathom__dense *product);
+/* Floats from one of a run's tiles to the next. */
+size_t fathom__dense_room(const fathom__dense *product);
 
 const char *fathom__dense_name(const fathom__dense *product);
-/* A worker's room for what a run gives, where the caller has none: lost when the same worker packs. */
+/* A worker's room for what a run of as many tiles as the span gives, where the caller has none: lost when the same worker
+ * packs. */
 float *fathom__dense_tile(const fathom__dense *product, uint32_t worker);
-/* Where the packed tiles lie, aligned to 64 bytes. A caller who packs anew before the next run may use it meanwhile. */
+/* Where the packed tiles lie, aligned to 64 bytes. A caller who packs anew before the next run may use it meanwhile.
+ * NULL and 0 bytes where they do not lie in the host's memory. */
 void *fathom__dense_storage(size_t *bytes, const fathom__dense *product);
 /* All memory that the product holds, borrowed scratch and storage aside, the backend's own scratch included as far as it tells. */
 size_t fathom__dense_bytes(const fathom__dense *product);
@@ -60,19 +78,23 @@ struct fathom__dense_plan {
     uint32_t n_workers;
     void *storage; /* for the packed tiles, if they are not more bytes than these; NULL: none */
     size_t storage_bytes;
+    bool any_device; /* also one that is no GPU */
 };
 struct fathom__dense_methods {
-    const char *name;
+    const char *(*name)(const void *state);
     int (*open)(void **state, const struct fathom__dense_plan *plan);
     void (*close)(void *state);
     /* bf16 [FATHOM__TILE_FEATURES, d] */
     int (*pack)(void *state, uint32_t worker, size_t tile, const uint16_t *features);
-    int (*run)(float *out, void *state, uint32_t worker, size_t tile, const uint16_t *x, size_t n_rows);
+    /* n_tiles: at most the span */
+    int (*run)(float *out, void *state, uint32_t worker, size_t tile, size_t n_tiles, const uint16_t *x, size_t n_rows);
     void *(*storage)(size_t *bytes, const void *state);
     bool (*borrows)(const void *state);   /* whether the packed tiles lie in the plan's storage */
     size_t (*scratch)(const void *state); /* bytes, beside the packed tiles */
+    size_t (*span)(const void *state);    /* NULL: 1 */
 };
 extern const struct fathom__dense_methods fathom__dense_dnnl; /* only where FATHOM_HAVE_DNNL is defined */
 extern const struct fathom__dense_methods fathom__dense_ggml;
+extern const struct fathom__dense_methods fathom__dense_device;
 
 #endif

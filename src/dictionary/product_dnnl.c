@@ -217,8 +217,10 @@ static int pack_dnnl(void *handle, uint32_t worker, size_t tile, const uint16_t 
     return status ? failed(status, "packing features") : 0;
 }
 
-static int run_dnnl(float *out, void *handle, uint32_t worker, size_t tile, const uint16_t *x, size_t n_rows) {
-    (void)n_rows; /* the primitive's shape is fixed; the rows past n_rows cost time in the last block only */
+static int run_dnnl(float *out, void *handle, uint32_t worker, size_t tile, size_t n_tiles, const uint16_t *x,
+                    size_t n_rows) {
+    (void)n_tiles; /* one */
+    (void)n_rows;  /* the primitive's shape is fixed; the rows past n_rows cost time in the last block only */
     struct state *state = handle;
     struct lane *lane = &state->lanes[worker];
     dnnl_memory_set_data_handle(lane->x, unconst(x));
@@ -248,8 +250,13 @@ static size_t scratch_dnnl(const void *handle) {
     return state->n_lanes * state->scratch_bytes;
 }
 
+static const char *name_dnnl(const void *handle) {
+    (void)handle;
+    return "oneDNN";
+}
+
 const struct fathom__dense_methods fathom__dense_dnnl = {
-    .name = "oneDNN",
+    .name = name_dnnl,
     .open = open_dnnl,
     .close = close_dnnl,
     .pack = pack_dnnl,

@@ -90,7 +90,9 @@ static int pack_ggml(void *handle, uint32_t worker, size_t tile, const uint16_t 
     return 0;
 }
 
-static int run_ggml(float *out, void *handle, uint32_t worker, size_t tile, const uint16_t *x, size_t n_rows) {
+static int run_ggml(float *out, void *handle, uint32_t worker, size_t tile, size_t n_tiles, const uint16_t *x,
+                    size_t n_rows) {
+    (void)n_tiles; /* one */
     (void)n_rows;
     struct state *state = handle;
     struct lane *lane = &state->lanes[worker];
@@ -122,8 +124,13 @@ static size_t scratch_ggml(const void *handle) {
     return bytes;
 }
 
+static const char *name_ggml(const void *handle) {
+    (void)handle;
+    return "ggml";
+}
+
 const struct fathom__dense_methods fathom__dense_ggml = {
-    .name = "ggml",
+    .name = name_ggml,
     .open = open_ggml,
     .close = close_ggml,
     .pack = pack_ggml,

@@ -153,20 +153,29 @@ static void keep(struct fathom__active *active, size_t r, uint32_t k, const stru
     memcpy(active->value + start, candidates->values, candidates->n * sizeof *active->value);
 }
 
+static void offer_tile(const struct fathom__choice *choice, struct fathom__worker *own, size_t layer, size_t tile,
+                       const float *products, size_t n) {
+    const size_t first = layer * choice->n_features + tile * FATHOM__TILE_FEATURES;
+    for (size_t r = 0; r < n; r++)
+        fathom__offer(&own->candidates[r], choice->k, products + r * FATHOM__TILE_FEATURES, choice->bias + first,
+                      (uint32_t)first, fathom__tile_width(choice->n_features, tile));
+}
+
 /* A layer's features of n rows, to their candidates. */
 static int offer_layer(const struct fathom__choice *choice, fathom_trainer *trainer, uint32_t worker, size_t layer,
                        size_t block, size_t n) {
     struct fathom__worker *own = &trainer->workers[worker];
     const uint16_t *inputs = choice->inputs ? choice->inputs : fathom__layer_inputs(trainer, layer, block);
-    for (size_t tile = 0; tile * FATHOM__TILE_FEATURES < choice->n_features; tile++) {
-        const size_t first = layer * choice->n_features + tile * FATHOM__TILE_FEATURES;
+    const size_t tiles = (choice->n_features + FATHOM__TILE_FEATURES - 1) / FATHOM__TILE_FEATURES,
+                 span = fathom__dense_span(choice->products[layer]), room = fathom__dense_room(choice->products[layer]);
+    for (size_t tile = 0; tile < tiles; tile += span) {
+        const size_t n_tiles = tiles - tile < span ? tiles - tile : span;
         const double begin = fathom__seconds();
-        int status = fathom__dense_run(own->tile, choice->products[layer], worker, tile, inputs, n);
+        int status = fathom__dense_run(own->tile, choice->products[layer], worker, tile, n_tiles, inputs, n);
         if (status) return status;
         const double middle = fathom__seconds();
-        for (size_t r = 0; r < n; r++)
-            fathom__offer(&own->candidates[r], choice->k, own->tile + r * FATHOM__TILE_FEATURES, choice->bias + first,
-                          (uint32_t)first, fathom__tile_width(choice->n_features, tile));
+        for (size_t t = 0; t < n_tiles; t++)
+            offer_tile(choice, own, layer, tile + t, own->tile + t * room, n);
         own->seconds[FATHOM_TRAINER_ENCODE] += middle - begin;
         own->seconds[FATHOM_TRAINER_SELECT] += fathom__seconds() - middle;
     }

@@ -14,30 +14,41 @@ static void tag_rows(struct fathom__worker *own, uint32_t row, size_t before) {
         own->harvest_row[i] = row;
 }
 
+static int gather_tile(struct fathom__worker *own, const struct gathering *gathering, const struct fathom__tile *tile,
+                       const float *products, size_t block, size_t n) {
+    const size_t room = own->n_harvest + n * FATHOM__TILE_FEATURES + FATHOM__OFFER_SLACK;
+    int status = fathom__grow(&own->harvest, &own->harvest_capacity, room, sizeof *own->harvest);
+    if (!status)
+        status =
+            fathom__grow(&own->harvest_feature, &own->harvest_feature_capacity, room, sizeof *own->harvest_feature);
+    if (!status) status = fathom__grow(&own->harvest_row, &own->harvest_row_capacity, room, sizeof *own->harvest_row);
+    for (size_t r = 0; r < n && !status; r++) {
+        const size_t before = own->n_harvest;
+        fathom__offer_above(own->harvest, own->harvest_feature, &own->n_harvest, gathering->floor,
+                            products + r * FATHOM__TILE_FEATURES, gathering->bias + tile->first, (uint32_t)tile->first,
+                            tile->width);
+        tag_rows(own, (uint32_t)(block + r), before);
+    }
+    return status;
+}
+
 static int gather_block(struct fathom__worker *own, const struct gathering *gathering, uint32_t worker, size_t block,
                         size_t n) {
     fathom_trainer *trainer = gathering->trainer;
-    for (size_t number = 0; number < fathom__tiles(trainer); number++) {
-        const struct fathom__tile tile = fathom__tile(trainer, number);
-        const size_t room = own->n_harvest + n * FATHOM__TILE_FEATURES + FATHOM__OFFER_SLACK;
+    size_t n_tiles;
+    for (size_t number = 0; number < fathom__tiles(trainer); number += n_tiles) {
+        const struct fathom__tile first = fathom__tile(trainer, number);
+        const size_t left = fathom__dense_tiles(first.product) - first.number, span = fathom__dense_span(first.product);
+        n_tiles = left < span ? left : span;
         const double begin = fathom__seconds();
-        int status = fathom__dense_run(own->tile, tile.product, worker, tile.number,
-                                       fathom__layer_inputs(trainer, tile.layer, block), n);
-        if (!status) status = fathom__grow(&own->harvest, &own->harvest_capacity, room, sizeof *own->harvest);
-        if (!status)
-            status =
-                fathom__grow(&own->harvest_feature, &own->harvest_feature_capacity, room, sizeof *own->harvest_feature);
-        if (!status)
-            status = fathom__grow(&own->harvest_row, &own->harvest_row_capacity, room, sizeof *own->harvest_row);
-        if (status) return status;
+        int status = fathom__dense_run(own->tile, first.product, worker, first.number, n_tiles,
+                                       fathom__layer_inputs(trainer, first.layer, block), n);
         const double middle = fathom__seconds();
-        for (size_t r = 0; r < n; r++) {
-            const size_t before = own->n_harvest;
-            fathom__offer_above(own->harvest, own->harvest_feature, &own->n_harvest, gathering->floor,
-                                own->tile + r * FATHOM__TILE_FEATURES, gathering->bias + tile.first,
-                                (uint32_t)tile.first, tile.width);
-            tag_rows(own, (uint32_t)(block + r), before);
+        for (size_t t = 0; t < n_tiles && !status; t++) {
+            const struct fathom__tile tile = fathom__tile(trainer, number + t);
+            status = gather_tile(own, gathering, &tile, own->tile + t * fathom__dense_room(first.product), block, n);
         }
+        if (status) return status;
         own->seconds[FATHOM_TRAINER_ENCODE] += middle - begin;
         own->seconds[FATHOM_TRAINER_SELECT] += fathom__seconds() - middle;
     }

@@ -50,7 +50,7 @@ static int start_tile(const struct starting *starting, uint32_t worker, size_t n
     const size_t n = trainer->n;
     for (size_t block = 0; block < n; block += FATHOM__TILE_ROWS) {
         const size_t here = n - block < FATHOM__TILE_ROWS ? n - block : FATHOM__TILE_ROWS;
-        int status = fathom__dense_run(own->tile, tile.product, worker, tile.number,
+        int status = fathom__dense_run(own->tile, tile.product, worker, tile.number, 1,
                                        fathom__layer_inputs(trainer, tile.layer, block), here);
         if (status) return status;
         for (size_t r = 0; r < here; r++)

@@ -384,7 +384,7 @@ static void test_batchtopk(void **state) {
     assert_int_equal(fathom__alloc_aligned(&tile, FATHOM__TILE_ROWS * FATHOM__TILE_FEATURES, sizeof *tile), 0);
     for (size_t block = 0; block < N; block += FATHOM__TILE_ROWS)
         for (size_t t = 0; t < fathom__dense_tiles(trainer->products[0]); t++) {
-            assert_int_equal(fathom__dense_run(tile, trainer->products[0], 0, t,
+            assert_int_equal(fathom__dense_run(tile, trainer->products[0], 0, t, 1,
                                                trainer->x_bf16 + block * trainer->stride, FATHOM__TILE_ROWS),
                              0);
             for (size_t r = 0; r < FATHOM__TILE_ROWS && block + r < N; r++)

@@ -7,6 +7,7 @@
 #include "engine/model_internal.h"
 #include "engine/model_parts.h"
 #include <ctype.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -181,8 +182,14 @@ static int check_loaded_vocabulary(const fathom_model *model) {
     return FATHOM_OK;
 }
 
+static atomic_bool gpu_forbidden;
+
+void fathom_gpu_allow(bool allow) {
+    atomic_store(&gpu_forbidden, !allow);
+}
+
 bool fathom_gpu_present(void) {
-    return llama_supports_gpu_offload();
+    return !atomic_load(&gpu_forbidden) && llama_supports_gpu_offload();
 }
 
 /* Without a GPU the engine would keep all layers on the processor and say nothing. */
@@ -192,8 +199,8 @@ static int check_gpu(fathom_model *model, int gpu_layers) {
                             model->path, gpu_layers);
     if (gpu_layers != 0 && !fathom_gpu_present())
         return fathom__fail(FATHOM_ERROR_UNSUPPORTED,
-                            "%s: gpu_layers %d, but the engine finds no GPU or was built for none (docs/gpu.md); 0 is "
-                            "expected here",
+                            "%s: gpu_layers %d, but the engine finds no GPU, was built for none or must not use it "
+                            "(docs/gpu.md); 0 is expected here",
                             model->path, gpu_layers);
     model->on_gpu = gpu_layers != 0;
     return FATHOM_OK;

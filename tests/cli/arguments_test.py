@@ -33,6 +33,7 @@ class Arguments(command.Case):
                 result = self.good(*arguments)
                 self.assertTrue(result.out.startswith(f"fathom {name}: "), arguments)
                 self.assertIn("--quiet", result.out)
+                self.assertIn("--no-gpu", result.out)
             self.usage("there is no option --no-such-option", *name.split(), "--no-such-option")
         self.good("run", "--help", "--bogus")
         self.good("run", "-p", "x", "--help")
