@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_WATCHES = 256, MOST_WINDOW = 4096 };
+enum { MOST_WATCHES = 256, MOST_WINDOW = 4096, MOST_STRONGEST = 1000 };
 
 static const struct cli_option options[] = {
     CLI_OPTION_MODEL,
@@ -28,6 +28,9 @@ static const struct cli_option options[] = {
     {"text", 0, CLI_TEXT, "TEXT", "a text to watch", true, false},
     {"file", 'f', CLI_FILE, "FILE", "texts to watch: one a line, or JSONL with \"text\"", true, false},
     {"labelled", 0, CLI_FILE, "FILE", "the same with labels, so that right and wrong alerts are counted", true, false},
+    {"strongest", 0, CLI_INTEGER, "N",
+     "tell only the N texts with the strongest levels, once all were read, and how many alerts there were", false,
+     false},
     {"fail-on-alert", 0, CLI_FLAG, NULL, "exit with status 1 when there was an alert", false, false},
     CLI_OPTION_JSON,
     CLI_OPTION_END,
@@ -216,10 +219,16 @@ static int watch(struct watching *watching) {
     const struct cli_arguments *arguments = watching->arguments;
     const char *development = cli_text(arguments, "development", NULL);
     double target = 0;
-    if (!cli_number(&target, arguments, "target", 1e-9, 0.5, 0)) {
+    int64_t strongest = 0;
+    if (!cli_number(&target, arguments, "target", 1e-9, 0.5, 0) ||
+        !cli_integer(&strongest, arguments, "strongest", 1, MOST_STRONGEST, 0)) {
         return CLI_USAGE;
     }
+    watching->most_strongest = (size_t)strongest;
     int status = load_texts(watching);
+    if (status == FATHOM_OK && strongest > 0) {
+        status = fathom__alloc(&watching->strongest, watching->most_strongest, sizeof *watching->strongest);
+    }
     if (status == FATHOM_OK) {
         status = add_watches(watching);
     }
@@ -230,7 +239,8 @@ static int watch(struct watching *watching) {
         status = fathom__alloc(&watching->documents, watching->texts.n, sizeof *watching->documents);
     }
     if (status == FATHOM_OK) {
-        status = fathom_monitor_run(watching->monitor, &watching->texts, watch_print_reading, watching);
+        status = fathom_monitor_run(watching->monitor, &watching->texts,
+                                    strongest > 0 ? watch_keep_reading : watch_print_reading, watching);
     }
     if (watching->output != CLI_OK) {
         return watching->output;
@@ -276,6 +286,7 @@ static int run(struct cli_arguments *arguments) {
     fathom_free(watching.probes);
     fathom_free(watching.levels);
     fathom_free(watching.documents);
+    watch_free_kept(&watching);
     fathom_texts_free(&watching.texts);
     feature_view_close(&watching.view);
     return exit;
@@ -285,14 +296,17 @@ const struct cli_command cli_command_watch = {
     .name = "watch",
     .summary = "watch features and probes in texts and raise alerts",
     .operands = "",
-    .description = "Reads texts and prints each with its tokens by level, and an alert where a watched feature or "
-                   "probe reaches its level. With labels the right and "
-                   "wrong alerts are counted. Choose the level on other texts than those that are counted: "
-                   "--development does that, and says what it "
-                   "cost there. With --json every text is one line of JSON, and the last line is a summary.",
-    .examples =
-        "fathom watch --feature 304 --above 2.5 --text \"Steph Curry scored 30 points\"\n"
-        "fathom watch --feature 304 --development share/demo/watch_development.jsonl --labelled share/demo/watch.jsonl",
+    .description =
+        "Reads texts and prints each with its tokens by level, and an alert where a watched feature or "
+        "probe reaches its level. With labels the right and "
+        "wrong alerts are counted. Choose the level on other texts than those that are counted: "
+        "--development does that, and says what it "
+        "cost there. With --json every text is one line of JSON, and the last line is a summary. For a scan of a "
+        "whole corpus there is --strongest: one document in JSON.",
+    .examples = "fathom watch --feature 304 --above 2.5 --text \"Steph Curry scored 30 points\"\n"
+                "fathom watch --feature 304 --development share/demo/watch_development.jsonl --labelled "
+                "share/demo/watch.jsonl\n"
+                "fathom watch --feature 304 --above 2.5 --file corpus.jsonl --strongest 20 # scan a corpus",
     .options = options,
     .run = run,
 };

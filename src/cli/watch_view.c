@@ -2,8 +2,7 @@
 #include "labelled.h"
 #include <math.h>
 
-/* The level at which a token is drawn at full strength. */
-static double full_level(const struct watching *watching, size_t w) {
+double watch_full_level(const struct watching *watching, size_t w) {
     const struct fathom_watch *watch = fathom_monitor_at(watching->monitor, w);
     const struct fathom_feature *known = watch->dictionary != NULL && watching->view.catalogue != NULL
                                              ? fathom_catalogue_feature(watching->view.catalogue, watch->feature)
@@ -21,7 +20,7 @@ static void print_tokens(const struct watching *watching, const struct fathom_re
         const char *bytes = NULL;
         size_t length = 0;
         for (size_t w = 0; w < n_watches; w++) {
-            double here = (double)reading->levels[w * reading->n_tokens + t] / full_level(watching, w);
+            double here = (double)reading->levels[w * reading->n_tokens + t] / watch_full_level(watching, w);
             level = here > level ? here : level;
         }
         if (fathom_token_bytes(&bytes, &length, watching->view.model, reading->tokens[t]) == FATHOM_OK) {
@@ -31,22 +30,30 @@ static void print_tokens(const struct watching *watching, const struct fathom_re
     putchar('\n');
 }
 
-static void print_reading(const struct watching *watching, const struct fathom_reading *reading) {
-    int label = watching->texts.labels[reading->text];
-    fputs(reading->alert ? "ALERT  " : "  -    ", stdout);
+void watch_print_verdict(const struct watching *watching, size_t text, bool alert) {
+    int label = watching->texts.labels[text];
+    fputs(alert ? "ALERT  " : "  -    ", stdout);
     if (label != FATHOM_LABEL_NONE) {
-        fputs(reading->alert == (label == FATHOM_LABEL_POSITIVE) ? "right  " : "WRONG  ", stdout);
+        fputs(alert == (label == FATHOM_LABEL_POSITIVE) ? "right  " : "WRONG  ", stdout);
     }
-    print_tokens(watching, reading);
+}
+
+void watch_print_levels(const struct watching *watching, const double *levels) {
     for (size_t w = 0; w < fathom_monitor_count(watching->monitor); w++) {
         const struct fathom_watch *watch = fathom_monitor_at(watching->monitor, w);
-        if (isnan(reading->document[w])) {
+        if (isnan(levels[w])) {
             printf("         %s: nothing to read\n", watch->name);
         } else {
-            printf("         %s: %.3f%s %.3f\n", watch->name, reading->document[w],
-                   reading->alerts[w] ? " reaches" : ", below", watch->above);
+            printf("         %s: %.3f%s %.3f\n", watch->name, levels[w],
+                   levels[w] >= watch->above ? " reaches" : ", below", watch->above);
         }
     }
+}
+
+static void print_reading(const struct watching *watching, const struct fathom_reading *reading) {
+    watch_print_verdict(watching, reading->text, reading->alert);
+    print_tokens(watching, reading);
+    watch_print_levels(watching, reading->document);
 }
 
 static json_t *watch_json(const struct watching *watching, const struct fathom_reading *reading, size_t w) {
@@ -64,7 +71,7 @@ static json_t *watch_json(const struct watching *watching, const struct fathom_r
     return value;
 }
 
-static json_t *reading_json(const struct watching *watching, const struct fathom_reading *reading) {
+json_t *watch_reading_json(const struct watching *watching, const struct fathom_reading *reading) {
     int label = watching->texts.labels[reading->text];
     json_t *watches = json_array();
     json_t *tokens = json_array();
@@ -99,7 +106,7 @@ int watch_print_reading(const struct fathom_reading *reading, void *payload) {
     watching->documents[reading->text] = reading->alert ? 1 : 0;
     watching->n_alerts += reading->alert;
     if (cli_json(watching->arguments)) {
-        watching->output = print_line(reading_json(watching, reading));
+        watching->output = print_line(watch_reading_json(watching, reading));
     } else {
         print_reading(watching, reading);
         watching->output = cli_output_status();
@@ -119,8 +126,11 @@ int watch_print_summary(const struct watching *watching) {
             json_object_set_new(summary, "counts", counts_json(&counts));
             json_object_set_new(summary, "balanced_accuracy", number_json(fathom_balanced_accuracy(&counts)));
         }
-        return print_line(json_pack("{s:o}", "summary", summary));
+        return print_line(watching->most_strongest > 0
+                              ? json_pack("{s:o, s:o}", "summary", summary, "strongest", watch_kept_json(watching))
+                              : json_pack("{s:o}", "summary", summary));
     }
+    watch_print_kept(watching);
     printf("%zu texts, %zu with an alert\n", texts->n, watching->n_alerts);
     if (labelled) {
         counts_print(&counts);

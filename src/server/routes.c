@@ -195,7 +195,7 @@ const struct fathom__route fathom__routes[] = {
     {.method = "GET",
      .path = "/api/jobs",
      .handle = fathom__handle_jobs,
-     .summary = "Jobs of training, indexing and evaluation, of dictionaries and probes, the latest first, and the "
+     .summary = "Jobs of training, indexing, scanning and evaluation, the latest first, and the "
                 "files that they can be given",
      .reply = OBJECT("\"jobs\", \"corpora\", \"dictionaries\", \"probes\"",
                      "\"jobs\": " LIST(JOB) ", \"corpora\": " LIST(TEXT) ", \"dictionaries\": " LIST(
@@ -204,11 +204,13 @@ const struct fathom__route fathom__routes[] = {
      .path = "/api/jobs",
      .handle = fathom__handle_job_begin,
      .summary = "Begins a job; one runs at a time",
-     .request =
-         OBJECT("\"command\"",
-                "\"command\": {\"enum\": [\"train\", \"index\", \"eval\", \"probe train\", \"probe eval\"]}, "
-                "\"corpus\": " LIST(TEXT) ", \"dictionary\": " TEXT ", \"probe\": " TEXT ", \"output\": " TEXT
-                                          ", \"repeat\": {\"type\": \"boolean\"}, \"options\": {\"type\": \"object\"}"),
+     .request = OBJECT("\"command\"",
+                       "\"command\": {\"enum\": [\"train\", \"index\", \"eval\", \"probe train\", \"probe eval\", "
+                       "\"watch\", \"doctor\"]}, "
+                       "\"corpus\": " LIST(TEXT) ", \"dictionary\": " TEXT ", \"probe\": " TEXT ", \"output\": " TEXT
+                                                 ", \"repeat\": {\"type\": \"boolean\"}, \"labelled\": {\"type\": "
+                                                 "\"boolean\"}, \"development\": " TEXT
+                                                 ", \"options\": {\"type\": \"object\"}"),
      .reply = JOB,
      .changes = true},
     {.method = "GET",

@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LOG_BYTES = 8192, RESULT_BYTES = 4 << 20, EXIT_STOPPED = 130 };
+enum { LOG_BYTES = 8192, RESULT_BYTES = 4 << 20, EXIT_NEGATIVE = 1, EXIT_STOPPED = 130 };
 #define RECORD "task.json"
 
 static int path_of(char **out, const char *data, int64_t number, const char *name) {
@@ -67,7 +67,9 @@ const char *fathom__task_state(const json_t *record) {
 void fathom__task_record_end(json_t *record, const struct fathom__process_end *end) {
     /* A process that was asked to stop before it could listen is ended by the request itself. */
     const bool stopped = end->exited ? end->value == EXIT_STOPPED : end->value == SIGTERM;
-    const char *state = stopped ? FATHOM__TASK_STOPPED : end->exited && end->value == 0 ? "done" : "failed";
+    const bool done =
+        end->exited && (end->value == 0 || end->value == EXIT_NEGATIVE); /* also with a no for an answer */
+    const char *state = stopped ? FATHOM__TASK_STOPPED : done ? "done" : "failed";
     json_object_set_new(record, "state", json_string(state));
     json_object_set_new(record, "ended", json_integer((json_int_t)time(NULL)));
     json_object_set_new(record, "exit", json_integer(end->exited ? end->value : -end->value));

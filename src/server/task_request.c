@@ -11,6 +11,8 @@
 
 enum { MOST_NAME = 100, MOST_TEXT = 200, MOST_CORPORA = 16, MOST_LISTED = 1000 };
 #define ENDING ".gguf"
+#define WATCH "watch"
+#define STRONGEST "20" /* texts that a scan tells where nothing is said: a result must not be the corpus over again */
 #define REPEATED "=1*" /* after a corpus: as often as there are tokens asked for */
 
 enum kind { INTEGER, NUMBER, TEXT, FLAG };
@@ -40,11 +42,15 @@ static const struct option probe_train_options[] = {{"hook", TEXT},     {"pool",
 static const struct option probe_eval_options[] = {
     {"random", INTEGER}, {"target", NUMBER}, {"seed", INTEGER}, {NULL, FLAG}};
 
+static const struct option watch_options[] = {{"feature", TEXT}, {"above", NUMBER},      {"target", NUMBER},
+                                              {"window", TEXT},  {"strongest", INTEGER}, {NULL, FLAG}};
+static const struct option doctor_options[] = {{"threads", INTEGER}, {NULL, FLAG}};
+
 static const struct command {
     const char *name; /* words with a blank between them */
     const struct option *options;
-    const char *texts;        /* the option that gives it a corpus */
-    const char *kind, *given; /* what it makes, or works on and how a request names it */
+    const char *texts;        /* the option that gives it a corpus; NULL: it reads none */
+    const char *kind, *given; /* what it makes, or works on and how a request names it; NULL: nothing */
     bool needs_corpus, makes, has_own, repeats;
 } commands[] = {
     {"train", train_options, "--corpus=", FATHOM__TASK_DICTIONARIES, "dictionary", true, true, false, true},
@@ -52,6 +58,8 @@ static const struct command {
     {"eval", eval_options, "--corpus=", FATHOM__TASK_DICTIONARIES, "dictionary", false, false, true, true},
     {"probe train", probe_train_options, "--labelled=", FATHOM__TASK_PROBES, "probe", true, true, false, false},
     {"probe eval", probe_eval_options, "--labelled=", FATHOM__TASK_PROBES, "probe", true, false, false, false},
+    {WATCH, watch_options, "--file=", NULL, NULL, true, false, false, false},
+    {"doctor", doctor_options, NULL, NULL, NULL, false, false, false, false},
 };
 
 static const struct command *command_of(const char *name) {
@@ -134,12 +142,19 @@ int fathom__task_file(char **out, const struct fathom__task_place *place, const 
 static int add_corpora(json_t *arguments, const json_t *request, const struct command *command,
                        const struct fathom__task_place *place) {
     const json_t *corpora = json_object_get(request, "corpus");
+    const char *option = command->texts;
+    bool labelled = false;
     if (!corpora && !command->needs_corpus) return FATHOM_OK;
+    if (!option) return fathom__fail(FATHOM_ERROR_FORMAT, "request: \"corpus\": %s reads none", command->name);
     if (!json_is_array(corpora) || json_array_size(corpora) == 0 || json_array_size(corpora) > MOST_CORPORA)
         return fathom__fail(FATHOM_ERROR_FORMAT, "request: \"corpus\": a list of 1 to %d names of files is expected",
                             MOST_CORPORA);
     bool repeats = false;
     int status = fathom__json_get_bool(&repeats, request, "repeat", false, "request");
+    if (!status) status = fathom__json_get_bool(&labelled, request, "labelled", false, "request");
+    if (!status && labelled && strcmp(command->name, WATCH) != 0)
+        status = fathom__fail(FATHOM_ERROR_FORMAT, "request: \"labelled\" is for " WATCH);
+    if (labelled) option = "--labelled=";
     if (!status && repeats && !command->repeats)
         status = fathom__fail(FATHOM_ERROR_FORMAT, "request: \"repeat\": %s reads its texts once", command->name);
     for (size_t i = 0; i < json_array_size(corpora) && !status; i++) {
@@ -147,8 +162,7 @@ static int add_corpora(json_t *arguments, const json_t *request, const struct co
         if (!name) return fathom__fail(FATHOM_ERROR_FORMAT, "request: \"corpus\"[%zu]: a name is expected", i);
         status = fathom__task_file(NULL, place, FATHOM__TASK_CORPORA, name);
         if (!status)
-            status =
-                add_path(arguments, command->texts, place->folder, FATHOM__TASK_CORPORA, name, repeats ? REPEATED : "");
+            status = add_path(arguments, option, place->folder, FATHOM__TASK_CORPORA, name, repeats ? REPEATED : "");
     }
     return status;
 }
@@ -157,6 +171,7 @@ static int add_corpora(json_t *arguments, const json_t *request, const struct co
 static int add_subject(json_t *arguments, const json_t *request, const struct command *command,
                        const struct fathom__task_place *place) {
     const char *key = command->makes ? "output" : command->given, *name = NULL;
+    if (!command->kind) return FATHOM_OK;
     int status = fathom__json_get_string(&name, request, key, !command->has_own, "request");
     if (status) return status;
     if (!name)
@@ -170,6 +185,29 @@ static int add_subject(json_t *arguments, const json_t *request, const struct co
                             name);
     return status == FATHOM_ERROR_NOT_FOUND ? add_path(arguments, "--output=", place->folder, command->kind, name, "")
                                             : status;
+}
+
+/* A file that a request names under `key`, of the kind, as an option. */
+static int add_named(json_t *arguments, const json_t *request, const char *key, const char *option, const char *kind,
+                     const struct fathom__task_place *place) {
+    const char *name = NULL;
+    int status = fathom__json_get_string(&name, request, key, false, "request");
+    if (status || !name) return status;
+    status = fathom__task_file(NULL, place, kind, name);
+    return status ? status : add_path(arguments, option, place->folder, kind, name, "");
+}
+
+/* What is watched, and by which texts the levels are chosen. */
+static int add_monitors(json_t *arguments, const json_t *request, const struct fathom__task_place *place) {
+    const json_t *options = json_object_get(request, "options");
+    int status = add_named(arguments, request, "probe", "--probe=", FATHOM__TASK_PROBES, place);
+    if (!status) status = add_named(arguments, request, "development", "--development=", FATHOM__TASK_CORPORA, place);
+    if (!status && json_object_get(request, "dictionary"))
+        status = add_named(arguments, request, "dictionary", "--dict=", FATHOM__TASK_DICTIONARIES, place);
+    else if (!status && place->dictionary && json_object_get(options, "feature"))
+        status = add(arguments, "--dict") ? FATHOM_ERROR_MEMORY : add(arguments, place->dictionary);
+    if (!status && !json_object_get(options, "strongest")) status = add(arguments, "--strongest=" STRONGEST);
+    return status;
 }
 
 /* Texts of options are words: hook points, names of recipes and times. */
@@ -249,6 +287,7 @@ int fathom__task_arguments(json_t **out, const json_t *request, const struct fat
     if (!status) status = add(arguments, place->model);
     if (!status) status = add_subject(arguments, request, command, place);
     if (!status) status = add_corpora(arguments, request, command, place);
+    if (!status && strcmp(name, WATCH) == 0) status = add_monitors(arguments, request, place);
     if (!status) status = add_options(arguments, request, command);
     if (status) {
         json_decref(arguments);
@@ -259,7 +298,7 @@ int fathom__task_arguments(json_t **out, const json_t *request, const struct fat
 }
 
 int fathom__task_resume_arguments(json_t *arguments, const char *command) {
-    /* index goes on by itself, and eval begins again. */
+    /* index goes on by itself, and what writes nothing begins again. */
     if (strcmp(command, "train") != 0) return FATHOM_OK;
     for (size_t i = 0; i < json_array_size(arguments); i++)
         if (strcmp(json_string_value(json_array_get(arguments, i)), "--resume") == 0) return FATHOM_OK;

@@ -15,14 +15,16 @@ struct fathom__task_place {
 #define FATHOM__TASK_CORPORA "corpora"
 #define FATHOM__TASK_DICTIONARIES "dictionaries"
 #define FATHOM__TASK_PROBES "probes"
-#define FATHOM__TASK_COMMANDS "train|index|eval|probe train|probe eval"
+#define FATHOM__TASK_COMMANDS "train|index|eval|probe train|probe eval|watch|doctor"
 
-/* The arguments (a list of texts, without the program) of {"command": "train"|"index"|"eval"|"probe train"|"probe eval", "corpus":
- * [NAME…], "repeat": BOOL, "dictionary": NAME, "probe": NAME, "output": NAME, "options": {…}}. A NAME is that of a file in corpora/
- * (for probes JSONL with "text" and "label"), or of a dictionary in dictionaries/ or a probe in probes/ without its ending; it has letters, digits, "_", "-" and ".", and does not begin with ".". Options are those
- * of the command that name no file, by their names, with numbers, texts and true for their values. train and probe train need
- * "output", which must be new; index and eval work on the served dictionary where none is named. Errors: FORMAT, NOT_FOUND (says what
- * there is). */
+/* The arguments (a list of texts, without the program) of {"command": one of FATHOM__TASK_COMMANDS, "corpus": [NAME…], "repeat": BOOL,
+ * "dictionary": NAME, "probe": NAME, "output": NAME, "labelled": BOOL, "development": NAME, "options": {…}}. A NAME is that of a file in
+ * corpora/ (for probes JSONL with "text" and "label"), or of a dictionary in dictionaries/ or a probe in probes/ without its ending; it
+ * has letters, digits, "_", "-" and ".", and does not begin with ".". Options are those of the command that name no file, by their names,
+ * with numbers, texts and true for their values. train and probe train need "output", which must be new; index and eval work on the
+ * served dictionary where none is named. watch scans a corpus for the options' "feature" (of the served dictionary where none is
+ * named), a probe, or both; with "labelled" alerts are counted right and wrong, and "development" names labelled texts that choose
+ * the levels. doctor takes options alone. Errors: FORMAT, NOT_FOUND (says what there is). */
 int fathom__task_arguments(json_t **out, const json_t *request, const struct fathom__task_place *place);
 /* Adds what makes an interrupted command go on, where it does not do so by itself. */
 int fathom__task_resume_arguments(json_t *arguments, const char *command);

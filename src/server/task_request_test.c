@@ -72,6 +72,20 @@ static void requests_become_command_lines(void **state) {
     becomes("{\"command\": \"probe eval\", \"corpus\": [\"wiki.jsonl\"], \"probe\": \"mood\", \"options\": "
             "{\"random\": 9}}",
             "probe eval --json -m /models/m.gguf @/probes/mood.gguf --labelled=@/corpora/wiki.jsonl --random=9");
+    becomes(
+        "{\"command\": \"watch\", \"corpus\": [\"b.txt\"], \"options\": {\"feature\": \"304,17\", \"above\": 2.5}}",
+        "watch --json -m /models/m.gguf --file=@/corpora/b.txt --dict /served/d.gguf --strongest=20 --feature=304,17 "
+        "--above=2.5");
+    becomes(
+        "{\"command\": \"watch\", \"corpus\": [\"b.txt\"], \"labelled\": true, \"probe\": \"mood\", \"development\": "
+        "\"wiki.jsonl\", \"options\": {\"strongest\": 5}}",
+        "watch --json -m /models/m.gguf --labelled=@/corpora/b.txt --probe=@/probes/mood.gguf "
+        "--development=@/corpora/wiki.jsonl --strongest=5");
+    becomes("{\"command\": \"watch\", \"corpus\": [\"b.txt\"], \"dictionary\": \"mine\", \"options\": {\"feature\": "
+            "\"3\"}}",
+            "watch --json -m /models/m.gguf --file=@/corpora/b.txt --dict=@/dictionaries/mine.gguf --strongest=20 "
+            "--feature=3");
+    becomes("{\"command\": \"doctor\", \"options\": {\"threads\": 1}}", "doctor --json -m /models/m.gguf --threads=1");
 }
 
 static void other_files_are_not_reached(void **state) {
@@ -110,6 +124,12 @@ static void bad_requests_are_named(void **state) {
           "mine");
     fails("{\"command\": \"probe eval\", \"corpus\": [\"b.txt\"], \"probe\": \"mood\", \"repeat\": true}",
           FATHOM_ERROR_FORMAT, "repeat");
+    fails("{\"command\": \"watch\", \"options\": {\"feature\": \"3\"}}", FATHOM_ERROR_FORMAT, "corpus");
+    fails("{\"command\": \"watch\", \"corpus\": [\"b.txt\"], \"probe\": \"../mood\"}", FATHOM_ERROR_FORMAT, "no name");
+    fails("{\"command\": \"watch\", \"corpus\": [\"b.txt\"], \"development\": \"none\"}", FATHOM_ERROR_NOT_FOUND,
+          "none");
+    fails("{\"command\": \"index\", \"corpus\": [\"b.txt\"], \"labelled\": true}", FATHOM_ERROR_FORMAT, "labelled");
+    fails("{\"command\": \"doctor\", \"corpus\": [\"b.txt\"]}", FATHOM_ERROR_FORMAT, "reads none");
     fails("{\"command\": \"probe\", \"corpus\": [\"b.txt\"]}", FATHOM_ERROR_FORMAT, "probe");
     fails("{\"command\": \"eval\", \"options\": 5}", FATHOM_ERROR_FORMAT, "options");
     fails("{\"command\": \"eval\", \"options\": {\"tokens\": \"x\"}}", FATHOM_ERROR_FORMAT, "whole number");

@@ -1,4 +1,4 @@
-/* Long work beside the server: training, indexing and evaluations of dictionaries and probes, each a process of the command with a folder of its own.
+/* Long work beside the server: training, indexing, scans, evaluations and the model's check, each a process of the command with a folder of its own.
  *
  * A task's folder jobs/N holds task.json (what it is and what became of it), output.json (what it printed) and log.txt (its
  * progress and errors). One runs at a time. Tasks outlive the server: one that was running when it ended is "stopped", and can

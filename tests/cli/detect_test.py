@@ -42,6 +42,20 @@ class Detect(command.Case):
         self.assertEqual(sum(a and r["label"] for a, r in zip(alerts, one)), counts["true_positive"])
         self.assertEqual(sum(a and not r["label"] for a, r in zip(alerts, one)), counts["false_positive"])
 
+    def test_a_scan_tells_the_strongest(self):
+        watch = self.watch("--feature", 1, "--above", 0.5, "--labelled", self.labelled("labelled.jsonl"))
+        everything = self.lines(*watch)
+        readings, summary = everything[:-1], everything[-1]["summary"]
+        level = lambda reading: reading["watches"][0]["level"]
+        for most in (1, 7, 1000):
+            [scan] = self.lines(*watch, "--strongest", most)
+            self.assertEqual(summary, scan["summary"])
+            self.assertEqual(sorted(readings, key=lambda reading: (-level(reading), reading["number"]))[:most], scan["strongest"])
+        told = self.good(*watch, "--strongest", 2).out.splitlines()
+        self.assertEqual(2, sum(line.startswith("         feature 1") for line in told), told)
+        self.assertTrue(any(line.startswith("30 texts, ") for line in told), told)
+        self.bad(command.USAGE, "strongest", *watch, "--strongest", 0)
+
     def test_status_and_text(self):
         watch = self.watch("--feature", 2, "--text", "the golden gate bridge", "--fail-on-alert", "--above")
         self.assertEqual(command.OK, self.fathom(*watch, 1e6).status)

@@ -120,6 +120,30 @@ class Jobs(command.Case):
         self.assertAlmostEqual(report["auroc"], area, places=9)
         self.stop(process)
 
+    def test_scan_and_doctor(self):
+        self.labelled("labelled.jsonl", ("a cat sat on the mat", "the river ran over the sea"), ("in spring", "at noon", "by night"))
+        process = self.serve()
+        self.ask("/api/jobs", {"command": "watch", "corpus": ["labelled.jsonl"], "labelled": True,
+                               "options": {"feature": "1,2", "above": -1, "strongest": 2}})
+        done = self.wait(1)
+        self.assertEqual("done", done["state"], done["log"])
+        self.assertEqual((6, 6), (done["result"]["summary"]["texts"], done["result"]["summary"]["alerts"]))
+        self.assertEqual(3, done["result"]["summary"]["counts"]["false_positive"])
+        self.assertEqual(2, len(done["result"]["strongest"]))
+        self.assertIn("watch", done["log"])
+        own = self.ask("/api/watch", {"texts": [done["result"]["strongest"][0]["text"]],
+                                      "watch": [{"feature": 1, "above": -1}, {"feature": 2, "above": -1}]})["texts"][0]
+        for level, watch in zip(own["levels"], done["result"]["strongest"][0]["watches"]):
+            self.assertAlmostEqual(level, watch["level"], places=2)
+        self.ask("/api/jobs", {"command": "watch", "corpus": ["labelled.jsonl"], "options": {"feature": "1"}})
+        self.assertEqual("failed", self.wait(2)["state"])  # which level is meant it cannot know
+        self.ask("/api/jobs", {"command": "doctor", "options": {"threads": 1}})
+        done = self.wait(3)
+        self.assertEqual("done", done["state"], done["log"])
+        self.assertEqual((True, 0), (done["result"]["passed"], done["result"]["failed"]))
+        self.assertGreater(len(done["result"]["checks"]), 10)
+        self.stop(process)
+
     def test_stop_and_resume(self):
         process = self.serve()
         (self.data / "runs.sqlite").touch()  # as a training that has only begun leaves it for a moment

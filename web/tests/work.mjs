@@ -168,6 +168,34 @@ export const workTests = ({ page, text, visit, lastRequest, inspect, complaints,
         await page.click(".job button:has-text('Forget')");
         await page.waitForSelector("p:has-text('None was begun.')");
     },
+    async "runs: a scan tells the strongest texts"() {
+        await page.click("label:has-text('Scan a corpus') input");
+        await page.selectOption("label:has-text('Corpus') select", "wiki.jsonl");
+        await page.selectOption("label:has-text('Probe') select", "");
+        assert.ok(await page.locator("button:has-text('Begin')").isDisabled());
+        await page.fill("label:has-text('Features, with commas') input", "304");
+        await page.fill("label:has-text('Alert from') input", "2.5");
+        await page.click("label:has-text('the texts have labels') input");
+        await page.click("button:has-text('Begin')");
+        await page.waitForSelector(".job:has-text('watch')");
+        assert.deepEqual(server.requests.filter(({ method, url }) => method === "POST" && url === "/api/jobs").at(-1).body, {
+            command: "watch", corpus: ["wiki.jsonl"], labelled: true, options: { feature: "304", above: 2.5, strongest: 20 },
+        });
+        await page.click(".job button:has-text('Stop')");
+        await page.click(".job summary");
+        await page.waitForSelector("p:has-text('3 of 1,200 texts alerted. 2 right and 1 wrong alerts, 1,190 right and 7 wrong silences.')");
+        assert.match(await page.locator(".job tbody tr >> nth=0").innerText(), /alert They crossed.*4\.25 of 2\.50/s);
+        await inspect("runs with a scan");
+        await page.click(".job button:has-text('Forget')");
+        await page.waitForSelector("p:has-text('None was begun.')");
+    },
+    async "model: doctor's checks are run and shown"() {
+        await visit("model");
+        await page.click("button:has-text('Check this model')");
+        await page.waitForSelector("p:has-text('1 of 2 checks passed')");
+        assert.match(await page.locator("tr:has-text('what follows changes')").innerText(), /failed.*layer 3 did not move.*at least 0\.01/s);
+        await inspect("model with doctor's checks");
+    },
     async "watch: a probe colours the text and says whether it alerts"() {
         await visit("watch");
         await page.waitForSelector("section[aria-labelledby='probes-title']");

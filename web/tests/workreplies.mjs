@@ -95,6 +95,10 @@ function begin(asked, outgoing) {
     if (jobs.some((job) => job.state === "running")) return refuse(outgoing, 429, "another job is running; one runs at a time");
     if (asked.command === "train" && asked.output === "taken")
         return refuse(outgoing, 400, 'request: "output": there is a dictionary "taken" already');
+    if (asked.command === "doctor") { /* is done at once */
+        jobs.unshift({ job: jobs.length + 1, command: "doctor", arguments: ["doctor", "--json"], state: "done", began: 1795400000, ended: 1795400009, exit: 1 });
+        return json(outgoing, 201, jobs[0]);
+    }
     const job = {
         job: jobs.length + 1, command: asked.command, arguments: [asked.command, "--json"], state: "running", began: 1795400000,
         progress: { line: "train  12.5 %  256,000 tokens  FVE 0.611", share: 0.125 },
@@ -110,6 +114,22 @@ const PROBE_REPORT = {
     bag_of_words: 0.88, length: 0.55, roc: [[0, 0], [0, 0.7], [0.1, 0.9], [0.4, 1], [1, 1]],
 };
 
+const SCAN_REPORT = {
+    summary: { texts: 1200, alerts: 3, counts: { true_positive: 2, false_positive: 1, true_negative: 1190, false_negative: 7 } },
+    strongest: [
+        { number: 17, text: "They crossed the Golden Gate.", alert: true, label: true, watches: [{ name: "feature 304", level: 4.25, above: 2.5, alert: true, levels: [] }], tokens: [] },
+        { number: 3, text: "A quiet day.", alert: false, label: false, watches: [{ name: "feature 304", level: 0.5, above: 2.5, alert: false, levels: [] }], tokens: [] },
+    ],
+};
+const DOCTOR_REPORT = {
+    passed: false, failed: 1,
+    checks: [
+        { name: "taps: logits from the last row", passed: true, measured: 1.2e-6, expected: 1e-4, relation: "at most", detail: "" },
+        { name: "edits: what follows changes", passed: false, measured: 0, expected: 0.01, relation: "at least", detail: "layer 3 did not move" },
+    ],
+};
+const RESULTS = { "probe eval": PROBE_REPORT, watch: SCAN_REPORT, doctor: DOCTOR_REPORT };
+
 function about(number, method, resume, outgoing) {
     const at = jobs.findIndex((job) => job.job === number);
     const job = jobs[at];
@@ -119,7 +139,7 @@ function about(number, method, resume, outgoing) {
         job.state = "stopped";
         delete job.progress;
     } else if (method === "DELETE") jobs.splice(at, 1);
-    const result = job.command === "probe eval" ? { result: PROBE_REPORT } : {};
+    const result = RESULTS[job.command] ? { result: RESULTS[job.command] } : {};
     return json(outgoing, 200, { ...job, log: "reading corpus\ntrain  12.5 %", ...result });
 }
 

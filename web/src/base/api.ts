@@ -125,6 +125,7 @@ export interface JobRequest {
     dictionary?: string;
     probe?: string;
     repeat?: boolean;
+    labelled?: boolean;
     options: Record<string, string | number | boolean>;
 }
 export const getJobs = (): Promise<Jobs> => get("/api/jobs");

@@ -247,6 +247,32 @@ export interface ProbeReport {
     roc: [number, number][];
 }
 
+/** What `fathom watch --strongest N --json` prints. */
+export interface ScanReport {
+    summary: { texts: number; alerts: number; counts?: ProbeReport["counts"] };
+    strongest: {
+        number: number;
+        text: string;
+        alert: boolean;
+        label?: boolean;
+        watches: { name: string; level: number | null; above: number; alert: boolean }[];
+    }[];
+}
+
+/** What `fathom doctor --json` prints. */
+export interface DoctorReport {
+    passed: boolean;
+    failed: number;
+    checks: {
+        name: string;
+        passed: boolean;
+        measured: number | null;
+        expected: number;
+        relation: "at least" | "at most";
+        detail: string;
+    }[];
+}
+
 export interface Job {
     job: number;
     command: string;

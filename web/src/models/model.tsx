@@ -1,4 +1,4 @@
-/* What is loaded, its limits, and its hook points. */
+/* What is loaded, its limits, its hook points, and what doctor finds. */
 import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { getHooks } from "../base/api";
@@ -7,6 +7,7 @@ import { loadStatus, status } from "../base/session";
 import { useStore } from "../base/store";
 import type { Hook, Status } from "../base/types";
 import { Trouble } from "../parts/trouble";
+import { Doctor } from "./doctor";
 
 function Pairs({ title, pairs }: { title: string; pairs: [string, ComponentChildren][] }) {
     return (
@@ -145,6 +146,7 @@ export function Model() {
                             Look again
                         </button>
                     </p>
+                    <Doctor />
                     <Hooks hooks={hooks} />
                 </div>
             </div>

@@ -1,4 +1,4 @@
-/* A form for a job: training, indexing or an evaluation, on files that the server's data folder has. */
+/* A form for a job: training, indexing, a scan or an evaluation, on files that the server's data folder has. */
 import { useState } from "preact/hooks";
 import { beginJob } from "../base/api";
 import { say } from "../base/session";
@@ -6,12 +6,13 @@ import { Store, useStore } from "../base/store";
 import type { Jobs } from "../base/types";
 import { Trouble } from "../parts/trouble";
 import { look } from "./jobs";
-import { type Command, type Form, makes, onProbe, type Option, OPTIONS, requestOf } from "./request";
+import { type Command, type Form, isWhole, makes, mayHaveLabels, onProbe, type Option, OPTIONS, requestOf } from "./request";
 
 const COMMANDS: Record<Command, string> = {
     train: "Train a dictionary",
     index: "Index a corpus",
     eval: "Evaluate a dictionary",
+    watch: "Scan a corpus",
     "probe train": "Train a probe",
     "probe eval": "Evaluate a probe",
 };
@@ -26,10 +27,12 @@ const form = new Store<Form>({
     probe: "",
     output: "",
     repeat: false,
+    labelled: false,
     values: {
         train: firstValues("train"),
         index: firstValues("index"),
         eval: firstValues("eval"),
+        watch: firstValues("watch"),
         "probe train": firstValues("probe train"),
         "probe eval": firstValues("probe eval"),
     },
@@ -63,7 +66,7 @@ function OptionField({ command, option }: { command: Command; option: Option }) 
         <label class="field">
             {option.text}
             {option.number ? (
-                <input type="number" min={0} value={value} onInput={(event) => take(event.currentTarget.value)} />
+                <input type="number" min={0} step="any" value={value} onInput={(event) => take(event.currentTarget.value)} />
             ) : (
                 <input type="text" value={value} onInput={(event) => take(event.currentTarget.value)} />
             )}
@@ -76,8 +79,7 @@ export function Begin({ files }: { files: Jobs }) {
     const [trouble, setTrouble] = useState<string | null>(null);
     const { command } = now;
     const busy = files.jobs.some((job) => job.state === "running");
-    const named = makes(command) ? now.output.trim() !== "" : !onProbe(command) || now.probe !== "";
-    const ready = named && (command === "eval" || now.corpus !== "");
+    const ready = isWhole(now);
     const begin = async (): Promise<void> => {
         try {
             const job = await beginJob(requestOf(form.get()));
@@ -131,7 +133,7 @@ export function Begin({ files }: { files: Jobs }) {
                             />
                         </label>
                     ) : onProbe(command) ? (
-                        <Choice text="Probe" of="probe" names={files.probes} none="choose one" />
+                        <Choice text="Probe" of="probe" names={files.probes} none={command === "watch" ? "none" : "choose one"} />
                     ) : (
                         <Choice text="Dictionary" of="dictionary" names={files.dictionaries} none="the served one" />
                     )}
@@ -147,6 +149,16 @@ export function Begin({ files }: { files: Jobs }) {
                             onChange={() => form.update((before) => ({ ...before, repeat: !before.repeat }))}
                         />
                         read the corpus as often as there are tokens asked for
+                    </label>
+                )}
+                {mayHaveLabels(command) && (
+                    <label class="choice">
+                        <input
+                            type="checkbox"
+                            checked={now.labelled}
+                            onChange={() => form.update((before) => ({ ...before, labelled: !before.labelled }))}
+                        />
+                        the texts have labels: count right and wrong alerts
                     </label>
                 )}
                 {files.corpora.length === 0 && (

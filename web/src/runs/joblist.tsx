@@ -8,6 +8,7 @@ import type { Job } from "../base/types";
 import { LevelBar } from "../parts/level";
 import { jobs, look, trouble } from "./jobs";
 import { isProbeReport, Roc } from "./roc";
+import { isScanReport, Scan } from "./scan";
 
 const MILLISECONDS = 1000;
 
@@ -37,6 +38,7 @@ function Details({ job }: { job: number }) {
                         {shown.log || "nothing was written"}
                     </pre>
                     {isProbeReport(shown.result) && <Roc report={shown.result} />}
+                    {isScanReport(shown.result) && <Scan report={shown.result} />}
                     {shown.result !== undefined && (
                         <pre class="code" tabIndex={0} aria-label={`Result of job ${job}`}>
                             {JSON.stringify(shown.result, null, 2)}

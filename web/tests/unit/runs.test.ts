@@ -4,7 +4,7 @@ import type { Run, RunPoint } from "../../src/base/types";
 import { inWords, scaleOf } from "../../src/explain/effect";
 import { nearest } from "../../src/parts/linechart";
 import { linesOf } from "../../src/runs/lines";
-import { requestOf } from "../../src/runs/request";
+import { isWhole, requestOf } from "../../src/runs/request";
 
 const point = (dictionary: number, tokens: number, fve: number | null): RunPoint => ({
     dictionary, tokens, fve, step: tokens, loss: 1, l0: 32, dead_fraction: 0, seconds: 1,
@@ -25,8 +25,8 @@ test("a line for each dictionary of each run; what is not known is left out", ()
 });
 
 test("empty fields of a form are left to the server", () => {
-    const values = { train: { hook: "resid_post.3", features: " 512 ", seed: "" }, index: {}, eval: { tokens: "1000" }, "probe train": { pool: "last" }, "probe eval": {} };
-    const form = { corpus: "a.txt", dictionary: "mine", probe: "water", output: " new ", repeat: true, values };
+    const values = { train: { hook: "resid_post.3", features: " 512 ", seed: "" }, index: {}, eval: { tokens: "1000" }, watch: { feature: "304,17", above: "2.5", strongest: "" }, "probe train": { pool: "last" }, "probe eval": {} };
+    const form = { corpus: "a.txt", dictionary: "mine", probe: "water", output: " new ", repeat: true, labelled: true, values };
     assert.deepEqual(requestOf({ ...form, command: "train" }), {
         command: "train", corpus: ["a.txt"], output: "new", repeat: true, options: { hook: "resid_post.3", features: 512 },
     });
@@ -38,6 +38,15 @@ test("empty fields of a form are left to the server", () => {
     });
     assert.deepEqual(requestOf({ ...form, command: "probe eval" }), { command: "probe eval", corpus: ["a.txt"], probe: "water", options: {} });
     assert.deepEqual(requestOf({ ...form, command: "index", dictionary: "" }), { command: "index", corpus: ["a.txt"], options: {} });
+    assert.deepEqual(requestOf({ ...form, command: "watch", probe: "" }), {
+        command: "watch", corpus: ["a.txt"], labelled: true, options: { feature: "304,17", above: 2.5 },
+    });
+    for (const [command, changes, whole] of [
+        ["train", {}, true], ["train", { output: " " }, false], ["eval", { corpus: "" }, true], ["index", { corpus: "" }, false],
+        ["probe eval", { probe: "" }, false], ["watch", { probe: "" }, true],
+        ["watch", { probe: "", values: { ...values, watch: { feature: " " } } }, false], ["watch", { values: { ...values, watch: {} } }, true],
+    ] as const)
+        assert.equal(isWhole({ ...form, command, ...changes }), whole, command);
 });
 
 test("the nearest point of a line", () => {
