@@ -29,7 +29,9 @@ function Checks({ report, when }: { report: DoctorReport; when: number }) {
                             <th scope="col" class="figure">
                                 Measured
                             </th>
-                            <th scope="col">Expected</th>
+                            <th scope="col" class="figure">
+                                Expected
+                            </th>
                         </tr>
                     </thead>
                     <tbody>
@@ -41,7 +43,7 @@ function Checks({ report, when }: { report: DoctorReport; when: number }) {
                                     {!check.passed && <div class="quiet">{check.detail}</div>}
                                 </td>
                                 <td class="figure">{short(check.measured)}</td>
-                                <td>
+                                <td class="figure">
                                     {check.relation} {short(check.expected)}
                                 </td>
                             </tr>

@@ -18,33 +18,19 @@ export function Scan({ report }: { report: ScanReport }) {
                 {counts &&
                     ` ${whole(counts.true_positive)} right and ${whole(counts.false_positive)} wrong alerts, ${whole(counts.true_negative)} right and ${whole(counts.false_negative)} wrong silences.`}
             </p>
-            <div class="scroll" tabIndex={0} role="region" aria-label="The strongest texts">
-                <table class="list">
-                    <thead>
-                        <tr>
-                            <th scope="col">Text</th>
-                            <th scope="col">Levels</th>
-                        </tr>
-                    </thead>
-                    <tbody>
-                        {report.strongest.map((reading) => (
-                            <tr key={reading.number}>
-                                <td>
-                                    {reading.alert && <strong>alert </strong>}
-                                    {cut(reading.text)}
-                                </td>
-                                <td class="figure">
-                                    {reading.watches.map(({ name, level, above }) => (
-                                        <div key={name}>
-                                            {name}: {level === null ? "nothing to read" : `${figure(level, 2)} of ${figure(above, 2)}`}
-                                        </div>
-                                    ))}
-                                </td>
-                            </tr>
+            <ol class="scroll strongest" tabIndex={0} aria-label="The strongest texts">
+                {report.strongest.map((reading) => (
+                    <li key={reading.number}>
+                        {reading.alert && <strong>alert </strong>}
+                        {cut(reading.text)}
+                        {reading.watches.map(({ name, level, above }) => (
+                            <div key={name} class="quiet number">
+                                {name}: {level === null ? "nothing to read" : `${figure(level, 2)} of ${figure(above, 2)}`}
+                            </div>
                         ))}
-                    </tbody>
-                </table>
-            </div>
+                    </li>
+                ))}
+            </ol>
         </section>
     );
 }
