@@ -32,15 +32,26 @@ int fathom__active_reserve(struct fathom__active *active, size_t capacity) {
     int status = fathom__alloc_aligned(&block, capacity, fathom__pair_bytes(active));
     if (status) return status;
     active->feature = (uint32_t *)(void *)block;
-    active->value = (float *)(void *)(active->feature + capacity);
-    active->slope = active->value + capacity;
+    active->slope = (float *)(void *)(active->feature + capacity);
     if (active->n_features) {
+        active->value = active->slope;
+        active->slope = active->value + capacity;
         active->sorted_value = active->slope + capacity;
         active->sorted_slope = active->value;
         active->sorted_row = (uint32_t *)(void *)active->slope;
     }
     active->capacity = capacity;
     return 0;
+}
+
+void fathom__active_take(struct fathom__active *active, struct fathom__active *from) {
+    free_pairs(active);
+    from->start = active->start;
+    from->count = active->count;
+    from->bucket = active->bucket;
+    from->histogram = active->histogram;
+    *active = *from;
+    *from = (struct fathom__active){0};
 }
 
 void fathom__active_close(struct fathom__active *active) {

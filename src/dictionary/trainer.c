@@ -57,10 +57,7 @@ static void close_worker(struct fathom__worker *worker) {
     fathom_free(worker->input_row);
     fathom_free(worker->error_row);
     fathom_free(worker->sums);
-    fathom_free(worker->histogram);
-    fathom_free(worker->harvest);
-    fathom_free(worker->harvest_feature);
-    fathom_free(worker->harvest_row);
+    fathom_free(worker->row);
 }
 
 /* Errors are there from the decoding to the step's end, when the packed encoder is not needed any more. */
@@ -219,7 +216,6 @@ int fathom_trainer_open(fathom_trainer **out, const struct fathom_trainer_option
     if (!status) status = fathom__alloc(&trainer->workers, trainer->n_workers, sizeof *trainer->workers);
     for (uint32_t w = 0; w < trainer->n_workers && !status; w++)
         status = open_worker(&trainer->workers[w], trainer);
-    if (!status) status = fathom__trainer_room(trainer, options->k, FATHOM__TILE_ROWS);
     if (!status) status = open_arrays(trainer);
     if (!status) status = open_batch(trainer);
     if (!status) status = open_transforms(trainer);

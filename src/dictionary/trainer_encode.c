@@ -122,22 +122,21 @@ int fathom__trainer_pack(fathom_trainer *trainer) {
     return status;
 }
 
+int fathom__worker_room(struct fathom__worker *worker, size_t room) {
+    size_t exact = 0;
+    if (room <= worker->room) return 0;
+    int status = fathom__grow(&worker->values, &exact, room, sizeof *worker->values);
+    exact = 0;
+    if (!status) status = fathom__grow(&worker->features, &exact, room, sizeof *worker->features);
+    if (!status) worker->room = exact;
+    return status;
+}
+
 int fathom__trainer_room(fathom_trainer *trainer, uint32_t k, size_t rows) {
-    const size_t room = rows * fathom__candidate_room(k);
-    if (room <= trainer->room) return 0;
-    for (uint32_t w = 0; w < trainer->n_workers; w++) {
-        struct fathom__worker *worker = &trainer->workers[w];
-        fathom_free(worker->values);
-        fathom_free(worker->features);
-        worker->values = NULL;
-        worker->features = NULL;
-        trainer->room = 0;
-        int status = fathom__alloc(&worker->values, room, sizeof *worker->values);
-        if (!status) status = fathom__alloc(&worker->features, room, sizeof *worker->features);
-        if (status) return status;
-    }
-    trainer->room = room;
-    return 0;
+    int status = 0;
+    for (uint32_t w = 0; w < trainer->n_workers && !status; w++)
+        status = fathom__worker_room(&trainer->workers[w], rows * fathom__candidate_room(k));
+    return status;
 }
 
 static void reset_candidates(struct fathom__worker *own, size_t room, size_t n) {
@@ -236,5 +235,6 @@ int fathom__trainer_topk(struct fathom__active *active, fathom_trainer *trainer)
                                           trainer->layer_features,
                                           trainer->options.k,
                                           NULL};
-    return fathom__trainer_choose(&choice, trainer);
+    int status = fathom__trainer_room(trainer, choice.k, FATHOM__TILE_ROWS);
+    return status ? status : fathom__trainer_choose(&choice, trainer);
 }

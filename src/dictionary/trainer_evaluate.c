@@ -101,7 +101,7 @@ int fathom_trainer_calibrate(float *threshold, fathom_trainer *trainer, const fl
         const size_t here = n - at < trainer->options.batch ? n - at : trainer->options.batch;
         float least = 0;
         status = fathom__trainer_load(trainer, rows + at * trainer->row_width, here);
-        if (!status) status = fathom__trainer_batchtopk(&trainer->main, &least, trainer);
+        if (!status) status = fathom__trainer_batchtopk(&least, trainer);
         sum += (double)here * least;
     }
     fathom__average_leave(trainer);

@@ -11,7 +11,6 @@
 #include <math.h>
 
 #define FATHOM__ERROR_TEXT 256
-#define FATHOM__RADIX 65536   /* values of half a float's bits */
 #define FATHOM__SCALARS 2     /* most trained numbers that a feature has beside its encoder's bias */
 #define FATHOM__DEAD_CHUNK 64 /* dead features whose gradients lie together */
 
@@ -22,7 +21,7 @@ struct fathom__active {
     size_t capacity;         /* of pairs; fathom__active_reserve */
     uint32_t *start, *count; /* [batch]: row r has pairs start[r] … start[r] + count[r] - 1 */
     uint32_t *feature;       /* [capacity]; the pairs' memory begins with it, and is one piece */
-    float *value, *slope;    /* both are lost when pairs are sorted */
+    float *value, *slope;    /* both are lost when pairs are sorted; those that are never sorted have no value */
     /* by feature: bucket[f] … bucket[f + 1] - 1, rows ascending */
     uint32_t *bucket;                   /* [n_features + 1] */
     uint32_t *sorted_row;               /* [capacity], where the slopes were */
@@ -32,8 +31,19 @@ struct fathom__active {
 
 /* Bytes that a pair takes. */
 static inline size_t fathom__pair_bytes(const struct fathom__active *active) {
-    return sizeof *active->feature + sizeof *active->value + sizeof *active->slope +
-           (active->n_features ? sizeof *active->sorted_value : 0);
+    return sizeof *active->feature + sizeof *active->slope +
+           (active->n_features ? sizeof *active->value + sizeof *active->sorted_value : 0);
+}
+
+/* Pairs that are only gathered yet: there is room for twice as many. */
+struct fathom__gathered {
+    uint32_t *feature;
+    float *value;
+    size_t capacity;
+};
+static inline struct fathom__gathered fathom__gathered(const struct fathom__active *active) {
+    const size_t capacity = 2 * active->capacity;
+    return (struct fathom__gathered){active->feature, (float *)(void *)(active->feature + capacity), capacity};
 }
 
 /* One trained array, Adam's two moments of it and, where asked for, its running mean. */
@@ -53,8 +63,9 @@ enum fathom__sum {
 /* What one worker owns. */
 struct fathom__worker {
     float *tile;   /* [FATHOM__TILE_ROWS, FATHOM__TILE_FEATURES], the product's */
-    float *values; /* candidates of a block's rows: [room] */
+    float *values; /* candidates of a block's rows, or a block's pairs: [room] */
     uint32_t *features;
+    size_t room;
     struct fathom__candidates *candidates; /* [FATHOM__TILE_ROWS] */
     float *gradients;                      /* scratch of trainer_update.c */
     uint16_t *rounded;                     /* [k_aux]: a row's values for dead features */
@@ -71,10 +82,11 @@ struct fathom__worker {
     float *input_row, *error_row;          /* [stride]; Matryoshka: [n_groups, stride] errors */
     float *sums;                           /* [FATHOM__SUMS, n_features]; penalised architectures only */
     double seconds[FATHOM_TRAINER_PARTS];
-    float *harvest; /* values above a floor, their features and rows: trainer_gather.c */
-    uint32_t *harvest_feature, *harvest_row;
-    size_t n_harvest, harvest_capacity, harvest_feature_capacity, harvest_row_capacity;
-    uint32_t *histogram; /* [FATHOM__RADIX]; NULL until a batch's features have competed */
+    /* trainer_gather.c */
+    uint8_t *row; /* [row_room]: the rows of a block's pairs, in the block */
+    size_t row_room, n_block;
+    size_t part, part_room, n_gathered, n_positive; /* what it has of main's memory, and the pairs in there */
+    size_t next_row;
     size_t bad_row;
     int status;
     char message[FATHOM__ERROR_TEXT];
@@ -153,7 +165,6 @@ struct fathom_trainer {
     fathom__team *team;
     fathom__dense **products; /* [n_layers] */
     struct fathom__worker *workers;
-    size_t room; /* candidates that a worker can hold */
 
     struct fathom__parameter encoder, encoder_bias, decoder,
         decoder_bias; /* [F, read], [F padded to a tile], fathom__decoder_count numbers, [stride] */
@@ -234,6 +245,8 @@ int fathom__active_open(struct fathom__active *active, size_t batch, size_t capa
                         uint32_t n_workers);
 /* Room for so many pairs; those that it holds are lost. */
 int fathom__active_reserve(struct fathom__active *active, size_t capacity);
+/* The memory of the pairs of `from`, which has nothing else, in place of its own. */
+void fathom__active_take(struct fathom__active *active, struct fathom__active *from);
 void fathom__active_close(struct fathom__active *active);
 /* Fills bucket and sorted_*. */
 void fathom__active_sort(struct fathom__active *active, fathom_trainer *trainer);
@@ -310,15 +323,21 @@ int fathom__trainer_choose_block(const struct fathom__choice *choice, fathom_tra
                                  size_t block, size_t n);
 /* Room for the candidates of so many in each of a block's rows; what the workers' candidates held is lost. */
 int fathom__trainer_room(fathom_trainer *trainer, uint32_t k, size_t rows);
+/* Room for so many in all, for one worker; what it holds stays. */
+int fathom__worker_room(struct fathom__worker *worker, size_t room);
 /* The options' k of all features. */
 int fathom__trainer_topk(struct fathom__active *active, fathom_trainer *trainer);
-/* BatchTopK: the k·n strongest of the batch. *least: the smallest value kept, 0 when none. */
-int fathom__trainer_batchtopk(struct fathom__active *active, float *least, fathom_trainer *trainer);
+/* BatchTopK: the k·n strongest of the batch into main. *least: the smallest value kept, 0 when none. */
+int fathom__trainer_batchtopk(float *least, fathom_trainer *trainer);
 
-/* trainer_gather.c: every value + bias above a floor, into the workers' harvests, rows of a worker together and a row's
- * features ascending. bias: [F padded to a tile]. */
+/* trainer_gather.c: every value + bias above a floor, each worker's into its part of main's memory, as fathom__gathered
+ * has them: row by row, a row's features ascending. bias: [F padded to a tile]. */
 int fathom__trainer_gather(fathom_trainer *trainer, const float *bias, float floor);
-/* The same, placed: those above 0 into main and, where the floor is below 0, the others into near. */
+size_t fathom__n_gathered(const fathom_trainer *trainer);
+/* Main becomes those larger than `least` and, as the rows have them, the first `equal` ones that equal it: n_kept in
+ * all. JumpReLU: near becomes the others. */
+int fathom__trainer_keep(fathom_trainer *trainer, float least, size_t equal, size_t n_kept);
+/* Both: those above 0 into main and, where the floor is below 0, the others into near. */
 int fathom__trainer_above(fathom_trainer *trainer, const float *bias, float floor);
 /* Calls fn for every loaded row, each worker for its own. */
 typedef void (*fathom__row_fn)(fathom_trainer *trainer, struct fathom__worker *own, size_t row);

@@ -75,7 +75,7 @@ static void decode(fathom_trainer *trainer) {
 }
 
 static int choose(float *least, fathom_trainer *trainer) {
-    return fathom__trainer_batchtopk(&trainer->main, least, trainer);
+    return fathom__trainer_batchtopk(least, trainer);
 }
 
 const struct fathom__architecture fathom__matryoshka = {.name = "matryoshka",

@@ -66,15 +66,12 @@ static double features(const fathom_trainer *trainer) {
 
 static double worker(const fathom_trainer *trainer, const struct fathom__worker *worker) {
     const double stride = (double)trainer->stride, groups = trainer->options.n_groups ? trainer->options.n_groups : 1;
-    double bytes = (double)trainer->room * (sizeof *worker->values + sizeof *worker->features);
+    double bytes = (double)worker->room * (sizeof *worker->values + sizeof *worker->features);
     bytes += FATHOM__TILE_ROWS * sizeof *worker->candidates;
     bytes += (double)fathom__trainer_update_scratch(trainer->stride) * sizeof *worker->gradients;
     bytes += stride * ((2 + groups) * sizeof(float) + 3 * sizeof(double));
     if (worker->sums) bytes += (double)FATHOM__SUMS * trainer->options.n_features * sizeof *worker->sums;
-    if (worker->histogram) bytes += FATHOM__RADIX * sizeof *worker->histogram;
-    return bytes + (double)worker->harvest_capacity * sizeof *worker->harvest +
-           (double)worker->harvest_feature_capacity * sizeof *worker->harvest_feature +
-           (double)worker->harvest_row_capacity * sizeof *worker->harvest_row;
+    return bytes + (double)worker->row_room * sizeof *worker->row;
 }
 
 static double auxiliary(const fathom_trainer *trainer) {

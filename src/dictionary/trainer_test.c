@@ -402,7 +402,7 @@ static void test_batchtopk(void **state) {
     for (size_t c = 0; c < sizeof floors / sizeof *floors; c++) {
         float least = 0;
         trainer->floor = floors[c];
-        assert_int_equal(fathom__trainer_batchtopk(&trainer->main, &least, trainer), 0);
+        assert_int_equal(fathom__trainer_batchtopk(&least, trainer), 0);
         double sum = 0;
         size_t count = 0;
         for (size_t r = 0; r < N; r++) {
