@@ -41,13 +41,12 @@ static int open_worker(struct fathom__worker *worker, const fathom_trainer *trai
         status = fathom__alloc_aligned(&worker->error_row, trainer->stride * (groups ? groups : 1),
                                        sizeof *worker->error_row);
     if (!status && !trainer->architecture->exact)
-        status = fathom__alloc(&worker->sums, (size_t)FATHOM__SUMS * trainer->options.n_features, sizeof *worker->sums);
+        status = fathom__alloc(&worker->sums, fathom__sums_count(trainer), sizeof *worker->sums);
     return status;
 }
 
 static void close_worker(struct fathom__worker *worker) {
-    fathom_free(worker->values);
-    fathom_free(worker->features);
+    fathom__worker_clear(worker);
     fathom_free(worker->candidates);
     fathom_free(worker->gradients);
     fathom_free(worker->bias_gradient);
@@ -251,8 +250,6 @@ void fathom_trainer_close(fathom_trainer *trainer) {
     for (int i = 0; i < FATHOM__SCALARS; i++)
         close_parameter(&trainer->scalar[i]);
     fathom__active_close(&trainer->near);
-    fathom_free(trainer->gate.value);
-    fathom_free(trainer->gate.slope);
     fathom_free(trainer->group_error);
     fathom_free(trainer->shifted_bias);
     fathom_free(trainer->level);

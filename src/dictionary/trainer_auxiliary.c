@@ -43,13 +43,14 @@ static int reserve(fathom_trainer *trainer) {
     const bool moved = trainer->lent_pairs && trainer->lent_pairs != trainer->main.feature;
     if (trainer->n_dead <= trainer->dead_capacity && !moved) return 0;
     fathom__auxiliary_close(trainer);
+    /* Before anything is lent: these are written while the loaded inputs are still read. */
+    int status = fathom__auxiliary_sums_open(trainer, capacity);
     fathom__loans_open(trainer);
     /* Small blocks come to more passes over the gradients, which only a small dictionary has few of. */
     trainer->block_rows = FATHOM__TILE_ROWS / (options->n_features < 2 * (size_t)options->batch ? 2 : 1);
-    int status = fathom__auxiliary_gradients_open(trainer, capacity); /* first: best behind the errors */
+    if (!status) status = fathom__auxiliary_gradients_open(trainer, capacity); /* first: best behind the errors */
     const size_t bytes = fathom__dense_tile_bytes(trainer->products[0], capacity);
     const struct fathom__dense_shape shape = {capacity, trainer->block_rows, fathom__lend(trainer, bytes), bytes};
-    if (!status) status = fathom__trainer_room(trainer, options->k_aux, trainer->block_rows);
     if (!status) status = fathom__dense_open_beside(&trainer->dead_encoder, trainer->products[0], &shape);
     if (!status) status = fathom__auxiliary_rows_open(trainer, capacity);
     if (status)

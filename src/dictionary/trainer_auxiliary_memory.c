@@ -1,9 +1,8 @@
 /* Where the auxiliary loss has its memory from.
  *
- * Where the packed encoder was there is room behind the errors. Where neither a gradient's norm must be known before
- * anything is updated nor an architecture looks at a feature's pairs once more, dead features are updated after all
- * others: of the others' pairs and of the inputs nothing is needed then, and the errors may be overwritten. Inputs are
- * made again from the caller's rows as they are wanted, some at a time.
+ * Where the packed encoder was there is room behind the errors. Where no gradient's norm must be known before anything is
+ * updated, dead features are updated after all others: of the others' pairs and of the inputs nothing is needed then, and
+ * the errors may be overwritten. Inputs are made again from the caller's rows as they are wanted, some at a time.
  */
 #include <base/error.h>
 #include <base/memory.h>
@@ -15,8 +14,7 @@ static size_t whole_lines(size_t bytes) {
 
 /* Inputs that take a product each are not made twice. */
 static bool may_be_last(const fathom_trainer *trainer) {
-    return trainer->architecture->exact && trainer->n_layers == 1 && !(trainer->options.gradient_clip > 0) &&
-           !trainer->input_transform.weights;
+    return trainer->n_layers == 1 && !(trainer->options.gradient_clip > 0) && !trainer->input_transform.weights;
 }
 
 void fathom__loans_open(fathom_trainer *trainer) {

@@ -35,7 +35,7 @@ int fathom__auxiliary_gradients_open(fathom_trainer *trainer, size_t capacity) {
     return status;
 }
 
-static int open_section(fathom_trainer *trainer, size_t capacity) {
+static int open_section(fathom_trainer *trainer) {
     const size_t rows = section_rows(trainer), pairs = rows * trainer->options.k_aux, count = rows * trainer->stride;
     struct fathom__section_pairs *section = &trainer->section;
     int status = 0;
@@ -46,19 +46,44 @@ static int open_section(fathom_trainer *trainer, size_t capacity) {
     if (!status) status = fathom__take(&section->row, trainer, pairs, sizeof *section->row);
     if (!status) status = fathom__take(&section->value, trainer, pairs, sizeof *section->value);
     if (!status) status = fathom__take(&section->slope, trainer, pairs, sizeof *section->slope);
-    if (!status) status = fathom__take(&section->bucket, trainer, capacity + 1, sizeof *section->bucket);
+    return status;
+}
+
+static int open_counts(fathom_trainer *trainer, size_t capacity) {
+    struct fathom__section_pairs *section = &trainer->section;
+    int status = fathom__take(&section->bucket, trainer, capacity + 1, sizeof *section->bucket);
     if (!status) status = fathom__take(&section->next, trainer, trainer->n_workers * capacity, sizeof *section->next);
+    return status;
+}
+
+/* In what is left to lend, else where the others' are; those must be found anew in every step. */
+static int open_candidates(fathom_trainer *trainer) {
+    const size_t room = trainer->block_rows * fathom__candidate_room(trainer->options.k_aux);
+    int status = 0;
+    for (uint32_t w = 0; w < trainer->n_workers && !status; w++) {
+        struct fathom__worker *worker = &trainer->workers[w];
+        fathom__worker_clear(worker);
+        if (trainer->dead_last) worker->dead_values = fathom__lend(trainer, room * sizeof *worker->dead_values);
+        if (trainer->dead_last) worker->dead_features = fathom__lend(trainer, room * sizeof *worker->dead_features);
+        status = fathom__worker_room(worker, worker->dead_values ? 0 : room, worker->dead_features ? 0 : room);
+    }
+    return status;
+}
+
+int fathom__auxiliary_sums_open(fathom_trainer *trainer, size_t capacity) {
+    int status = fathom__take(&trainer->dead_slopes, trainer, capacity, sizeof *trainer->dead_slopes);
+    if (!status) status = fathom__take(&trainer->dead_pairs, trainer, capacity, sizeof *trainer->dead_pairs);
+    if (!status) status = fathom__take(&trainer->dead_values, trainer, capacity, sizeof *trainer->dead_values);
     return status;
 }
 
 int fathom__auxiliary_rows_open(fathom_trainer *trainer, size_t capacity) {
     const size_t k = trainer->options.k_aux;
-    int status = fathom__take(&trainer->dead_slopes, trainer, capacity, sizeof *trainer->dead_slopes);
-    if (!status) status = fathom__take(&trainer->dead_pairs, trainer, capacity, sizeof *trainer->dead_pairs);
     fathom__loans_add_pairs(trainer);
-    if (!status)
-        status = fathom__take(&trainer->dead_rows, trainer, capacity * trainer->stride, sizeof *trainer->dead_rows);
-    if (!status) status = open_section(trainer, capacity);
+    int status = fathom__take(&trainer->dead_rows, trainer, capacity * trainer->stride, sizeof *trainer->dead_rows);
+    if (!status) status = open_section(trainer);
+    if (!status) status = open_candidates(trainer);
+    if (!status) status = open_counts(trainer, capacity);
     if (!status)
         status =
             fathom__take(&trainer->dead_bias, trainer, capacity + FATHOM__TILE_FEATURES, sizeof *trainer->dead_bias);
@@ -74,12 +99,15 @@ void fathom__auxiliary_rows_close(fathom_trainer *trainer) {
     for (uint32_t w = 0; trainer->workers && w < trainer->n_workers; w++) {
         trainer->workers[w].rounded = NULL;
         trainer->workers[w].slopes = NULL;
+        trainer->workers[w].dead_values = NULL;
+        trainer->workers[w].dead_features = NULL;
     }
     fathom_free(trainer->dead_gradient);
     trainer->section = (struct fathom__section_pairs){0};
     trainer->dead_gradient = NULL;
     trainer->dead_slopes = NULL;
     trainer->dead_pairs = NULL;
+    trainer->dead_values = NULL;
     trainer->dead_rows = NULL;
     trainer->section_inputs = NULL;
 }
@@ -145,6 +173,7 @@ static void clear_gradients(uint32_t worker, uint32_t n_workers, void *payload) 
         trainer->dead_slopes[slot] = 0;
         trainer->dead_pairs[slot] = 0;
         if (!trainer->dead_last) continue;
+        trainer->dead_values[slot] = fathom__trainer_sum_values(trainer, &gradient);
         if (clearing->lost) {
             add_main_pairs(trainer, &trainer->workers[worker], slot, clearing->part);
         } else {

@@ -122,26 +122,43 @@ int fathom__trainer_pack(fathom_trainer *trainer) {
     return status;
 }
 
-int fathom__worker_room(struct fathom__worker *worker, size_t room) {
+int fathom__worker_room(struct fathom__worker *worker, size_t values, size_t features) {
     size_t exact = 0;
-    if (room <= worker->room) return 0;
-    int status = fathom__grow(&worker->values, &exact, room, sizeof *worker->values);
+    int status = 0;
+    if (values > worker->values_room) {
+        status = fathom__grow(&worker->values, &exact, values, sizeof *worker->values);
+        if (!status) worker->values_room = exact;
+    }
     exact = 0;
-    if (!status) status = fathom__grow(&worker->features, &exact, room, sizeof *worker->features);
-    if (!status) worker->room = exact;
+    if (!status && features > worker->features_room) {
+        status = fathom__grow(&worker->features, &exact, features, sizeof *worker->features);
+        if (!status) worker->features_room = exact;
+    }
     return status;
+}
+
+void fathom__worker_clear(struct fathom__worker *worker) {
+    fathom_free(worker->values);
+    fathom_free(worker->features);
+    worker->values = NULL;
+    worker->features = NULL;
+    worker->values_room = worker->features_room = 0;
 }
 
 int fathom__trainer_room(fathom_trainer *trainer, uint32_t k, size_t rows) {
+    const size_t room = rows * fathom__candidate_room(k);
     int status = 0;
     for (uint32_t w = 0; w < trainer->n_workers && !status; w++)
-        status = fathom__worker_room(&trainer->workers[w], rows * fathom__candidate_room(k));
+        status = fathom__worker_room(&trainer->workers[w], room, room);
     return status;
 }
 
-static void reset_candidates(struct fathom__worker *own, size_t room, size_t n) {
+static void reset_candidates(struct fathom__worker *own, const struct fathom__choice *choice, size_t n) {
+    const size_t room = fathom__candidate_room(choice->k);
+    float *values = choice->inputs && own->dead_values ? own->dead_values : own->values;
+    uint32_t *features = choice->inputs && own->dead_features ? own->dead_features : own->features;
     for (size_t r = 0; r < n; r++)
-        own->candidates[r] = (struct fathom__candidates){own->values + r * room, own->features + r * room, 0, 0.0F};
+        own->candidates[r] = (struct fathom__candidates){values + r * room, features + r * room, 0, 0.0F};
 }
 
 static void keep(struct fathom__active *active, size_t r, uint32_t k, const struct fathom__candidates *candidates) {
@@ -184,7 +201,7 @@ static int offer_layer(const struct fathom__choice *choice, fathom_trainer *trai
 int fathom__trainer_choose_block(const struct fathom__choice *choice, fathom_trainer *trainer, uint32_t worker,
                                  size_t block, size_t n) {
     struct fathom__worker *own = &trainer->workers[worker];
-    reset_candidates(own, fathom__candidate_room(choice->k), n);
+    reset_candidates(own, choice, n);
     for (size_t layer = 0; layer < choice->n_products; layer++) {
         int status = offer_layer(choice, trainer, worker, layer, block, n);
         if (status) return status;

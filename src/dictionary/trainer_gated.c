@@ -3,37 +3,36 @@
  *
  * The gate gets no gradient through that, so it has losses of its own: λ Σ relu(u + b_gate) |d|, and the error of what
  * relu(u + b_gate) reconstructs with a decoder held fixed. A pair's slope, by u, is the sum of both ways.
+ *
+ * Until pairs are sorted, the gate's values lie where the sorted ones will be, and its slopes where the sum of both ways
+ * will.
  */
-#include <base/memory.h>
 #include <dictionary/trainer_internal.h>
 
 enum { GATE, SCALE }; /* the scalars: b_gate and r */
+
+/* f of a gate's value. */
+static float magnitude(const fathom_trainer *trainer, uint32_t f, float gate) {
+    const float product = gate - trainer->scalar[GATE].value[f],
+                value = expf(trainer->scalar[SCALE].value[f]) * product + trainer->encoder_bias.value[f];
+    return value > 0 ? value : 0;
+}
 
 static void open_gate(fathom_trainer *trainer, struct fathom__worker *own, size_t row) {
     (void)own;
     const struct fathom__active *active = &trainer->main;
     for (uint32_t i = active->start[row]; i < active->start[row] + active->count[row]; i++) {
-        const uint32_t f = active->feature[i];
-        const float product = active->value[i] - trainer->scalar[GATE].value[f],
-                    value = expf(trainer->scalar[SCALE].value[f]) * product + trainer->encoder_bias.value[f];
         trainer->gate.value[i] = active->value[i];
-        active->value[i] = value > 0 ? value : 0;
+        active->value[i] = magnitude(trainer, active->feature[i], active->value[i]);
     }
 }
 
 static int choose(float *least, fathom_trainer *trainer) {
     (void)least;
     int status = fathom__trainer_above(trainer, trainer->scalar[GATE].value, 0);
-    if (!status)
-        status = fathom__grow(&trainer->gate.value, &trainer->gate_capacity, trainer->main.capacity,
-                              sizeof *trainer->gate.value);
-    if (!status)
-        status = fathom__grow(&trainer->gate.slope, &trainer->gate_slope_capacity, trainer->main.capacity,
-                              sizeof *trainer->gate.slope);
     if (status) return status;
-    trainer->gate.start = trainer->main.start;
-    trainer->gate.count = trainer->main.count;
-    trainer->gate.feature = trainer->main.feature;
+    trainer->gate = trainer->main;
+    trainer->gate.value = trainer->main.sorted_value;
     fathom__trainer_rows(trainer, open_gate);
     return 0;
 }
@@ -47,6 +46,14 @@ static double decode_gate(fathom_trainer *trainer) {
     return errors;
 }
 
+/* The slopes take the values' place, since the gate's are where they would be. */
+static void decode(fathom_trainer *trainer) {
+    float *slope = trainer->main.slope;
+    trainer->main.slope = trainer->main.value;
+    fathom__trainer_decode(trainer, true);
+    trainer->main.slope = slope;
+}
+
 static void find_slopes(fathom_trainer *trainer, struct fathom__worker *own, size_t row) {
     const struct fathom__active *active = &trainer->main, *gate = &trainer->gate;
     const float half = trainer->half_sparsity;
@@ -55,11 +62,12 @@ static void find_slopes(fathom_trainer *trainer, struct fathom__worker *own, siz
     for (uint32_t i = active->start[row]; i < active->start[row] + active->count[row]; i++) {
         const uint32_t f = active->feature[i];
         const float norm = fathom__decoder_norm(trainer, f), factor = expf(trainer->scalar[SCALE].value[f]),
-                    slope = active->value[i] > 0 ? active->slope[i] : 0;
+                    value = magnitude(trainer, f, gate->value[i]), slope = value > 0 ? active->value[i] : 0;
         bias[f] += slope;
         scale[f] += slope * factor * (gate->value[i] - trainer->scalar[GATE].value[f]);
         pull[f] += half * gate->value[i];
         active->slope[i] = slope * factor + gate->slope[i] + half * norm;
+        active->value[i] = value;
         own->sum_penalty += gate->value[i] * norm;
     }
 }
@@ -92,9 +100,11 @@ const struct fathom__architecture fathom__gated = {
     .name = "gated",
     .kind = "gated",
     .n_scalars = 2,
+    .sums = 1U << FATHOM__SUM_BIAS | 1U << (FATHOM__SUM_SCALAR + SCALE) | 1U << FATHOM__SUM_PULL,
     .sparsity = 5,
     .choose = choose,
     .second = decode_gate,
+    .decode = decode,
     .slopes = find_slopes,
     .feature = find_feature,
     .start_at = start_at,

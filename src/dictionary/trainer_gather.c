@@ -15,13 +15,20 @@ struct gathering {
     float floor;
 };
 
+/* What grew once will grow again. */
+static size_t with_slack(size_t pairs) {
+    return pairs + pairs / 8;
+}
+
 /* Room for n more pairs of the block, and what the selection writes behind them. */
 static int reserve_block(struct fathom__worker *own, size_t n) {
     const size_t needed = own->n_block + n + FATHOM__OFFER_SLACK;
-    int status = needed <= own->room ? 0 : fathom__worker_room(own, needed + needed / 4);
+    size_t exact = 0;
+    int status = 0;
+    if (needed > own->values_room || needed > own->features_room)
+        status = fathom__worker_room(own, with_slack(needed), with_slack(needed));
     if (!status && needed > own->row_room) {
-        size_t exact = 0;
-        status = fathom__grow(&own->row, &exact, needed + needed / 4, sizeof *own->row);
+        status = fathom__grow(&own->row, &exact, with_slack(needed), sizeof *own->row);
         if (!status) own->row_room = exact;
     }
     return status;
@@ -132,11 +139,6 @@ static int widen(fathom_trainer *trainer, size_t capacity) {
     }
     fathom__active_take(&trainer->main, &wide);
     return 0;
-}
-
-/* What grew once will grow again. */
-static size_t with_slack(size_t pairs) {
-    return pairs + pairs / 8;
 }
 
 /* Pairs that main must have room for, where a worker had to stop; 0: none had to. */

@@ -63,9 +63,12 @@ enum fathom__sum {
 /* What one worker owns. */
 struct fathom__worker {
     float *tile;   /* [FATHOM__TILE_ROWS, FATHOM__TILE_FEATURES], the product's */
-    float *values; /* candidates of a block's rows, or a block's pairs: [room] */
+    float *values; /* candidates of a block's rows, or a block's pairs: [values_room], [features_room] */
     uint32_t *features;
-    size_t room;
+    size_t values_room, features_room;
+    float
+        *dead_values; /* of dead features' candidates, lent; NULL: there was no room, and the above are for them too */
+    uint32_t *dead_features;
     struct fathom__candidates *candidates; /* [FATHOM__TILE_ROWS] */
     float *gradients;                      /* scratch of trainer_update.c */
     uint16_t *rounded;                     /* [k_aux]: a row's values for dead features */
@@ -80,7 +83,7 @@ struct fathom__worker {
     double *prefix_column;                 /* Matryoshka: [stride], sums over rows of all prefixes' errors */
     double *input_column;                  /* [stride]: sums over the inputs that it loaded */
     float *input_row, *error_row;          /* [stride]; Matryoshka: [n_groups, stride] errors */
-    float *sums;                           /* [FATHOM__SUMS, n_features]; penalised architectures only */
+    float *sums; /* [as many as the architecture has, n_features], by fathom__sums; penalised architectures only */
     double seconds[FATHOM_TRAINER_PARTS];
     /* trainer_gather.c */
     uint8_t *row; /* [row_room]: the rows of a block's pairs, in the block */
@@ -129,6 +132,7 @@ struct fathom__architecture {
     bool nested;      /* has groups of features */
     uint32_t n_scalars;
     float scalar_start[FATHOM__SCALARS];
+    uint32_t sums; /* fathom__sum as bits: those that `slopes` finds */
     /* what stands for 0 in the options */
     double sparsity; /* where control starts from */
     double bandwidth, tanh_scale, inactive_coefficient;
@@ -204,8 +208,8 @@ struct fathom_trainer {
     size_t n;           /* rows of the present batch */
     struct fathom__active main, auxiliary;
     struct fathom__active near; /* JumpReLU: pairs not active, but within the estimator's band */
-    struct fathom__active gate; /* gated: the same pairs as main (borrowed) with the gate's values and slopes */
-    size_t gate_capacity, gate_slope_capacity;
+    struct fathom__active
+        gate;               /* gated: the same pairs as main with the gate's values and slopes; all memory is main's */
     uint16_t *group_error;  /* Matryoshka: [n_groups - 1, batch, stride]; the last group's is `error` */
     double sparsity;        /* the coefficient that control has come to, or the one asked for */
     float half_sparsity;    /* half of the present step's coefficient, since the slopes' factor has a 2 in it */
@@ -229,6 +233,7 @@ struct fathom_trainer {
                                * encoder rows, before their factor */
     float *dead_slopes;       /* [dead_capacity]: sums of slopes */
     uint32_t *dead_pairs;     /* [dead_capacity]: how many pairs they are of */
+    double *dead_values;      /* [dead_capacity]: sums of the main pairs' values, where dead features come last */
     struct fathom__section_pairs section;
     double *column, *error_column; /* [stride]: sums over the whole batch */
     uint32_t forced_dead;          /* measuring: so many first features count as dead always */
@@ -314,7 +319,8 @@ struct fathom__choice {
     const float *bias; /* [n_products * n_features padded to a tile] */
     size_t n_features; /* of each product */
     uint32_t k;
-    const uint16_t *inputs; /* fathom__trainer_choose_block: the block's rows; NULL: the loaded ones */
+    const uint16_t *inputs; /* fathom__trainer_choose_block: the block's rows, which are for dead features; NULL: the
+                             * loaded ones */
 };
 int fathom__trainer_choose(const struct fathom__choice *choice, fathom_trainer *trainer);
 /* The same by one worker for one block of n rows: they are left in the worker's candidates, and choice->active is not
@@ -323,8 +329,9 @@ int fathom__trainer_choose_block(const struct fathom__choice *choice, fathom_tra
                                  size_t block, size_t n);
 /* Room for the candidates of so many in each of a block's rows; what the workers' candidates held is lost. */
 int fathom__trainer_room(fathom_trainer *trainer, uint32_t k, size_t rows);
-/* Room for so many in all, for one worker; what it holds stays. */
-int fathom__worker_room(struct fathom__worker *worker, size_t room);
+/* Room for so many values and features in all, for one worker; what it holds stays. */
+int fathom__worker_room(struct fathom__worker *worker, size_t values, size_t features);
+void fathom__worker_clear(struct fathom__worker *worker);
 /* The options' k of all features. */
 int fathom__trainer_topk(struct fathom__active *active, fathom_trainer *trainer);
 /* BatchTopK: the k·n strongest of the batch into main. *least: the smallest value kept, 0 when none. */
@@ -390,11 +397,16 @@ static inline float fathom__decoder_norm(const fathom_trainer *trainer, uint32_t
 }
 static inline float *fathom__sums(const fathom_trainer *trainer, const struct fathom__worker *worker,
                                   enum fathom__sum sum) {
-    return worker->sums + (size_t)sum * trainer->options.n_features;
+    const uint32_t before = trainer->architecture->sums & ((1U << sum) - 1);
+    return worker->sums + (size_t)__builtin_popcount(before) * trainer->options.n_features;
 }
-/* One sum of a feature over all workers. */
+static inline size_t fathom__sums_count(const fathom_trainer *trainer) {
+    return (size_t)__builtin_popcount(trainer->architecture->sums) * trainer->options.n_features;
+}
+/* One sum of a feature over all workers; 0 where the architecture has none such. */
 static inline float fathom__sum_of(const fathom_trainer *trainer, enum fathom__sum sum, uint32_t feature) {
     float total = 0;
+    if (!(trainer->architecture->sums & 1U << sum)) return 0;
     for (uint32_t w = 0; w < trainer->n_workers; w++)
         total += fathom__sums(trainer, &trainer->workers[w], sum)[feature];
     return total;
@@ -447,6 +459,7 @@ static inline uint32_t fathom__dead_pairs(const fathom_trainer *trainer, uint32_
 }
 
 /* trainer_auxiliary_rows.c: the same where there are no layers. */
+int fathom__auxiliary_sums_open(fathom_trainer *trainer, size_t capacity);
 int fathom__auxiliary_gradients_open(fathom_trainer *trainer, size_t capacity);
 int fathom__auxiliary_rows_open(fathom_trainer *trainer, size_t capacity);
 void fathom__auxiliary_rows_close(fathom_trainer *trainer);
@@ -464,6 +477,8 @@ int fathom__auxiliary_rows(fathom_trainer *trainer, uint32_t k);
 /* trainer_update.c: gradients and Adam in one pass. */
 /* A gradient += `factor` times what the feature's main pairs say of it. */
 void fathom__trainer_add_main(struct fathom__gradient *gradient, const fathom_trainer *trainer, float factor);
+/* The sum of its main pairs' values. */
+double fathom__trainer_sum_values(const fathom_trainer *trainer, const struct fathom__gradient *gradient);
 /* All features but the dead ones, where those come last. */
 void fathom__trainer_update_others(fathom_trainer *trainer, struct fathom__update *update);
 /* The rest. errors: [stride], the sum of the batch's errors. Returns the gradients' norm before clipping. */

@@ -72,6 +72,7 @@ const struct fathom__architecture fathom__jumprelu = {
     .kind = "jumprelu",
     .n_scalars = 1,
     .scalar_start = {-3.5F}, /* θ = 0.03: 0.001 in units where E|x|² = 1, at width 900 */
+    .sums = 1U << FATHOM__SUM_SCALAR,
     .sparsity = 1,
     .bandwidth = 0.05,
     .choose = fathom__jumprelu_choose,

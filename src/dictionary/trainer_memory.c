@@ -66,11 +66,12 @@ static double features(const fathom_trainer *trainer) {
 
 static double worker(const fathom_trainer *trainer, const struct fathom__worker *worker) {
     const double stride = (double)trainer->stride, groups = trainer->options.n_groups ? trainer->options.n_groups : 1;
-    double bytes = (double)worker->room * (sizeof *worker->values + sizeof *worker->features);
+    double bytes = (double)worker->values_room * sizeof *worker->values;
+    bytes += (double)worker->features_room * sizeof *worker->features;
     bytes += FATHOM__TILE_ROWS * sizeof *worker->candidates;
     bytes += (double)fathom__trainer_update_scratch(trainer->stride) * sizeof *worker->gradients;
     bytes += stride * ((2 + groups) * sizeof(float) + 3 * sizeof(double));
-    if (worker->sums) bytes += (double)FATHOM__SUMS * trainer->options.n_features * sizeof *worker->sums;
+    if (worker->sums) bytes += (double)fathom__sums_count(trainer) * sizeof *worker->sums;
     return bytes + (double)worker->row_room * sizeof *worker->row;
 }
 
@@ -91,8 +92,7 @@ void fathom_trainer_memory(double bytes[FATHOM_TRAINER_MEMORIES], const fathom_t
         bytes[FATHOM_TRAINER_MEMORY_PRODUCT] += (double)fathom__dense_bytes(trainer->products[l]);
     bytes[FATHOM_TRAINER_MEMORY_ROWS] = rows(trainer);
     bytes[FATHOM_TRAINER_MEMORY_PAIRS] =
-        active(&trainer->main, batch, trainer->n_workers) + active(&trainer->near, batch, trainer->n_workers) +
-        (double)(trainer->gate_capacity + trainer->gate_slope_capacity) * sizeof(float);
+        active(&trainer->main, batch, trainer->n_workers) + active(&trainer->near, batch, trainer->n_workers);
     bytes[FATHOM_TRAINER_MEMORY_FEATURES] = features(trainer);
     bytes[FATHOM_TRAINER_MEMORY_WORKERS] = 0;
     for (uint32_t w = 0; w < trainer->n_workers; w++)

@@ -79,19 +79,27 @@ static void test_told(void **state) {
 }
 
 /* Everything but the parameters, as a part of them. Few rows are enough, since room is made for a batch. */
-static double surplus(uint32_t n_features, double dead) {
-    enum { WIDTH = 576, ROWS = 256 };
-    const struct fathom_trainer_options options = {
-        .d_in = WIDTH, .n_features = n_features, .k = 32, .batch = 4096, .n_threads = 2, .seed = 1};
+static double surplus(enum fathom_trainer_architecture architecture, uint32_t n_features, double dead) {
+    enum { WIDTH = 576, ROWS = 256, STEPS = 2 };
+    const struct fathom_trainer_options options = {.architecture = architecture,
+                                                   .d_in = WIDTH,
+                                                   .n_features = n_features,
+                                                   .k = 32,
+                                                   .batch = 4096,
+                                                   .n_threads = 2,
+                                                   .start_l0 = architecture < FATHOM_TRAIN_STANDARD ? 0 : 32,
+                                                   .seed = 1};
     double bytes[FATHOM_TRAINER_MEMORIES];
     float *rows = random_rows(ROWS, WIDTH);
     fathom_trainer *trainer = NULL;
     assert_int_equal(fathom_trainer_open(&trainer, &options), 0);
     fathom__trainer_force_dead(trainer, (uint32_t)(dead * n_features));
-    assert_int_equal(fathom_trainer_step(NULL, trainer, rows, ROWS), 0);
+    for (int i = 0; i < STEPS; i++)
+        assert_int_equal(fathom_trainer_step(NULL, trainer, rows, ROWS), 0);
     fathom_trainer_memory(bytes, trainer);
     const double part = total(trainer) / bytes[FATHOM_TRAINER_MEMORY_PARAMETERS] - 1;
-    print_message("%u features, %.0f %% dead: %.3f\n", n_features, 100 * dead, part);
+    print_message("%s, %u features, %.0f %% dead: %.4f\n", fathom_trainer_architecture_name(architecture), n_features,
+                  100 * dead, part);
     for (int i = 0; i < FATHOM_TRAINER_MEMORIES; i++)
         print_message("  %-10s %12.0f\n", fathom_trainer_memory_name((enum fathom_trainer_memory)i), bytes[i]);
     fathom_trainer_close(trainer);
@@ -101,9 +109,16 @@ static double surplus(uint32_t n_features, double dead) {
 
 static void test_bound(void **state) {
     (void)state;
-    assert_true(surplus(4096, 0) <= 0.25);
-    assert_true(surplus(4096, 0.2) <= 0.25);
-    assert_true(surplus(16384, 0.2) <= 0.25);
+    const enum fathom_trainer_architecture architectures[] = {FATHOM_TRAIN_TOPK,     FATHOM_TRAIN_BATCHTOPK,
+                                                              FATHOM_TRAIN_JUMPRELU, FATHOM_TRAIN_STANDARD,
+                                                              FATHOM_TRAIN_GATED,    FATHOM_TRAIN_MATRYOSHKA};
+    for (size_t i = 0; i < sizeof architectures / sizeof *architectures; i++) {
+        const bool nested = architectures[i] == FATHOM_TRAIN_MATRYOSHKA;
+        assert_true(surplus(architectures[i], 4096, 0) <= (nested ? 0.6 : 0.25));
+        assert_true(surplus(architectures[i], 4096, 0.2) <= (nested ? 0.6 : 0.25));
+    }
+    assert_true(surplus(FATHOM_TRAIN_TOPK, 16384, 0.2) <= 0.16);
+    assert_true(surplus(FATHOM_TRAIN_MATRYOSHKA, 16384, 0.2) <= 0.25);
 }
 
 int main(void) {

@@ -40,6 +40,7 @@ const struct fathom__architecture fathom__standard = {
     .name = "standard",
     .kind = "standard",
     .sparsity = 5, /* Conerly et al., April 2024 */
+    .sums = 1U << FATHOM__SUM_PULL,
     .choose = choose,
     .slopes = find_slopes,
     .start_at = start_at,

@@ -90,7 +90,7 @@ static void add_slopes(uint32_t worker, uint32_t n_workers, void *payload) {
     size_t first, last;
     fathom__team_share(&first, &last, trainer->n, FATHOM__LANES, worker, n_workers);
     own->sum_penalty = 0;
-    memset(own->sums, 0, (size_t)FATHOM__SUMS * trainer->options.n_features * sizeof *own->sums);
+    memset(own->sums, 0, fathom__sums_count(trainer) * sizeof *own->sums);
     for (size_t r = first; r < last; r++)
         trainer->architecture->slopes(trainer, own, r);
 }

@@ -47,14 +47,13 @@ static void find_feature(struct fathom__gradient *gradient, const fathom_trainer
     const float half = half_pull(trainer, f), norm = fathom__decoder_norm(trainer, f), n = (float)trainer->n,
                 threshold = fathom__jumprelu_threshold(trainer, f);
     if (!(half > 0)) return;
-    double products = (double)n * trainer->encoder_bias.value[f], values = 0;
+    double products = (double)n * trainer->encoder_bias.value[f];
     for (size_t j = 0; j < read; j++) {
         gradient->encoder[j] -= factor * half * (float)inputs[j];
         products += trainer->encoder.value[f * read + j] * inputs[j];
     }
-    for (uint32_t i = first; i < last; i++)
-        values += trainer->main.sorted_value[i];
-    const double inactive = (double)trainer->n - (last - first), lacking = inactive * threshold - products + values;
+    const double inactive = (double)trainer->n - (last - first),
+                 lacking = inactive * threshold - products + fathom__trainer_sum_values(trainer, gradient);
     gradient->input -= factor * half * n;
     gradient->bias = gradient->input;
     gradient->scalar[0] += factor * half * threshold * (float)inactive;
@@ -72,6 +71,7 @@ const struct fathom__architecture fathom__jumprelu_tanh = {
     .kind = "jumprelu",
     .n_scalars = 1,
     .scalar_start = {-2.3025851F}, /* log START */
+    .sums = 1U << FATHOM__SUM_SCALAR | 1U << FATHOM__SUM_PULL,
     .sparsity = 1,
     .bandwidth = 2,
     .tanh_scale = 4,

@@ -105,6 +105,15 @@ void fathom__trainer_add_main(struct fathom__gradient *gradient, const fathom_tr
               fathom__trainer_errors(trainer, gradient->feature), factor);
 }
 
+double fathom__trainer_sum_values(const fathom_trainer *trainer, const struct fathom__gradient *gradient) {
+    const uint32_t *bucket = trainer->main.bucket + gradient->feature;
+    double sum = 0;
+    if (gradient->dead && trainer->dead_last) return trainer->dead_values[trainer->dead_slot[gradient->feature]];
+    for (uint32_t i = bucket[0]; i < bucket[1]; i++)
+        sum += trainer->main.sorted_value[i];
+    return sum;
+}
+
 /* What the sparsity loss says of a feature itself: its decoder row's length, its scalars. */
 static void add_penalty(struct fathom__gradient *gradient, const fathom_trainer *trainer, struct fathom__worker *own,
                         float factor) {
