@@ -190,7 +190,36 @@ const tests = {
         assert.match(counts, /Above on 1 of 10 tokens, 1 time, first at “␣bridge”\. Active on 2, at most 80\s%/);
         await page.fill("input[aria-label^='Threshold of feature 304']", "0.9");
         assert.match(await text(".monitor:first-child"), /Never above on 10 tokens/);
+        assert.match(await text(".strongest"), /^4\s“␣Golden”: feature 305, [^\n]*$/);
         await inspect("watch");
+    },
+    async "watch: the text once more, token by token, with its alerts"() {
+        await page.fill("input[aria-label^='Threshold of feature 304']", "0.5");
+        assert.match(await text(".strongest li >> nth=1"), /6\s“␣bridge”: feature 304, .*, 80\s%/);
+        await page.fill("input[aria-label='Tokens shown']", "5");
+        assert.equal(await page.locator(".strongest li").count(), 1);
+        assert.match(await text(".monitor:first-child"), /Never above on 5 tokens/);
+        await page.selectOption(".replay select", "64");
+        await page.click(".replay button");
+        await page.waitForSelector(".replay output:has-text('10 of 10')");
+        assert.match(await text(".monitor:first-child .alert"), /Above on 1 of 10 tokens/);
+        await page.click(".strongest li >> nth=1 >> button");
+        assert.equal(await text(".replay output"), "6 of 10");
+        assert.equal(await page.locator("section[aria-labelledby='levels-title'] .token").count(), 6);
+        await inspect("watch with an alert");
+    },
+    async "watch: an answer of Talk as it is written"() {
+        await visit("talk");
+        await page.fill("#message", "A bridge?");
+        await page.keyboard.press("Enter");
+        await visit("watch");
+        await page.selectOption("label:has-text('What is watched') select", { index: 1 });
+        await page.waitForSelector(".replay"); /* there once the answer is whole */
+        const n = await page.locator("section[aria-labelledby='levels-title'] .token").count();
+        assert.equal(await text(".replay output"), `${n} of ${n}`);
+        assert.equal(await page.locator("main textarea").count(), 0);
+        await page.selectOption("label:has-text('What is watched') select", "");
+        await page.waitForSelector("main textarea");
     },
     async "model: what is loaded"() {
         await visit("model");
