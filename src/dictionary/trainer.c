@@ -87,9 +87,7 @@ static int open_batch(fathom_trainer *trainer) {
     if (!status) status = fathom__alloc(&trainer->error_column, trainer->stride, sizeof *trainer->error_column);
     if (!status) status = fathom__alloc(&trainer->inputs_column, trainer->stride, sizeof *trainer->inputs_column);
     if (!status && options->bandwidth > 0) status = fathom__active_open(&trainer->near, rows, 1, 0, trainer->n_workers);
-    if (!status && options->n_groups > 1)
-        status = fathom__alloc_aligned(&trainer->group_error, (options->n_groups - 1) * rows * trainer->stride,
-                                       sizeof *trainer->group_error);
+    if (!status && trainer->architecture->nested && options->n_groups > 1) status = fathom__nested_open(trainer);
     if (!status) status = fathom__active_open(&trainer->main, rows, rows * options->k, F, trainer->n_workers);
     return status;
 }
@@ -175,9 +173,9 @@ double fathom__trainer_bytes(const struct fathom_trainer_options *options) {
     const double layers = options->n_layers ? options->n_layers : 1,
                  encoder = (double)options->n_features * (double)stride / layers,
                  decoder = encoder * (layers + 1) / 2, /* of a layer's features and those of later layers */
-        rows = (double)options->batch * (double)stride;
+        rows = (double)options->batch * (double)stride, errors = fathom__nested_errors(options);
     return (encoder + decoder) * (options->ema > 0 ? 4 : 3) * sizeof(float) + encoder * sizeof(uint16_t) +
-           rows * (double)(2 + (options->n_groups > 1 ? options->n_groups - 1 : 0)) * sizeof(uint16_t);
+           rows * (1 + errors) * sizeof(uint16_t);
 }
 
 static int check_memory(const struct fathom_trainer_options *options) {
@@ -250,7 +248,7 @@ void fathom_trainer_close(fathom_trainer *trainer) {
     for (int i = 0; i < FATHOM__SCALARS; i++)
         close_parameter(&trainer->scalar[i]);
     fathom__active_close(&trainer->near);
-    fathom_free(trainer->group_error);
+    fathom__nested_close(trainer);
     fathom_free(trainer->shifted_bias);
     fathom_free(trainer->level);
     fathom_free(trainer->norm);

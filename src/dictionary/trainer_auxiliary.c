@@ -155,7 +155,9 @@ int fathom__auxiliary_begin(double *factor, fathom_trainer *trainer) {
     const double coefficient = options->auxiliary_coefficient *
                                (trainer->n_dead < options->k_aux ? (double)trainer->n_dead / options->k_aux : 1.0);
     *factor = coefficient * 2 / spread;
-    return trainer->n_layers > 1 ? open_layers(trainer) : reserve(trainer);
+    if (trainer->n_layers > 1) return open_layers(trainer);
+    int status = reserve(trainer);
+    return status || !trainer->prefix_error ? status : fathom__nested_begin_dead(trainer);
 }
 
 int fathom__trainer_auxiliary(double *loss, fathom_trainer *trainer, const struct fathom__update *update) {

@@ -13,8 +13,8 @@ static size_t whole_lines(size_t bytes) {
 }
 
 /* Inputs that take a product each are not made twice. */
-static bool may_be_last(const fathom_trainer *trainer) {
-    return trainer->n_layers == 1 && !(trainer->options.gradient_clip > 0) && !trainer->input_transform.weights;
+bool fathom__may_be_last(const struct fathom_trainer_options *options) {
+    return options->n_layers <= 1 && !(options->gradient_clip > 0) && options->inputs == FATHOM_INPUTS_SCALED;
 }
 
 void fathom__loans_open(fathom_trainer *trainer) {
@@ -22,7 +22,7 @@ void fathom__loans_open(fathom_trainer *trainer) {
     const size_t errors = whole_lines(trainer->options.batch * trainer->stride * sizeof *trainer->error);
     size_t bytes;
     unsigned char *storage = fathom__dense_storage(&bytes, trainer->products[0]);
-    trainer->dead_last = may_be_last(trainer);
+    trainer->dead_last = fathom__may_be_last(&trainer->options);
     if (trainer->errors_lent && bytes > errors) loan[0] = (struct fathom__loan){storage + errors, bytes - errors};
     if (!trainer->dead_last) return;
     loan[1] = (struct fathom__loan){(unsigned char *)trainer->x_bf16,

@@ -74,6 +74,8 @@ int fathom__auxiliary_sums_open(fathom_trainer *trainer, size_t capacity) {
     int status = fathom__take(&trainer->dead_slopes, trainer, capacity, sizeof *trainer->dead_slopes);
     if (!status) status = fathom__take(&trainer->dead_pairs, trainer, capacity, sizeof *trainer->dead_pairs);
     if (!status) status = fathom__take(&trainer->dead_values, trainer, capacity, sizeof *trainer->dead_values);
+    if (!status && trainer->prefix_error)
+        status = fathom__take(&trainer->dead_sum, trainer, capacity, sizeof *trainer->dead_sum);
     return status;
 }
 
@@ -108,6 +110,7 @@ void fathom__auxiliary_rows_close(fathom_trainer *trainer) {
     trainer->dead_slopes = NULL;
     trainer->dead_pairs = NULL;
     trainer->dead_values = NULL;
+    trainer->dead_sum = NULL;
     trainer->dead_rows = NULL;
     trainer->section_inputs = NULL;
 }
@@ -119,28 +122,24 @@ void fathom__auxiliary_rows_begin(fathom_trainer *trainer, size_t first, size_t 
                             trainer->decoder.value + (size_t)trainer->dead[slot] * stride, stride);
 }
 
-/* A row's input as it was loaded. */
-static void make_input(uint16_t *out, const fathom_trainer *trainer, struct fathom__worker *own, size_t row) {
-    fathom__trainer_input(own->input_row, trainer, row);
-    fathom__row_to_bf16(out, own->input_row, trainer->stride);
-}
-
 /* The gradients of a feature's main pairs, times `part`, when the loaded inputs are lost. */
 static void add_main_pairs(fathom_trainer *trainer, struct fathom__worker *own, size_t slot, float part) {
     const struct fathom__active *active = &trainer->main;
     const uint32_t f = trainer->dead[slot];
     const size_t stride = trainer->stride;
-    const uint16_t *errors = fathom__trainer_errors(trainer, f);
+    const uint16_t *errors = fathom__trainer_errors(trainer, f),
+                   *sum = trainer->prefix_error ? fathom__nested_dead_sum(trainer, slot) : NULL;
     float *decoder = fathom__dead_gradient(trainer, slot), *encoder = decoder + CHUNK * stride;
     uint16_t *input = (uint16_t *)(void *)own->gradients;
+    if (sum) fathom__add_scaled_bf16(decoder, part, sum, stride);
     for (uint32_t i = active->bucket[f]; i < active->bucket[f + 1]; i++) {
         const size_t row = active->sorted_row[i];
         const float slope = part * active->sorted_slope[i];
         if (i + 1 < active->bucket[f + 1])
             fathom__prefetch_row(trainer->given + active->sorted_row[i + 1] * trainer->row_width,
                                  trainer->options.d_in * sizeof *trainer->given);
-        make_input(input, trainer, own, row);
-        fathom__add_scaled_bf16(decoder, part * active->sorted_value[i], errors + row * stride, stride);
+        fathom__trainer_make_input(input, trainer, own, row);
+        if (!sum) fathom__add_scaled_bf16(decoder, part * active->sorted_value[i], errors + row * stride, stride);
         fathom__add_scaled_bf16(encoder, slope, input, stride);
         trainer->dead_slopes[slot] += slope;
     }
@@ -174,10 +173,10 @@ static void clear_gradients(uint32_t worker, uint32_t n_workers, void *payload) 
         trainer->dead_pairs[slot] = 0;
         if (!trainer->dead_last) continue;
         trainer->dead_values[slot] = fathom__trainer_sum_values(trainer, &gradient);
-        if (clearing->lost) {
+        if (clearing->lost || trainer->prefix_error) {
             add_main_pairs(trainer, &trainer->workers[worker], slot, clearing->part);
         } else {
-            fathom__trainer_add_main(&gradient, trainer, clearing->part);
+            fathom__trainer_add_main(&gradient, trainer, &trainer->workers[worker], clearing->part);
             trainer->dead_slopes[slot] = gradient.input;
         }
     }
@@ -226,7 +225,7 @@ static void make_inputs(const struct section *section, struct fathom__worker *ow
     uint16_t *inputs = section_inputs(section) + (first - section->first) * stride;
     if (!trainer->dead_last) return;
     for (size_t r = first; r < last; r++)
-        make_input(inputs + (r - first) * stride, trainer, own, r);
+        fathom__trainer_make_input(inputs + (r - first) * stride, trainer, own, r);
     memset(inputs + (last - first) * stride, 0, (trainer->block_rows - (last - first)) * stride * sizeof *inputs);
 }
 

@@ -20,6 +20,11 @@ void fathom__trainer_input(float *x, const fathom_trainer *trainer, size_t row) 
               trainer->input_scale, trainer->options.d_out ? trainer->centre : trainer->decoder_bias.value);
 }
 
+void fathom__trainer_make_input(uint16_t *out, const fathom_trainer *trainer, struct fathom__worker *own, size_t row) {
+    fathom__trainer_input(own->input_row, trainer, row);
+    fathom__row_to_bf16(out, own->input_row, trainer->stride);
+}
+
 /* A transcoder's other half of a row. */
 static void place_target(float *target, const fathom_trainer *trainer, size_t row) {
     place_row(target, trainer, trainer->given + row * trainer->row_width + trainer->options.d_in,
@@ -88,7 +93,7 @@ int fathom__trainer_load(fathom_trainer *trainer, const float *rows, size_t n) {
     trainer->n = n;
     fathom__team_run(trainer->team, load, trainer);
     /* Products read past the last row, and what was lent may have left anything there. */
-    if (trainer->lent_pairs)
+    if (trainer->lent_pairs || trainer->inputs_lost)
         memset(trainer->x_bf16 + n * trainer->stride, 0, FATHOM__TILE_ROWS * trainer->stride * sizeof *trainer->x_bf16);
     for (uint32_t w = 0; w < trainer->n_workers; w++)
         if (trainer->workers[w].bad_row != SIZE_MAX)

@@ -1,6 +1,5 @@
 /* Pairs above a floor are those that the product itself gives, however many there are, and where they did not fit at
  * first. */
-#include <base/error.h>
 #include <base/memory.h>
 #include <base/random.h>
 #include <dictionary/trainer_internal.h>

@@ -220,9 +220,10 @@ static void check_direction(const double *found, const double *expected, size_t 
         a += found[i] * found[i];
         b += expected[i] * expected[i];
     }
-    /* Errors are rounded to bf16, of which gradients by the decoder and the skip are made. */
-    const bool rounded = strcmp(name, "decoder") == 0 || strcmp(name, "skip") == 0;
-    if (!(b > 0) || dot / sqrt(a * b) < 1 - 1e-6 || fabs(sqrt(a / b) - 1) > (rounded ? 1e-3 : 1e-4))
+    /* Errors are rounded to bf16, of which gradients by the decoder and the skip are made; Matryoshka's several times. */
+    const bool rounded = strcmp(name, "decoder") == 0 || strcmp(name, "skip") == 0,
+               often = rounded && strcmp(architecture, "matryoshka") == 0;
+    if (!(b > 0) || dot / sqrt(a * b) < 1 - (often ? 5e-6 : 1e-6) || fabs(sqrt(a / b) - 1) > (rounded ? 1e-3 : 1e-4))
         fail_msg("%s, %s: cosine %.8f, lengths %.8g and %.8g", architecture, name, dot / sqrt(a * b), sqrt(a), sqrt(b));
 }
 

@@ -211,6 +211,9 @@ struct fathom_trainer {
     struct fathom__active
         gate;               /* gated: the same pairs as main with the gate's values and slopes; all memory is main's */
     uint16_t *group_error;  /* Matryoshka: [n_groups - 1, batch, stride]; the last group's is `error` */
+    uint16_t *prefix_error; /* or, where groups are updated one after another, [batch, stride]: the present prefix's */
+    bool prefix_owned;
+    bool inputs_lost;       /* prefix_error takes the inputs' place when rows are decoded */
     double sparsity;        /* the coefficient that control has come to, or the one asked for */
     float half_sparsity;    /* half of the present step's coefficient, since the slopes' factor has a 2 in it */
     double *inputs_column;  /* [stride]: sums over the batch's inputs */
@@ -234,6 +237,9 @@ struct fathom_trainer {
     float *dead_slopes;       /* [dead_capacity]: sums of slopes */
     uint32_t *dead_pairs;     /* [dead_capacity]: how many pairs they are of */
     double *dead_values;      /* [dead_capacity]: sums of the main pairs' values, where dead features come last */
+    uint32_t *dead_sum;       /* [dead_capacity]: a dead feature's among the sums of trainer_nested.c */
+    uint16_t *dead_sums;      /* [dead_sums_room, stride]: those that have no room among candidates */
+    size_t dead_sums_room;
     struct fathom__section_pairs section;
     double *column, *error_column; /* [stride]: sums over the whole batch */
     uint32_t forced_dead;          /* measuring: so many first features count as dead always */
@@ -263,6 +269,8 @@ int fathom__trainer_load(fathom_trainer *trainer, const float *rows, size_t n);
  * makes of the input. Both are found anew from the caller's row. */
 void fathom__trainer_input(float *x, const fathom_trainer *trainer, size_t row);
 void fathom__trainer_target(float *target, float *x, const fathom_trainer *trainer, size_t row);
+/* The input as it was loaded, bf16, by the worker's scratch. */
+void fathom__trainer_make_input(uint16_t *out, const fathom_trainer *trainer, struct fathom__worker *own, size_t row);
 int fathom__trainer_pack(fathom_trainer *trainer);
 /* A feature's layer, and where its decoder row lies: n numbers at `at` of the decoder, which are those of a row of
  * errors from `begin` on. */
@@ -373,6 +381,19 @@ static inline float fathom__jumprelu_threshold(const fathom_trainer *trainer, ui
 uint32_t fathom__trainer_group(const fathom_trainer *trainer, uint32_t feature);
 const uint16_t *fathom__trainer_errors(const fathom_trainer *trainer, uint32_t feature);
 
+/* trainer_nested.c: Matryoshka's groups one after another, so that the errors of one at a time are held. */
+/* How many arrays of errors there are of a batch's rows. */
+uint32_t fathom__nested_errors(const struct fathom_trainer_options *options);
+/* The memory for it, or for the errors of all groups. */
+int fathom__nested_open(fathom_trainer *trainer);
+void fathom__nested_close(fathom_trainer *trainer);
+/* Room for the sums below. */
+int fathom__nested_begin_dead(fathom_trainer *trainer);
+/* Forms, of group `group`, the dead features' sums of main errors, then makes the errors those of the next group. */
+void fathom__nested_next(fathom_trainer *trainer, uint32_t group, bool dead);
+/* A dead feature's main pairs' errors times their values, bf16 [stride]; NULL: it has none. */
+const uint16_t *fathom__nested_dead_sum(const fathom_trainer *trainer, size_t slot);
+
 /* trainer.c: bytes of the arrays that grow with the features and with the batch: values and two moments of
  * each matrix, the product's copy of one, inputs and errors. Defaults are filled in. */
 double fathom__trainer_bytes(const struct fathom_trainer_options *options);
@@ -444,6 +465,8 @@ int fathom__trainer_auxiliary(double *loss, fathom_trainer *trainer, const struc
 void fathom__auxiliary_close(fathom_trainer *trainer);
 
 /* trainer_auxiliary_memory.c */
+/* Whether dead features can come after all others. */
+bool fathom__may_be_last(const struct fathom_trainer_options *options);
 void fathom__loans_open(fathom_trainer *trainer);
 /* From now on, the memory of main's pairs too: only for what is not written before they have been read. */
 void fathom__loans_add_pairs(fathom_trainer *trainer);
@@ -476,13 +499,14 @@ int fathom__auxiliary_rows(fathom_trainer *trainer, uint32_t k);
 
 /* trainer_update.c: gradients and Adam in one pass. */
 /* A gradient += `factor` times what the feature's main pairs say of it. */
-void fathom__trainer_add_main(struct fathom__gradient *gradient, const fathom_trainer *trainer, float factor);
+void fathom__trainer_add_main(struct fathom__gradient *gradient, const fathom_trainer *trainer,
+                              struct fathom__worker *own, float factor);
 /* The sum of its main pairs' values. */
 double fathom__trainer_sum_values(const fathom_trainer *trainer, const struct fathom__gradient *gradient);
 /* All features but the dead ones, where those come last. */
-void fathom__trainer_update_others(fathom_trainer *trainer, struct fathom__update *update);
+void fathom__trainer_update_others(fathom_trainer *trainer, struct fathom__update *how);
 /* The rest. errors: [stride], the sum of the batch's errors. Returns the gradients' norm before clipping. */
-double fathom__trainer_update(fathom_trainer *trainer, const struct fathom__update *update, const double *errors);
+double fathom__trainer_update(fathom_trainer *trainer, const struct fathom__update *how, const double *errors);
 /* One Adam step of n parameters. */
 void fathom__trainer_adam(const fathom_trainer *trainer, const struct fathom__parameter *parameter,
                           const float *gradient, size_t n, double learning_rate);

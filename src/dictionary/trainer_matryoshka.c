@@ -2,7 +2,8 @@
  * mean of the prefixes' (Bussmann et al. 2025).
  *
  * A feature of group g is in the prefixes g, g + 1, …, so its gradient is made of the sum of their errors. Those sums
- * are what is kept: one array of rows a group, the last of which is the whole dictionary's error.
+ * are what is kept: one array of rows a group, the last of which is the whole dictionary's error; or one for all groups in
+ * turn (trainer_nested.c), and the first prefix's own errors, by which the others can be made of it.
  */
 #include <dictionary/trainer_internal.h>
 
@@ -16,7 +17,7 @@ uint32_t fathom__trainer_group(const fathom_trainer *trainer, uint32_t feature) 
 }
 
 static uint16_t *group_rows(const fathom_trainer *trainer, uint32_t group) {
-    return group + 1 == trainer->options.n_groups
+    return trainer->prefix_error || group + 1 == trainer->options.n_groups
                ? trainer->error
                : trainer->group_error + (size_t)group * trainer->options.batch * trainer->stride;
 }
@@ -48,11 +49,12 @@ static void decode_row(fathom_trainer *trainer, struct fathom__worker *own, size
     }
     for (size_t j = 0; j < stride; j++)
         own->column[j] += errors[(n_groups - 1) * stride + j];
+    if (trainer->prefix_error) fathom__row_to_bf16(trainer->prefix_error + row * stride, errors, stride);
     for (uint32_t g = n_groups - 1; g-- > 0;)
         fathom__add_scaled(errors + g * stride, 1, errors + (g + 1) * stride, stride);
     for (size_t j = 0; j < stride; j++)
         own->prefix_column[j] += errors[j];
-    for (uint32_t g = 0; g < n_groups; g++)
+    for (uint32_t g = 0; g < (trainer->prefix_error ? 1 : n_groups); g++)
         fathom__row_to_bf16(group_rows(trainer, g) + row * stride, errors + g * stride, stride);
     for (i = active->start[row]; i < last; i++)
         active->slope[i] = fathom__dot(errors + fathom__trainer_group(trainer, active->feature[i]) * stride,

@@ -48,7 +48,8 @@ static double rows(const fathom_trainer *trainer) {
     if (!trainer->errors_lent) bytes += batch * sizeof *trainer->error;
     bytes += map(&trainer->input_transform) + map(&trainer->output_transform) + map(&trainer->target_transform);
     if (trainer->scaled) bytes += (double)options->batch * (double)trainer->row_width * sizeof *trainer->scaled;
-    if (options->n_groups > 1) bytes += (options->n_groups - 1) * batch * sizeof *trainer->group_error;
+    if (trainer->group_error) bytes += (options->n_groups - 1) * batch * sizeof *trainer->group_error;
+    if (trainer->prefix_owned) bytes += batch * sizeof *trainer->prefix_error;
     return bytes;
 }
 
@@ -79,7 +80,9 @@ static double auxiliary(const fathom_trainer *trainer) {
     if (trainer->dead_capacity == 0) return 0;
     if (trainer->n_layers > 1)
         return trainer->loans.own_bytes + active(&trainer->auxiliary, trainer->options.batch, trainer->n_workers);
-    return trainer->loans.own_bytes + (double)fathom__dense_bytes(trainer->dead_encoder) +
+    return trainer->loans.own_bytes +
+           (double)trainer->dead_sums_room * (double)trainer->stride * sizeof *trainer->dead_sums +
+           (double)fathom__dense_bytes(trainer->dead_encoder) +
            (double)(trainer->dead_capacity / FATHOM__DEAD_CHUNK) * sizeof *trainer->dead_gradient;
 }
 

@@ -113,9 +113,8 @@ static void test_bound(void **state) {
                                                               FATHOM_TRAIN_JUMPRELU, FATHOM_TRAIN_STANDARD,
                                                               FATHOM_TRAIN_GATED,    FATHOM_TRAIN_MATRYOSHKA};
     for (size_t i = 0; i < sizeof architectures / sizeof *architectures; i++) {
-        const bool nested = architectures[i] == FATHOM_TRAIN_MATRYOSHKA;
-        assert_true(surplus(architectures[i], 4096, 0) <= (nested ? 0.6 : 0.25));
-        assert_true(surplus(architectures[i], 4096, 0.2) <= (nested ? 0.6 : 0.25));
+        assert_true(surplus(architectures[i], 4096, 0) <= 0.25);
+        assert_true(surplus(architectures[i], 4096, 0.2) <= 0.25);
     }
     assert_true(surplus(FATHOM_TRAIN_TOPK, 16384, 0.2) <= 0.16);
     assert_true(surplus(FATHOM_TRAIN_MATRYOSHKA, 16384, 0.2) <= 0.25);

@@ -19,6 +19,7 @@ enum { GROUP = 16 };
 struct updating {
     fathom_trainer *trainer;
     const struct fathom__update *update;
+    uint32_t first, last;               /* the features that are looked at */
     bool measure;                       /* only the gradient's norm is wanted */
     enum { EVERY, OTHERS, DEAD } which; /* others: without the dead features whose gradients are summed already */
     float clip;                         /* gradients are multiplied by this */
@@ -68,9 +69,18 @@ static void adam(struct fathom__parameter parameter, size_t at, const float *res
     }
 }
 
+/* A row of a layer's inputs; where they are lost, one that is made anew in the worker's i-th place. */
+static const uint16_t *input_row(const fathom_trainer *trainer, struct fathom__worker *own, const uint16_t *inputs,
+                                 size_t row, size_t i) {
+    if (!trainer->inputs_lost) return inputs + row * trainer->read;
+    uint16_t *input = (uint16_t *)(void *)own->error_row + i * trainer->stride;
+    fathom__trainer_make_input(input, trainer, own, row);
+    return input;
+}
+
 /* Adds the pairs [first, last) of a feature: their rows of `errors` to the decoder's gradient, of x to the
  * encoder's. */
-static void add_pairs(struct fathom__gradient *gradient, const fathom_trainer *trainer,
+static void add_pairs(struct fathom__gradient *gradient, const fathom_trainer *trainer, struct fathom__worker *own,
                       const struct fathom__active *active, uint32_t first, uint32_t last, const uint16_t *errors,
                       float factor) {
     const size_t stride = trainer->stride, read = trainer->read;
@@ -85,8 +95,9 @@ static void add_pairs(struct fathom__gradient *gradient, const fathom_trainer *t
         const float slopes[4] = {factor * s[0], factor * s[1], factor * s[2], factor * s[3]};
         const uint16_t *const error[4] = {errors + row[0] * stride, errors + row[1] * stride, errors + row[2] * stride,
                                           errors + row[3] * stride};
-        const uint16_t *const x[4] = {inputs + row[0] * read, inputs + row[1] * read, inputs + row[2] * read,
-                                      inputs + row[3] * read};
+        const uint16_t *const x[4] = {
+            input_row(trainer, own, inputs, row[0], 0), input_row(trainer, own, inputs, row[1], 1),
+            input_row(trainer, own, inputs, row[2], 2), input_row(trainer, own, inputs, row[3], 3)};
         fathom__add_scaled4_bf16(gradient->decoder, values, error, span.n);
         fathom__add_scaled4_bf16(gradient->encoder, slopes, x, read);
         gradient->input += (slopes[0] + slopes[1]) + (slopes[2] + slopes[3]);
@@ -94,14 +105,16 @@ static void add_pairs(struct fathom__gradient *gradient, const fathom_trainer *t
     for (; i < last; i++) {
         const size_t row = active->sorted_row[i];
         fathom__add_scaled_bf16(gradient->decoder, factor * active->sorted_value[i], errors + row * stride, span.n);
-        fathom__add_scaled_bf16(gradient->encoder, factor * active->sorted_slope[i], inputs + row * read, read);
+        fathom__add_scaled_bf16(gradient->encoder, factor * active->sorted_slope[i],
+                                input_row(trainer, own, inputs, row, 0), read);
         gradient->input += factor * active->sorted_slope[i];
     }
 }
 
-void fathom__trainer_add_main(struct fathom__gradient *gradient, const fathom_trainer *trainer, float factor) {
+void fathom__trainer_add_main(struct fathom__gradient *gradient, const fathom_trainer *trainer,
+                              struct fathom__worker *own, float factor) {
     const uint32_t *bucket = trainer->main.bucket + gradient->feature;
-    add_pairs(gradient, trainer, &trainer->main, bucket[0], bucket[1],
+    add_pairs(gradient, trainer, own, &trainer->main, bucket[0], bucket[1],
               fathom__trainer_errors(trainer, gradient->feature), factor);
 }
 
@@ -142,10 +155,10 @@ static void find_gradient(struct fathom__gradient *gradient, const fathom_traine
         memset(gradient->encoder, 0, trainer->read * sizeof(float));
         memset(gradient->decoder, 0, stride * sizeof(float));
         if (slot != UINT32_MAX && factor > 0)
-            add_pairs(gradient, trainer, auxiliary, auxiliary->bucket[slot], auxiliary->bucket[slot + 1],
+            add_pairs(gradient, trainer, own, auxiliary, auxiliary->bucket[slot], auxiliary->bucket[slot + 1],
                       trainer->auxiliary_error, factor);
     }
-    if (!gradient->dead || !trainer->dead_last) fathom__trainer_add_main(gradient, trainer, (float)update->factor);
+    if (!gradient->dead || !trainer->dead_last) fathom__trainer_add_main(gradient, trainer, own, (float)update->factor);
     gradient->bias = gradient->input;
     if (!trainer->architecture->exact) add_penalty(gradient, trainer, own, (float)update->factor);
     if (trainer->options.free_norms) return;
@@ -220,20 +233,21 @@ static uint32_t count_pairs(const fathom_trainer *trainer, const struct fathom__
 
 /* The part of the features that belongs to a worker, by the work they make: it depends on the batch and the team's size
  * only. */
-static void share_features(uint32_t *first, uint32_t *last, const fathom_trainer *trainer,
-                           const struct fathom__update *update, uint32_t worker, uint32_t n_workers) {
+static void share_features(uint32_t *first, uint32_t *last, const struct updating *updating, uint32_t worker,
+                           uint32_t n_workers) {
     enum { FEATURE_COST = 4 }; /* the optimiser's share, in pairs */
-    const uint32_t n = trainer->options.n_features;
+    const fathom_trainer *trainer = updating->trainer;
+    const struct fathom__update *update = updating->update;
     double all = 0, done = 0;
-    for (uint32_t f = 0; f < n; f++)
+    for (uint32_t f = updating->first; f < updating->last; f++)
         if (!summed_already(trainer, update, f)) all += FEATURE_COST + count_pairs(trainer, update, f);
-    *first = *last = 0;
-    for (uint32_t f = 0; f < n; f++) {
+    *first = *last = updating->first;
+    for (uint32_t f = updating->first; f < updating->last; f++) {
         if (done < all * worker / n_workers) *first = f + 1;
         if (done < all * (worker + 1) / n_workers || worker + 1 == n_workers) *last = f + 1;
         if (!summed_already(trainer, update, f)) done += FEATURE_COST + count_pairs(trainer, update, f);
     }
-    if (worker == 0) *first = 0;
+    if (worker == 0) *first = updating->first;
 }
 
 static void update_group(struct fathom__gradient *group, uint32_t n, fathom_trainer *trainer,
@@ -302,17 +316,13 @@ static void update_features(uint32_t worker, uint32_t n_workers, void *payload) 
     const size_t stride = trainer->stride;
     struct grouping grouping = {.n = 0};
     uint32_t first, last;
-    if (updating->which != DEAD) {
-        own->norm = own->sum_inactive = 0;
-        memset(own->bias_gradient, 0, stride * sizeof(float));
-    }
     for (uint32_t i = 0; i < GROUP; i++)
         grouping.group[i] = (struct fathom__gradient){.encoder = own->gradients + 2 * i * stride,
                                                       .decoder = own->gradients + (2 * i + 1) * stride};
     if (updating->which != OTHERS && updating->update->auxiliary_factor > 0 && trainer->n_layers == 1)
         update_dead(&grouping, worker, n_workers, trainer, updating);
     first = last = 0;
-    if (updating->which != DEAD) share_features(&first, &last, trainer, updating->update, worker, n_workers);
+    if (updating->which != DEAD) share_features(&first, &last, updating, worker, n_workers);
     for (uint32_t f = first; f < last; f++)
         if (!summed_already(trainer, updating->update, f) && count_pairs(trainer, updating->update, f))
             add_to_group(&grouping, f, NULL, trainer, updating, own);
@@ -351,29 +361,52 @@ static double skip_gradient(fathom_trainer *trainer, const struct fathom__update
     return trainer->skip.value ? fathom__skip_gradient(trainer, (float)update->factor) : 0;
 }
 
-void fathom__trainer_update_others(fathom_trainer *trainer, struct fathom__update *update) {
-    struct updating updating = {trainer, update, false, OTHERS, 1};
-    update->skip_norm = skip_gradient(trainer, update);
-    update->begun = true;
-    fathom__team_run(trainer->team, update_features, &updating);
+/* Sets what is summed over the features to 0. */
+static void clear_sums(fathom_trainer *trainer) {
+    for (uint32_t w = 0; w < trainer->n_workers; w++) {
+        struct fathom__worker *own = &trainer->workers[w];
+        own->norm = own->sum_inactive = 0;
+        memset(own->bias_gradient, 0, trainer->stride * sizeof *own->bias_gradient);
+    }
 }
 
-double fathom__trainer_update(fathom_trainer *trainer, const struct fathom__update *update, const double *errors) {
-    struct updating updating = {trainer, update, false, update->begun ? DEAD : EVERY, 1};
+static void update(struct updating *updating) {
+    fathom_trainer *trainer = updating->trainer;
+    const struct fathom_trainer_options *options = &trainer->options;
+    const bool in_turn = trainer->prefix_error && updating->which != DEAD;
+    updating->last = 0;
+    if (updating->which != DEAD) clear_sums(trainer);
+    for (uint32_t g = 0; g < (in_turn ? options->n_groups : 1); g++) {
+        updating->first = updating->last;
+        updating->last = in_turn ? updating->first + options->groups[g] : options->n_features;
+        fathom__team_run(trainer->team, update_features, updating);
+        if (in_turn) fathom__nested_next(trainer, g, updating->which == OTHERS);
+    }
+}
+
+void fathom__trainer_update_others(fathom_trainer *trainer, struct fathom__update *how) {
+    struct updating updating = {.trainer = trainer, .update = how, .which = OTHERS, .clip = 1};
+    how->skip_norm = skip_gradient(trainer, how);
+    how->begun = true;
+    update(&updating);
+}
+
+double fathom__trainer_update(fathom_trainer *trainer, const struct fathom__update *how, const double *errors) {
+    struct updating updating = {.trainer = trainer, .update = how, .which = how->begun ? DEAD : EVERY, .clip = 1};
     const size_t n_skip = trainer->options.d_out * trainer->stride;
-    const double skip = update->begun ? update->skip_norm : skip_gradient(trainer, update);
+    const double skip = how->begun ? how->skip_norm : skip_gradient(trainer, how);
     if (trainer->options.gradient_clip > 0) {
         updating.measure = true;
-        fathom__team_run(trainer->team, update_features, &updating);
+        update(&updating);
         const double norm = total_norm(trainer, skip);
         updating.measure = false;
         if (norm > trainer->options.gradient_clip) updating.clip = (float)(trainer->options.gradient_clip / norm);
     }
-    fathom__team_run(trainer->team, update_features, &updating);
+    update(&updating);
     const double gradient_norm = total_norm(trainer, skip);
     if (trainer->skip.value) {
         if (updating.clip != 1) scale(trainer->skip_gradient, updating.clip, n_skip);
-        fathom__trainer_adam(trainer, &trainer->skip, trainer->skip_gradient, n_skip, update->learning_rate);
+        fathom__trainer_adam(trainer, &trainer->skip, trainer->skip_gradient, n_skip, how->learning_rate);
     }
     update_decoder_bias(trainer, &updating, errors);
     fathom__average_shared(trainer);
