@@ -14,9 +14,19 @@
 #include <base/memory.h>
 #include <dictionary/trainer_internal.h>
 
+/* Errors of all groups are held where they come to less than this part of weights and moments: making them one from
+ * another takes as long as half a decoding. */
+#define HELD 0.1
+
+static bool in_turn(const struct fathom_trainer_options *options) {
+    const double numbers = 2 * 3 * (double)options->n_features,
+                 others = (double)options->batch * (options->n_groups - 1);
+    return fathom__may_be_last(options) && others * sizeof(uint16_t) > HELD * numbers * sizeof(float);
+}
+
 uint32_t fathom__nested_errors(const struct fathom_trainer_options *options) {
     if (options->n_groups <= 1) return 1;
-    return fathom__may_be_last(options) ? 2 : options->n_groups;
+    return in_turn(options) ? 2 : options->n_groups;
 }
 
 int fathom__nested_open(fathom_trainer *trainer) {
@@ -24,8 +34,7 @@ int fathom__nested_open(fathom_trainer *trainer) {
     const size_t n = options->batch * trainer->stride, size = sizeof *trainer->error;
     size_t bytes;
     unsigned char *storage = fathom__dense_storage(&bytes, trainer->products[0]);
-    if (!fathom__may_be_last(options))
-        return fathom__alloc_aligned(&trainer->group_error, (options->n_groups - 1) * n, size);
+    if (!in_turn(options)) return fathom__alloc_aligned(&trainer->group_error, (options->n_groups - 1) * n, size);
     if (trainer->errors_lent && bytes >= 2 * n * size) {
         trainer->prefix_error = (uint16_t *)(void *)(storage + n * size);
         return 0;
@@ -114,10 +123,19 @@ static void add_group(float *error, const struct turn *turn, uint32_t *next, siz
     const fathom_trainer *trainer = turn->trainer;
     const struct fathom__active *active = &trainer->main;
     const uint32_t *feature = active->feature + active->start[row];
-    for (uint32_t i = active->count[row]; i-- > 0 && feature[i] >= turn->first;)
-        if (feature[i] < turn->last)
-            fathom__add_scaled(error, active->sorted_value[--next[feature[i]]],
-                               trainer->decoder.value + feature[i] * trainer->stride, trainer->stride);
+    const size_t stride = trainer->stride;
+    float value[4];
+    const float *rows[4];
+    size_t n = 0;
+    for (uint32_t i = active->count[row]; i-- > 0 && feature[i] >= turn->first;) {
+        if (feature[i] >= turn->last) continue;
+        value[n] = active->sorted_value[--next[feature[i]]];
+        rows[n++] = trainer->decoder.value + feature[i] * stride;
+        if (n == 4) fathom__add_scaled4(error, value, rows, stride);
+        n %= 4;
+    }
+    for (size_t i = 0; i < n; i++)
+        fathom__add_scaled(error, value[i], rows[i], stride);
 }
 
 static void move_on(uint32_t worker, uint32_t n_workers, void *payload) {
