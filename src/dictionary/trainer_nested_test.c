@@ -19,6 +19,7 @@ enum { FEATURES = 700, FEW = 200, D_OUT = 80, STEPS = 3 };
 struct setting {
     uint32_t width, batch, n_dead, k_aux, n_threads;
     bool skip;
+    enum fathom__dense_backend product;
 };
 
 static fathom_trainer *train(double *loss, const struct setting *setting, double clip) {
@@ -93,7 +94,9 @@ static void check_errors(const fathom_trainer *found, const fathom_trainer *expe
 
 static fathom_trainer *check(const struct setting *setting) {
     double found_loss, expected_loss;
+    fathom__dense_prefer(setting->product);
     fathom_trainer *found = train(&found_loss, setting, 0), *expected = train(&expected_loss, setting, NEVER);
+    fathom__dense_prefer(FATHOM__PRODUCT_BEST);
     assert_non_null(found->prefix_error);
     assert_null(found->group_error);
     assert_null(expected->prefix_error);
@@ -110,11 +113,15 @@ static void test_places(void **state) {
     (void)state;
     for (uint32_t n_dead = 0; n_dead <= FEW; n_dead += FEW)
         for (uint32_t n_threads = 1; n_threads <= 3; n_threads++) {
-            const struct setting behind = {96, 300, n_dead, 0, n_threads, false},
-                                 inputs = {96, 600, n_dead, 0, n_threads, false},
-                                 own = {96, 600, n_dead, 0, n_threads, true};
+            const struct setting behind = {96, 300, n_dead, 0, n_threads, false, FATHOM__PRODUCT_HOST},
+                                 inputs = {96, 600, n_dead, 0, n_threads, false, FATHOM__PRODUCT_HOST},
+                                 far = {96, 300, n_dead, 0, n_threads, false, FATHOM__PRODUCT_DEVICE},
+                                 own = {96, 600, n_dead, 0, n_threads, true, FATHOM__PRODUCT_HOST};
             fathom_trainer *trainer = check(&behind);
-            assert_false(trainer->inputs_lost || trainer->prefix_owned);
+            assert_true(trainer->errors_lent && !trainer->inputs_lost && !trainer->prefix_owned);
+            fathom_trainer_close(trainer);
+            trainer = check(&far);
+            assert_true(!trainer->errors_lent && trainer->inputs_lost);
             fathom_trainer_close(trainer);
             trainer = check(&inputs);
             assert_true(trainer->inputs_lost && trainer->prefix_error == trainer->x_bf16);
@@ -128,7 +135,7 @@ static void test_places(void **state) {
 /* More dead features with a row than their candidates' memory has room for. */
 static void test_many_dead(void **state) {
     (void)state;
-    const struct setting setting = {512, 600, FEATURES - FEW, 4, 1, false};
+    const struct setting setting = {512, 600, FEATURES - FEW, 4, 1, false, FATHOM__PRODUCT_HOST};
     fathom_trainer *trainer = check(&setting);
     assert_true(trainer->dead_sums_room > 0);
     fathom_trainer_close(trainer);
