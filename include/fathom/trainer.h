@@ -241,9 +241,10 @@ FATHOM_API void fathom_trainer_close(fathom_trainer *trainer);
 /* The options in force, defaults filled in. Borrowed. */
 FATHOM_API const struct fathom_trainer_options *fathom_trainer_describe(const fathom_trainer *trainer);
 
-/* Bytes of the trainer's arrays as they are now. Without ema, parameters aside, they come to at most a quarter of the
- * parameters where the batch is small beside the dictionary: at width 576, k 32, batch 4096 and two threads for 4096
- * features, with a fifth of them dead for 16384 (for 4096 to 0.41 of them). */
+/* Bytes of the trainer's arrays as they are now. Without ema, gradient_clip and transformed inputs, parameters aside, they
+ * come to at most a quarter of the parameters where the batch is not large beside the dictionary: at width 576, k 32,
+ * batch 4096 and two threads from 4096 features on, a fifth of them dead, in all architectures whose L0 is near k but
+ * JumpReLU with a tanh loss. */
 FATHOM_API void fathom_trainer_memory(double bytes[FATHOM_TRAINER_MEMORIES], const fathom_trainer *trainer);
 
 /* Sets the transform that `inputs` asks for, input scale (sqrt(d_in) / mean norm; of a crosscoder one for each source, of
