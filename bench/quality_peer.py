@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""SAELens's TopK trained on the rows of a file: a curve as JSON lines, like that of `fathom bench train --curve`.
+"""An SAE of SAELens trained on the rows of a file: a curve as JSON lines, like that of `fathom bench train --curve`.
 
 The last batch of the file is kept aside; the schedule is Fathom's: a twentieth of the steps to warm up, the last fifth to decay,
 and a feature is dead after an eighth of them without firing.
@@ -10,6 +10,8 @@ import json
 
 import torch
 from safetensors.torch import load_file
+
+import train_peer
 
 
 def evaluate(sae, rows):
@@ -25,6 +27,7 @@ def main():
     parser.add_argument("--rows", required=True)
     parser.add_argument("--curve", required=True)
     parser.add_argument("--lr", type=float, required=True)
+    parser.add_argument("--arch", choices=("topk", "batchtopk", "matryoshka"), default="topk")
     for name in ("features", "k", "batch", "threads", "steps", "evaluate-every", "seed"):
         parser.add_argument(f"--{name}", type=int, required=True)
     args = parser.parse_args()
@@ -32,7 +35,7 @@ def main():
     torch.manual_seed(args.seed)
 
     from sae_lens.config import SAETrainerConfig
-    from sae_lens.saes import TopKTrainingSAE, TopKTrainingSAEConfig
+    from sae_lens import saes
     from sae_lens.training.sae_trainer import SAETrainer
 
     rows = load_file(args.rows)["rows"]
@@ -40,7 +43,9 @@ def main():
     n = len(rows) // args.batch - 1
     held_out = rows[n * args.batch : (n + 1) * args.batch]
     batches = itertools.cycle(range(n))
-    sae = TopKTrainingSAE(TopKTrainingSAEConfig(d_in=rows.shape[1], d_sae=args.features, k=args.k))
+    name = {"topk": "TopKTrainingSAE", "batchtopk": "BatchTopKTrainingSAE", "matryoshka": "MatryoshkaBatchTopKTrainingSAE"}[args.arch]
+    nested = {"matryoshka_widths": train_peer.nested(args.features)} if args.arch == "matryoshka" else {}
+    sae = getattr(saes, name)(getattr(saes, f"{name}Config")(d_in=rows.shape[1], d_sae=args.features, k=args.k, **nested))
     config = SAETrainerConfig(args.steps * args.batch, args.batch, lr=args.lr, lr_end=args.lr, lr_warm_up_steps=max(1, args.steps // 20),
                               lr_decay_steps=args.steps // 5, dead_feature_window=max(1, args.steps // 8))
     trainer = SAETrainer(config, sae, iter(()))
