@@ -1,5 +1,5 @@
-/* Models on a GPU, for which a device stands in whose memory nobody but itself can touch: what is tapped, edited,
- * generated and harvested there is what it is on the processor. */
+/* Models on a GPU: what is tapped, edited, generated and harvested there is what it is on the processor. Where the engine
+ * has no GPU, a device stands in for one whose memory nobody but itself can touch. */
 #include "base/memory.h"
 #include "base/scratch.h"
 #include "engine/model_internal.h"
@@ -14,8 +14,13 @@
 
 enum { ALL = -1, HALF = 2, N_LAYERS = 4, WIDTH = 64, N_TOKENS = 9, N_NEW = 16, MOST_ROWS = 4096 };
 
-/* The same numbers are added up, but in rows that were cut up differently. */
+/* Relative error of rows. The stand-in adds up the same numbers, in rows that may be cut up differently; GPUs have
+ * kernels of their own, which round what they multiply to f16. */
 #define SAME 1e-5
+#define SAME_ON_GPU 5e-3
+
+static ggml_log_callback log_before, log_after;
+static bool real; /* a GPU, not the stand-in */
 
 static const int32_t text[N_TOKENS] = {5, 17, 40, 41, 23, 9, 100, 31, 77};
 static const char *const architectures[] = {"llama", "gemma3"};
@@ -29,6 +34,13 @@ static int make_models(void **state) {
         if (fathom_test_tiny_model(paths[i], architectures[i], 9)) return -1;
     }
     return 0;
+}
+
+/* The first look at the devices makes backends speak: it must find their messages caught already. */
+static void looking_for_a_gpu_catches_messages(void **state) {
+    (void)state;
+    assert_true(log_after != log_before);
+    assert_true(fathom_gpu_present());
 }
 
 static fathom_model *open_with(const char *path, int gpu_layers) {
@@ -54,7 +66,7 @@ static void the_doctor_is_content(void **state) {
         assert_int_equal(report->n_failed, 0);
         assert_int_equal(report->n_checks, 18);
         assert_int_equal(report->n_hooks, 17 * N_LAYERS + 3);
-        assert_true(fathom_test_far_device_computed() > before);
+        assert_true(real || fathom_test_far_device_computed() > before);
         fathom_doctor_free(report);
         fathom_model_close(model);
     }
@@ -130,9 +142,13 @@ static void rows_and_tokens_are_the_processors(void **state) {
         const struct run expected = run_model(path, 0, exact, sizes[i % 2]);
         const struct run found = run_model(path, gpu_layers, exact, sizes[i % 2]);
         assert_int_equal(found.n_rows, N_TOKENS);
-        assert_true(error_of(found.rows, expected.rows, N_TOKENS * WIDTH) < SAME);
-        assert_int_equal(found.n_new, expected.n_new);
-        assert_memory_equal(found.tokens, expected.tokens, expected.n_new * sizeof expected.tokens[0]);
+        const double error = error_of(found.rows, expected.rows, N_TOKENS * WIDTH);
+        if (!(error < (real ? SAME_ON_GPU : SAME))) fail_msg("%s, %d layers: %g", path, gpu_layers, error);
+        /* Where two tokens are nearly as likely, rounding decides. */
+        if (!real) {
+            assert_int_equal(found.n_new, expected.n_new);
+            assert_memory_equal(found.tokens, expected.tokens, expected.n_new * sizeof expected.tokens[0]);
+        }
         if (i % 2 == 1) assert_true(error_of(found.rows, plain.rows, N_TOKENS * WIDTH) > 0.01);
     }
 }
@@ -144,7 +160,7 @@ static void no_layers_leave_the_device_alone(void **state) {
     run_model(paths[0], 0, false, 0.0f);
     assert_int_equal(fathom_test_far_device_computed(), before);
     run_model(paths[0], ALL, false, 0.0f);
-    assert_true(fathom_test_far_device_computed() > before);
+    assert_true(real || fathom_test_far_device_computed() > before);
 }
 
 struct gathered {
@@ -192,11 +208,12 @@ static void a_harvest_runs_there_by_itself(void **state) {
         struct gathered *expected = harvest(paths[i / 2], original, true);
         assert_int_equal(fathom_test_far_device_computed(), before);
         struct gathered *found = harvest(paths[i / 2], original, false);
-        assert_true(fathom_test_far_device_computed() > before);
+        assert_true(real || fathom_test_far_device_computed() > before);
         assert_true(expected->n_rows > 500);
         assert_int_equal(found->n_rows, expected->n_rows);
         /* Products of bf16 may be rounded elsewhere where the processor has instructions for them. */
-        assert_true(error_of(found->rows, expected->rows, expected->n_rows * WIDTH) < (original ? 1e-4 : 0.02));
+        assert_true(error_of(found->rows, expected->rows, expected->n_rows * WIDTH) <
+                    (original && !real ? 1e-4 : 0.02));
         fathom_free(expected);
         fathom_free(found);
     }
@@ -204,13 +221,16 @@ static void a_harvest_runs_there_by_itself(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_doctor_is_content),
-        cmocka_unit_test(rows_and_tokens_are_the_processors),
-        cmocka_unit_test(no_layers_leave_the_device_alone),
+        cmocka_unit_test(looking_for_a_gpu_catches_messages), cmocka_unit_test(the_doctor_is_content),
+        cmocka_unit_test(rows_and_tokens_are_the_processors), cmocka_unit_test(no_layers_leave_the_device_alone),
         cmocka_unit_test(a_harvest_runs_there_by_itself),
     };
-    if (!fathom_test_far_device()) {
-        print_message("the engine has no headers for a device of one's own\n");
+    void *payload = NULL;
+    llama_log_get(&log_before, &payload);
+    real = fathom_gpu_present();
+    llama_log_get(&log_after, &payload);
+    if (!real && !fathom_test_far_device()) {
+        print_message("the engine has neither a GPU nor the headers for a device of one's own\n");
         return 0;
     }
     return cmocka_run_group_tests(tests, make_models, NULL);

@@ -189,6 +189,7 @@ void fathom_gpu_allow(bool allow) {
 }
 
 bool fathom_gpu_present(void) {
+    fathom__engine_start(); /* what the engine says of the devices that it finds is not printed */
     return !atomic_load(&gpu_forbidden) && llama_supports_gpu_offload();
 }
 
