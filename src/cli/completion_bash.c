@@ -1,4 +1,5 @@
 #include "completion.h"
+#include "parse.h"
 #include <string.h>
 
 /* A shell function's name may not have a blank or a dash. */
@@ -49,7 +50,10 @@ static void command_function(const struct cli_command *command) {
     for (const struct cli_option *o = command->options; o != NULL && o->name != NULL; o++) {
         printf("--%s ", o->name);
     }
-    fputs("--help --quiet\" \"$1\";;\n    *) _fathom_files -f \"$1\";;\n    esac\n}\n", stdout);
+    for (const struct cli_option *o = cli_common_options; o->name != NULL; o++) {
+        printf("--%s ", o->name);
+    }
+    fputs("\" \"$1\";;\n    *) _fathom_files -f \"$1\";;\n    esac\n}\n", stdout);
 }
 
 /* Longer names first, so that "bench train" is not taken for a command "bench". */

@@ -1,4 +1,5 @@
 #include "completion.h"
+#include "parse.h"
 #include <string.h>
 
 /* The condition under which a command's options are offered: a command of one word is not meant where another one's
@@ -13,8 +14,7 @@ static void condition(const struct cli_command *command) {
     putchar('\'');
 }
 
-static void option(const struct cli_command *command, const struct cli_option *o) {
-    condition(command);
+static void option(const struct cli_option *o) {
     printf(" -l %s", o->name);
     if (o->letter) {
         printf(" -s %c", o->letter);
@@ -48,10 +48,12 @@ void cli_complete_fish(void) {
           "    test \"$words[2..$last]\" = \"$argv\"\nend\n"
           "function __fathom_at\n    set -l words (commandline -opc)\n    test \"$words[2..]\" = \"$argv\"\nend\n"
           "function __fathom_second\n    set -l words (commandline -opc)\n    contains -- \"$words[3]\" $argv\nend\n"
-          "complete -c fathom -n __fathom_at -f -a help -d 'show the help of a command'\n"
-          "complete -c fathom -n 'not __fathom_at' -s h -l help -d 'show this help'\n"
-          "complete -c fathom -n 'not __fathom_at' -s q -l quiet -d 'show no progress'\n",
+          "complete -c fathom -n __fathom_at -f -a help -d 'show the help of a command'\n",
           stdout);
+    for (const struct cli_option *o = cli_common_options; o->name != NULL; o++) {
+        fputs("complete -c fathom -n 'not __fathom_at'", stdout);
+        option(o);
+    }
     for (size_t i = 0; cli_commands[i] != NULL; i++) {
         const struct cli_command *command = cli_commands[i];
         int length = cli_first_word(command->name);
@@ -71,7 +73,8 @@ void cli_complete_fish(void) {
             fputs("'\n", stdout);
         }
         for (const struct cli_option *o = command->options; o != NULL && o->name != NULL; o++) {
-            option(command, o);
+            condition(command);
+            option(o);
         }
     }
 }

@@ -1,4 +1,5 @@
 #include "completion.h"
+#include "parse.h"
 #include <string.h>
 
 /* What _arguments takes for more than itself inside "[…]", and _describe before its first colon. */
@@ -45,7 +46,10 @@ static void command_case(const struct cli_command *command) {
             specification(o, "-", letter);
         }
     }
-    fputs(" '--help[show this help]' '--quiet[show no progress]' '*:file:_files';;\n", stdout);
+    for (const struct cli_option *o = cli_common_options; o->name != NULL; o++) {
+        specification(o, "--", o->name);
+    }
+    fputs(" '*:file:_files';;\n", stdout);
 }
 
 static void first_words(void) {

@@ -22,7 +22,7 @@ int cli_arguments_add(struct cli_arguments *arguments, const struct cli_option *
 /* The longest command of the table that argv begins with; *used gets the number of words. NULL: none. */
 const struct cli_command *cli_find(int *used, int argc, char *const *argv);
 
-/* Options that every command has: --help, --quiet. Ended by a NULL name. */
+/* Options that every command has. Ended by a NULL name. */
 extern const struct cli_option cli_common_options[];
 
 #endif
