@@ -35,7 +35,7 @@ def sequences(tokenizer, path, wanted):
     with open(path) as file:
         for line in file:
             tokens = tokenizer(BEGINNING + json.loads(line)["text"]).input_ids[:CONTEXT]
-            text = tokenizer.decode(tokens)
+            text = tokenizer.decode(tokens, skip_special_tokens=True)  # what begins every text is put there by the tokenizer
             if len(tokens) == CONTEXT and tokenizer(text).input_ids == tokens and tokens[0] not in tokens[1:]:
                 yield text, tokens
                 wanted -= 1
