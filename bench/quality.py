@@ -31,10 +31,10 @@ def peer_curve(setting, path, arguments):
 
 def both(setting, path, steps, features, every, architecture, seed):
     arguments = ["--features", features, "--k", K, "--batch", BATCH, "--threads", setting.threads, "--steps", steps,
-                 "--evaluate-every", every, "--seed", seed, "--lr", LEARNING_RATE]
+                 "--evaluate-every", every, "--seed", seed, "--lr", LEARNING_RATE, "--arch", architecture]
     ours = setting.work / "curve-fathom.jsonl"
-    common.fathom(setting, "bench", "train", "--arch", architecture, "--data", path, "--curve", ours, *arguments)
-    return curve(ours), peer_curve(setting, path, [*arguments, "--arch", architecture] if architecture != "topk" else arguments)
+    common.fathom(setting, "bench", "train", "--data", path, "--curve", ours, *arguments)
+    return curve(ours), peer_curve(setting, path, arguments)
 
 
 def mean(curves, i, key):

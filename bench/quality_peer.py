@@ -27,7 +27,7 @@ def main():
     parser.add_argument("--rows", required=True)
     parser.add_argument("--curve", required=True)
     parser.add_argument("--lr", type=float, required=True)
-    parser.add_argument("--arch", choices=("topk", "batchtopk", "matryoshka"), default="topk")
+    parser.add_argument("--arch", choices=("topk", "batchtopk", "matryoshka"), required=True)
     for name in ("features", "k", "batch", "threads", "steps", "evaluate-every", "seed"):
         parser.add_argument(f"--{name}", type=int, required=True)
     args = parser.parse_args()

@@ -102,14 +102,15 @@ def run(setting, results):
         parts_table(list(group["after"].values()), results["machine"]["rates"])
     weighed = []
     for features in sorted({group["features"] for group in found}):
-        for dead in (False, True):
-            result = ours(setting, "topk", features, shape(features, setting.threads, dead), None)
-            weighed.append({"features": features, "dead": dead, "parts": result["memory"], "resident": result.get("trainer_bytes")})
+        for architecture, dead in [("topk", False), *((a, True) for a in MAIN)]:
+            result = ours(setting, architecture, features, shape(features, setting.threads, dead), None)
+            weighed.append({"architecture": architecture, "features": features, "dead": dead, "parts": result["memory"],
+                            "resident": result.get("trainer_bytes")})  # fmt: skip
     print("Memory of the trainer: weights and two moments, and how many times that everything comes to\n")
     lines = []
     for w in weighed:
         stored, everything, resident = w["parts"]["parameters"], sum(w["parts"].values()), w["resident"]
-        lines.append([w["features"], f"{DEAD:.0%}" if w["dead"] else "none", common.rate(stored / 1e6), common.rate(everything / 1e6),
+        lines.append([w["architecture"], w["features"], f"{DEAD:.0%}" if w["dead"] else "none", common.rate(stored / 1e6), common.rate(everything / 1e6),
                       f"{everything / stored:.2f} ×", common.rate(resident / 1e6 if resident else None)])
-    common.table(["features", "dead", "weights and moments, MB", "trainer, MB", "", "resident at its peak, MB"], lines)
+    common.table(["", "features", "dead", "weights and moments, MB", "trainer, MB", "", "resident at its peak, MB"], lines)
     return {"settings": found, "memory": weighed}

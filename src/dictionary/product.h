@@ -51,8 +51,8 @@ size_t fathom__dense_tiles(const fathom__dense *product);
  * less than a tile's number: the rest are zeros. ENGINE. */
 int fathom__dense_pack(fathom__dense *product, uint32_t worker, size_t tile, const float *const *rows, size_t n);
 
-/* out[t, r, i] = x[r] · feature (tile + t) * FATHOM__TILE_FEATURES + i, f32 [n_tiles, FATHOM__TILE_ROWS or
- * what the product's shape says, FATHOM__TILE_FEATURES], of which rows past n_rows are left undefined. x is bf16 [FATHOM__TILE_ROWS, d] whatever n_rows
+/* out[t, r, i] = x[r] · feature (tile + t) * FATHOM__TILE_FEATURES + i, f32 [n_tiles, R, FATHOM__TILE_FEATURES], where R
+ * is FATHOM__TILE_ROWS or the shape's n_rows, and rows past n_rows are left undefined. x is bf16 [R, d] whatever n_rows
  * is (rows past n_rows are read and may hold anything finite). ENGINE. */
 int fathom__dense_run(float *out, fathom__dense *product, uint32_t worker, size_t tile, size_t n_tiles,
                       const uint16_t *x, size_t n_rows);
@@ -63,13 +63,14 @@ size_t fathom__dense_span(const fathom__dense *product);
 size_t fathom__dense_room(const fathom__dense *product);
 
 const char *fathom__dense_name(const fathom__dense *product);
-/* A worker's room for what a run of as many tiles as the span gives, where the caller has none: lost when the same worker
- * packs. */
+/* A worker's room for what a run of as many tiles as the span gives, where the caller has none: lost when the same
+ * worker packs. */
 float *fathom__dense_tile(const fathom__dense *product, uint32_t worker);
 /* Where the packed tiles lie, aligned to 64 bytes. A caller who packs anew before the next run may use it meanwhile.
  * NULL and 0 bytes where they do not lie in the host's memory. */
 void *fathom__dense_storage(size_t *bytes, const fathom__dense *product);
-/* All memory that the product holds, borrowed scratch and storage aside, the backend's own scratch included as far as it tells. */
+/* All memory that the product holds, borrowed scratch and storage aside, the backend's own scratch included as far as
+ * it tells. */
 size_t fathom__dense_bytes(const fathom__dense *product);
 
 /* What a backend fills in. */

@@ -1,15 +1,16 @@
-/* Everything that takes a dense product, by a device's: what is trained and read is what the processor's gives. Without a
- * GPU the device is ggml's own for the processor, by the same calls. */
+/* Everything that takes a dense product, by a device's: what is trained and read is what the processor's gives. The
+ * device is one whose memory nobody else can touch, a GPU where there is one, or ggml's own for the processor. */
 #include <base/error.h>
 #include <base/memory.h>
 #include <base/random.h>
+#include <base/scratch.h>
 #include <dictionary/trainer_internal.h>
 #include <fathom/model.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
+#include <tests/support/far_device.h>
 // clang-format off
 #include <cmocka.h>
 // clang-format on
@@ -20,6 +21,8 @@ enum { WIDTH = 96, FEATURES = 17 * FATHOM__TILE_FEATURES + 100, DEAD = 900, BATC
 #define SAME_LOSS 1e-4
 #define SAME_JUMP                                                                                                      \
     1e-3 /* a product rounded otherwise may lie on the threshold's other side: oneDNN and ggml are 3e-4 apart */
+
+static bool is_far; /* the device whose memory nobody else can touch */
 
 static float *random_rows(size_t n, size_t d) {
     struct fathom__random random;
@@ -66,11 +69,13 @@ static void check_near(const struct fathom__parameter *found, const struct fatho
 
 static void check_training(const struct fathom_trainer_options *options) {
     const char *name = fathom_trainer_architecture_name(options->architecture);
+    const uint64_t before = fathom_test_far_device_computed();
     double found_loss, expected_loss;
     fathom_trainer *found = train(&found_loss, options, FATHOM__PRODUCT_DEVICE),
                    *expected = train(&expected_loss, options, FATHOM__PRODUCT_HOST);
     assert_int_equal(fathom__dense_span(expected->products[0]), 1);
     assert_true(fathom__dense_span(found->products[0]) > 1);
+    assert_true(!is_far || fathom_test_far_device_computed() > before);
     if (fabs(found_loss / expected_loss - 1) > (options->architecture == FATHOM_TRAIN_JUMPRELU ? SAME_JUMP : SAME_LOSS))
         fail_msg("%s: loss %.8f, %.8f", name, found_loss, expected_loss);
     check_near(&found->encoder, &expected->encoder, (size_t)options->n_features * found->read, name);
@@ -117,8 +122,7 @@ static void test_layers(void **state) {
 
 /* Values are computed again in f32, whichever product found them. */
 static void check_encoding(const struct fathom_trainer_options *options) {
-    char path[] = "/tmp/fathom-product-device-XXXXXX";
-    const int file = mkstemp(path);
+    const char *path = scratch("dictionary.gguf");
     double loss;
     fathom_trainer *trainer = train(&loss, options, FATHOM__PRODUCT_HOST);
     struct fathom_dictionary_parts parts;
@@ -126,8 +130,6 @@ static void check_encoding(const struct fathom_trainer_options *options) {
     const enum fathom__dense_backend backends[] = {FATHOM__PRODUCT_DEVICE, FATHOM__PRODUCT_HOST};
     void *storage = NULL;
     float *rows = random_rows(BATCH, WIDTH);
-    assert_true(file >= 0);
-    close(file);
     assert_int_equal(fathom_trainer_parts(&parts, &storage, trainer), 0);
     parts.info.name = "test";
     parts.info.hook_in = parts.info.hook_out = "blocks.1.hook_resid_post";
@@ -153,7 +155,6 @@ static void check_encoding(const struct fathom_trainer_options *options) {
     fathom_free(storage);
     fathom_free(rows);
     fathom_trainer_close(trainer);
-    unlink(path);
 }
 
 static void test_encoding(void **state) {
@@ -164,8 +165,14 @@ static void test_encoding(void **state) {
     check_encoding(&standard);
 }
 
+static int find_device(void **state) {
+    (void)state;
+    is_far = !fathom_gpu_present() && fathom_test_far_device();
+    return 0;
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_training), cmocka_unit_test(test_layers),
                                        cmocka_unit_test(test_encoding)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, find_device, NULL);
 }

@@ -62,12 +62,11 @@ enum fathom__sum {
 
 /* What one worker owns. */
 struct fathom__worker {
-    float *tile;   /* [FATHOM__TILE_ROWS, FATHOM__TILE_FEATURES], the product's */
+    float *tile;   /* [span of the product, FATHOM__TILE_ROWS, FATHOM__TILE_FEATURES], the product's */
     float *values; /* candidates of a block's rows, or a block's pairs: [values_room], [features_room] */
     uint32_t *features;
     size_t values_room, features_room;
-    float
-        *dead_values; /* of dead features' candidates, lent; NULL: there was no room, and the above are for them too */
+    float *dead_values; /* of dead features' candidates, lent; NULL: no room, and the above are for them too */
     uint32_t *dead_features;
     struct fathom__candidates *candidates; /* [FATHOM__TILE_ROWS] */
     float *gradients;                      /* scratch of trainer_update.c */

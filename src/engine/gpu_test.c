@@ -5,6 +5,7 @@
 #include "engine/model_internal.h"
 #include "tests/support/check.h"
 #include "tests/support/far_device.h"
+#include "tests/support/relative_error.h"
 #include "tests/support/tiny_model.h"
 #include <fathom/doctor.h>
 #include <fathom/harvest.h>
@@ -120,15 +121,6 @@ static struct run run_model(const char *path, int gpu_layers, bool exact, float 
     return run;
 }
 
-static double error_of(const float *values, const float *expected, size_t n) {
-    double difference = 0, norm = 0;
-    for (size_t i = 0; i < n; i++) {
-        difference += ((double)values[i] - expected[i]) * ((double)values[i] - expected[i]);
-        norm += (double)expected[i] * expected[i];
-    }
-    return sqrt(difference / norm);
-}
-
 static void rows_and_tokens_are_the_processors(void **state) {
     (void)state;
     static const float sizes[] = {0.0f, 0.5f};
@@ -142,14 +134,14 @@ static void rows_and_tokens_are_the_processors(void **state) {
         const struct run expected = run_model(path, 0, exact, sizes[i % 2]);
         const struct run found = run_model(path, gpu_layers, exact, sizes[i % 2]);
         assert_int_equal(found.n_rows, N_TOKENS);
-        const double error = error_of(found.rows, expected.rows, N_TOKENS * WIDTH);
+        const double error = relative_error(found.rows, expected.rows, N_TOKENS * WIDTH);
         if (!(error < (real ? SAME_ON_GPU : SAME))) fail_msg("%s, %d layers: %g", path, gpu_layers, error);
         /* Where two tokens are nearly as likely, rounding decides. */
         if (!real) {
             assert_int_equal(found.n_new, expected.n_new);
             assert_memory_equal(found.tokens, expected.tokens, expected.n_new * sizeof expected.tokens[0]);
         }
-        if (i % 2 == 1) assert_true(error_of(found.rows, plain.rows, N_TOKENS * WIDTH) > 0.01);
+        if (i % 2 == 1) assert_true(relative_error(found.rows, plain.rows, N_TOKENS * WIDTH) > 0.01);
     }
 }
 
@@ -212,7 +204,7 @@ static void a_harvest_runs_there_by_itself(void **state) {
         assert_true(expected->n_rows > 500);
         assert_int_equal(found->n_rows, expected->n_rows);
         /* Products of bf16 may be rounded elsewhere where the processor has instructions for them. */
-        assert_true(error_of(found->rows, expected->rows, expected->n_rows * WIDTH) <
+        assert_true(relative_error(found->rows, expected->rows, expected->n_rows * WIDTH) <
                     (original && !real ? 1e-4 : 0.02));
         fathom_free(expected);
         fathom_free(found);

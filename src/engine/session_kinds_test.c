@@ -2,6 +2,7 @@
 #include "base/memory.h"
 #include "base/scratch.h"
 #include "engine/session_internal.h"
+#include "tests/support/relative_error.h"
 #include "tests/support/tiny_model.h"
 #include <math.h>
 #include <setjmp.h>
@@ -69,16 +70,6 @@ static float *last_logits(const fathom_model *model, enum fathom_kv_type type, b
     return copy;
 }
 
-/* Norm of the difference over the norm of what is expected. */
-static double error_of(const float *values, const float *expected, size_t n) {
-    double difference = 0, norm = 0;
-    for (size_t i = 0; i < n; i++) {
-        difference += ((double)values[i] - expected[i]) * ((double)values[i] - expected[i]);
-        norm += (double)expected[i] * expected[i];
-    }
-    return sqrt(difference / norm);
-}
-
 /* Every type of cache, with flash attention and without, is as near to F32 as its roundings let it be. */
 static void caches_agree(void **state) {
     (void)state;
@@ -97,11 +88,11 @@ static void caches_agree(void **state) {
     float *seen[sizeof kinds / sizeof kinds[0]];
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         seen[i] = last_logits(gemma, kinds[i].type, kinds[i].flash, false);
-        const double error = error_of(seen[i], exact, n);
+        const double error = relative_error(seen[i], exact, n);
         if (!(error > 0.0 && error < kinds[i].most)) fail_msg("kind %zu: error %g", i, error);
     }
     /* The option changes what is computed, but a quantised cache is read by flash attention in any case. */
-    assert_true(error_of(seen[0], seen[1], n) > 0.0);
+    assert_true(relative_error(seen[0], seen[1], n) > 0.0);
     assert_memory_equal(seen[2], seen[3], n * sizeof *exact);
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
         fathom_free(seen[i]);
@@ -146,7 +137,7 @@ static void patterns_need_no_exact_session(void **state) {
         OK(fathom_session_feed(session, text, N_TOKENS, 0, 0, false));
         if (i) {
             assert_int_equal(seen.width, exact.width);
-            assert_true(error_of(seen.values, exact.values, seen.n * seen.width) < 1e-3);
+            assert_true(relative_error(seen.values, exact.values, seen.n * seen.width) < 1e-3);
         }
         fathom_session_close(session);
     }
@@ -184,13 +175,13 @@ static void adapters_act_by_their_scale(void **state) {
     assert_memory_equal(before.values, before_scaled.values, before.n * before.width * sizeof(float));
     const size_t n = whole.n * whole.width;
     assert_int_equal(whole.n, N_TOKENS);
-    assert_true(error_of(whole.values, without.values, n) > 0.1);
+    assert_true(relative_error(whole.values, without.values, n) > 0.1);
     for (size_t s = 0; s < sizeof scales / sizeof scales[0]; s++) {
         read_queries(&scaled, &before_scaled, scales[s]);
         assert_memory_equal(before.values, before_scaled.values, before.n * before.width * sizeof(float));
         for (size_t i = 0; i < n; i++)
             whole.values[i] = without.values[i] + scales[s] * (whole.values[i] - without.values[i]);
-        assert_true(error_of(scaled.values, whole.values, n) < 1e-5);
+        assert_true(relative_error(scaled.values, whole.values, n) < 1e-5);
         for (size_t i = 0; i < n; i++)
             whole.values[i] = without.values[i] + (whole.values[i] - without.values[i]) / scales[s];
     }

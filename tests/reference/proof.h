@@ -4,6 +4,7 @@
 #define FATHOM_TESTS_REFERENCE_PROOF_H
 
 #include "base/safetensors.h"
+#include "tests/support/relative_error.h"
 #include <fathom/session.h>
 #include <math.h>
 #include <setjmp.h>
@@ -120,18 +121,6 @@ static inline int collect(const struct fathom_block *block, void *payload) {
     rows->width = block->heads * kept;
     rows->n_rows += block->n_rows;
     return 0;
-}
-
-/* |a - b| / |b| where b is finite; infinite when a is not what b is where b is not. */
-static inline double relative_error(const float *a, const float *b, size_t n) {
-    double difference = 0, norm = 0;
-    for (size_t i = 0; i < n; i++) {
-        if (!isfinite(b[i]) && a[i] != b[i]) return INFINITY;
-        if (!isfinite(b[i])) continue;
-        difference += ((double)a[i] - b[i]) * ((double)a[i] - b[i]);
-        norm += (double)b[i] * b[i];
-    }
-    return sqrt(difference / norm);
 }
 
 /* The error of what was read against the tensor `name`; infinite when their sizes differ. */

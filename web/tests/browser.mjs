@@ -190,20 +190,20 @@ const tests = {
         assert.match(counts, /Above on 1 of 10 tokens, 1 time, first at “␣bridge”\. Active on 2, at most 80\s%/);
         await page.fill("input[aria-label^='Threshold of feature 304']", "0.9");
         assert.match(await text(".monitor:first-child"), /Never above on 10 tokens/);
-        assert.match(await text(".strongest"), /^4\s“␣Golden”: feature 305, [^\n]*$/);
+        assert.match(await text(".entries"), /^4\s“␣Golden”: feature 305, [^\n]*$/);
         await inspect("watch");
     },
     async "watch: the text once more, token by token, with its alerts"() {
         await page.fill("input[aria-label^='Threshold of feature 304']", "0.5");
-        assert.match(await text(".strongest li >> nth=1"), /6\s“␣bridge”: feature 304, .*, 80\s%/);
+        assert.match(await text(".entries li >> nth=1"), /6\s“␣bridge”: feature 304, .*, 80\s%/);
         await page.fill("input[aria-label='Tokens shown']", "5");
-        assert.equal(await page.locator(".strongest li").count(), 1);
+        assert.equal(await page.locator(".entries li").count(), 1);
         assert.match(await text(".monitor:first-child"), /Never above on 5 tokens/);
         await page.selectOption(".replay select", "64");
         await page.click(".replay button");
         await page.waitForSelector(".replay output:has-text('10 of 10')");
         assert.match(await text(".monitor:first-child .alert"), /Above on 1 of 10 tokens/);
-        await page.click(".strongest li >> nth=1 >> button");
+        await page.click(".entries li >> nth=1 >> button");
         assert.equal(await text(".replay output"), "6 of 10");
         assert.equal(await page.locator("section[aria-labelledby='levels-title'] .token").count(), 6);
         await inspect("watch with an alert");

@@ -184,7 +184,7 @@ export const workTests = ({ page, text, visit, lastRequest, inspect, complaints,
         await page.click(".job button:has-text('Stop')");
         await page.click(".job summary");
         await page.waitForSelector("p:has-text('3 of 1,200 texts alerted. 2 right and 1 wrong alerts, 1,190 right and 7 wrong silences.')");
-        assert.match(await page.locator(".strongest li >> nth=0").innerText(), /alert They crossed.*4\.25 of 2\.50/s);
+        assert.match(await page.locator(".entries li >> nth=0").innerText(), /alert They crossed.*4\.25 of 2\.50/s);
         await inspect("runs with a scan");
         await page.click(".job button:has-text('Forget')");
         await page.waitForSelector("p:has-text('None was begun.')");

@@ -6,20 +6,12 @@
 #include "base/safetensors.h"
 #include "base/scratch.h"
 #include "tests/support/check.h"
+#include "tests/support/relative_error.h"
 #include <fathom/formats.h>
 #include <math.h>
 
 #define CASES "tests/reference/formats/"
 #define TOLERANCE 1e-5 /* norm-wise; the others compute in f32 too */
-
-static double relative_error(const float *a, const float *b, size_t n) {
-    double errors = 0, squares = 0;
-    for (size_t i = 0; i < n; i++) {
-        errors += ((double)a[i] - b[i]) * ((double)a[i] - b[i]);
-        squares += (double)b[i] * b[i];
-    }
-    return squares > 0 ? sqrt(errors / squares) : 1;
-}
 
 struct numbers {
     fathom__safetensors *file;

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <tests/support/relative_error.h>
 #include <unistd.h>
 // clang-format off
 #include <cmocka.h>
@@ -19,15 +20,6 @@
 
 #define CASES "tests/reference/saelens"
 #define TOLERANCE 1e-5 /* norm-wise; SAELens computes in f32 too */
-
-static double relative_error(const float *a, const float *b, size_t n) {
-    double errors = 0, squares = 0;
-    for (size_t i = 0; i < n; i++) {
-        errors += (double)(a[i] - b[i]) * (a[i] - b[i]);
-        squares += (double)b[i] * b[i];
-    }
-    return sqrt(errors / squares);
-}
 
 static float *load(const fathom__safetensors *file, const char *name, size_t *n) {
     const struct fathom__tensor *tensor = fathom__safetensors_find(file, name);

@@ -18,7 +18,7 @@ export function Scan({ report }: { report: ScanReport }) {
                 {counts &&
                     ` ${whole(counts.true_positive)} right and ${whole(counts.false_positive)} wrong alerts, ${whole(counts.true_negative)} right and ${whole(counts.false_negative)} wrong silences.`}
             </p>
-            <ol class="scroll strongest" tabIndex={0} aria-label="The strongest texts">
+            <ol class="scroll entries" tabIndex={0} aria-label="The strongest texts">
                 {report.strongest.map((reading) => (
                     <li key={reading.number}>
                         {reading.alert && <strong>alert </strong>}

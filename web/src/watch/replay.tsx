@@ -84,7 +84,7 @@ export function Alerts({ alerts, tokens }: { alerts: readonly Alert[]; tokens: r
         <section class="panel" aria-labelledby="alerts-title">
             <h2 id="alerts-title">Alerts</h2>
             {alerts.length === 0 && <p class="quiet">None so far.</p>}
-            <ol class="scroll strongest">
+            <ol class="scroll entries">
                 {alerts.map(({ feature, at, strongest }) => (
                     <li key={`${feature} ${at}`} class="alert">
                         <button type="button" class="small" aria-label={`Show the text up to token ${at + 1}`} onClick={() => position.set(at + 1)}>
